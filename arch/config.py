@@ -1,0 +1,107 @@
+"""The configuration of one generated core, its presets and its TOML form."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from gradgate.arch.checks import ConfigError, integer, one_of, only_keys
+from gradgate.arch.formats import Formats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Size of a core. A *brick* is one word for each lane; a *word* is one number.
+
+    Raises :class:`ConfigError` for a value out of range.
+    """
+
+    name: str = "custom"  #: shown in reports and in the manifest
+    rows: int  #: rows of the array (1 to 16); each owns the images i with i mod rows = its number
+    lanes: int  #: lanes (PEs) of a row: 2, 4, 8 or 16
+    lists: int = 2  #: S, lists that circulate in a row (1 to 4)
+    targets: int = 16  #: targets a lane may have in one tile (1 to 32)
+    act_bricks: int = 2048  #: bricks in each row's activation memory
+    weight_bricks: int = 1024  #: bricks in the master weight memory
+    bank_words: int = 512  #: accumulators in a PE's bank; it holds twice as many weights
+    psum_words: int = 512  #: sums a lane can keep
+    argmax_bricks: int = 512  #: bricks in each row's memory of pooling choices
+    program_words: int = 4096  #: 32-bit words of program memory
+    counters: int = 1024  #: commands of a program whose cycle counts are kept
+    staging_words: int = 2048  #: words in the staging memory between host and row memories
+    formats: Formats = field(default_factory=Formats)  #: number formats
+
+    def __post_init__(self):
+        integer("rows", self.rows, 1, 16)
+        one_of("lanes", self.lanes, (2, 4, 8, 16))
+        integer("lists", self.lists, 1, 4)
+        integer("targets", self.targets, 1, 32)
+        for name, high in (("act_bricks", 65536), ("weight_bricks", 65536), ("bank_words", 512), ("psum_words", 4096),
+                           ("argmax_bricks", 65536), ("program_words", 65536), ("counters", 4096), ("staging_words", 65536)):
+            integer(name, getattr(self, name), 16, high)
+        if self.bank_words & (self.bank_words - 1):
+            raise ConfigError(f"bank_words must be a power of two, not {self.bank_words}")
+
+    replace = replace
+
+    @property
+    def pes(self) -> int:
+        """Processing elements, one multiplier each."""
+        return self.rows * self.lanes
+
+    @property
+    def bank_weights(self) -> int:
+        """Working weights a PE's bank can hold: two in each accumulator word."""
+        return 2 * self.bank_words
+
+    def bricks(self, channels: int) -> int:
+        """Bricks that hold ``channels`` words."""
+        return -(-channels // self.lanes)
+
+    def to_dict(self) -> dict:
+        """All fields, for the manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, table: dict) -> "Config":
+        """The configuration described by ``table``; ``preset`` names one to start from."""
+        table = dict(table)
+        only_keys("configuration", table, {"preset"} | {f.name for f in fields(cls)})
+        formats = table.pop("formats", {})
+        only_keys("formats", formats, {f.name for f in fields(Formats)})
+        base = asdict(preset(table.pop("preset"))) if "preset" in table else {}
+        base_formats = base.pop("formats", {})
+        try:
+            return cls(**{**base, **table, "formats": Formats(**{**base_formats, **formats})})
+        except TypeError as error:
+            raise ConfigError(f"configuration: {str(error).split('() ')[-1]}") from None
+
+    @classmethod
+    def load(cls, name_or_path: str) -> "Config":
+        """A preset by name, or a TOML file by path."""
+        if name_or_path in PRESETS:
+            return PRESETS[name_or_path]
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise ConfigError(f"configuration must be one of {', '.join(PRESETS)} or a TOML file, not {name_or_path!r}")
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from None
+        return cls.from_dict({"name": path.stem, **table})
+
+
+PRESETS = {
+    config.name: config
+    for config in (
+        Config(name="tiny", rows=2, lanes=4, weight_bricks=2048),
+        Config(name="small", rows=4, lanes=8),
+        Config(name="base", rows=4, lanes=16),
+    )
+}
+
+
+def preset(name: str) -> Config:
+    """The preset called ``name``."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
+    return PRESETS[name]

@@ -1,0 +1,8 @@
+"""Pipeline latencies, in clock cycles, that gateware and cycle model share.
+
+Memory and multiplier have the latency of the registered ECP5 primitives (``DP16KD`` with output register, ``MULT18X18D``
+with input, pipeline and output registers) in the portable version too, so that the target changes no cycle count.
+"""
+
+RAM = 2  #: address to data of every block RAM: array register, output register
+MULTIPLY = 3  #: operands to product: input, pipeline, output register

@@ -1,0 +1,96 @@
+"""What the host port's addresses mean: one table for gateware, driver, manifest and documentation.
+
+Addresses count 32-bit words. The region is in bits 23..20, the rest is the offset within it.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from gradgate.arch.config import Config
+
+ADDRESS_BITS = 24
+REGION_SHIFT = 20
+
+
+class Region(IntEnum):
+    """Regions of the address space."""
+
+    CSR = 0
+    PROGRAM = 1
+    COUNTERS = 2
+    STAGING = 3
+    WEIGHTS = 4
+    ROWS = 5
+    ARGMAX = 6
+
+
+class Csr(IntEnum):
+    """Control and status registers, offsets in region CSR."""
+
+    ID = 0
+    CONTROL = 1
+    STATUS = 2
+    START = 3
+    STOP = 4
+    INDEX = 5
+    PC = 6
+    CORRECT = 7
+    OVERFLOW = 8
+    CYCLES = 9
+
+
+CSR_DOC = {
+    Csr.ID: ("r", "0x67726164"),
+    Csr.CONTROL: ("w", "bit 0: start (ignored while busy); bit 1: set CORRECT and OVERFLOW to zero"),
+    Csr.STATUS: ("r", "bit 0: busy; bit 1: the program ended; bits 15..8: error code"),
+    Csr.START: ("rw", "program word where the next start begins; moves on with every command that is done"),
+    Csr.STOP: ("rw", "index of the command behind which to stop; 0xffff: none"),
+    Csr.INDEX: ("r", "commands done since the start at START = 0; with an error, the index of the command at fault"),
+    Csr.PC: ("r", "program word of the next command; with an error, of the command at fault"),
+    Csr.CORRECT: ("r", "correct predictions counted by LOSS"),
+    Csr.OVERFLOW: ("r", "final sums whose two top bits differed"),
+    Csr.CYCLES: ("r", "cycles busy since the last start, low 32 bits"),
+}
+
+ID_VALUE = 0x67726164
+STOP_NONE = 0xFFFF
+
+
+@dataclass(frozen=True)
+class Window:
+    """A region: number of words, bits of a word, and how a word's place follows from its offset."""
+
+    words: int
+    bits: int
+    doc: str
+
+
+def windows(config: Config) -> dict:
+    """The memories behind the host port as ``{Region: Window}``; data memories answer only while the core is idle."""
+    lane_bits = (config.lanes - 1).bit_length()
+
+    def rows_of(bricks):
+        return config.rows << ((bricks - 1).bit_length() + lane_bits)
+
+    return {
+        Region.PROGRAM: Window(config.program_words, 32, "program words; write only"),
+        Region.COUNTERS: Window(config.counters, 32, "cycles of command i; read only"),
+        Region.STAGING: Window(config.staging_words, config.formats.act_bits, "staging words"),
+        Region.WEIGHTS: Window(config.weight_bricks * config.lanes, config.formats.master_bits,
+                               "master weights: brick * lanes + bank, two's complement"),
+        Region.ROWS: Window(rows_of(config.act_bricks), config.formats.act_bits,
+                            "activations: (row, brick, lane), brick and lane padded to powers of two"),
+        Region.ARGMAX: Window(rows_of(config.argmax_bricks), 2,
+                              "pooling choices 2 * dy + dx: (row, brick, lane), padded likewise; read only"),
+    }
+
+
+def address(region: Region, offset: int) -> int:
+    """Host address of word ``offset`` of ``region``."""
+    return region << REGION_SHIFT | offset
+
+
+def row_offset(config: Config, bricks: int, row: int, brick: int, lane: int = 0) -> int:
+    """Offset of a row memory's word; ``bricks`` is the depth of that memory."""
+    lane_bits = (config.lanes - 1).bit_length()
+    return (row << (bricks - 1).bit_length() | brick) << lane_bits | lane

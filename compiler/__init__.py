@@ -1,0 +1,1 @@
+"""Network description to memory plan, tiles and program."""

@@ -1,0 +1,1 @@
+"""Boards, synthesis and place-and-route."""

@@ -1,0 +1,1 @@
+"""What each command costs, to the cycle."""

@@ -1,0 +1,1 @@
+"""The driver a user's program talks to, and the command line."""

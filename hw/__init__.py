@@ -1,0 +1,1 @@
+"""Gateware, one idea a file."""

@@ -1,0 +1,30 @@
+"""Commands as gateware sees them: layouts from the one table, and the handshake of every unit."""
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch import commands
+from gradgate.arch.commands import Opcode
+
+#: Bits of the register that holds the fields of the longest command.
+PAYLOAD = commands.WORD * (max(commands.length(op) for op in Opcode) - 1)
+
+
+def layout(opcode: Opcode) -> data.FlexibleLayout:
+    """The fields of ``opcode`` as a view on the command register."""
+    return data.FlexibleLayout(PAYLOAD, {
+        name: data.Field(signed(f.bits) if f.signed else unsigned(f.bits), offset)
+        for name, (offset, f) in commands.layout(opcode).items()})
+
+
+class UnitSignature(wiring.Signature):
+    """What the sequencer sees of a unit (seen from the unit).
+
+    start : In, one cycle; ``payload`` is stable from ``start`` up to and with ``done``
+    done : Out, one cycle, in the unit's last cycle, at the earliest one cycle after ``start``
+    A command costs the unit the cycles from ``start`` to ``done``, both included.
+    """
+
+    def __init__(self):
+        super().__init__({"start": In(1), "payload": In(PAYLOAD), "done": Out(1)})

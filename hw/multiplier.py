@@ -1,0 +1,31 @@
+"""Registered multiplier."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch import latency
+from gradgate.arch.checks import integer
+
+
+class Multiplier(wiring.Component):
+    """Signed multiplier; the portable twin of a ``MULT18X18D`` with input, pipeline and output registers.
+
+    Parameters: width, bits of an operand (2 to 18).
+    Members: a, b : In(signed(width)); o : Out(signed(2 * width)), the product of three cycles ago.
+    Latency: ``latency.MULTIPLY`` = 3 cycles. Throughput: one product a cycle. Resources: 1 DSP.
+    """
+
+    def __init__(self, width):
+        self.width = integer("width", width, 2, 18)
+        super().__init__({"a": In(signed(width)), "b": In(signed(width)), "o": Out(signed(2 * width))})
+
+    def elaborate(self, platform):
+        m = Module()
+        a, b = Signal(signed(self.width)), Signal(signed(self.width))
+        pipe = Signal(signed(2 * self.width))
+        m.d.sync += [a.eq(self.a), b.eq(self.b), pipe.eq(a * b), self.o.eq(pipe)]
+        return m
+
+
+assert latency.MULTIPLY == 3, "Multiplier has three registers"

@@ -1,0 +1,56 @@
+"""Block RAM with one read and one write port and a registered output."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch import latency
+from gradgate.arch.checks import integer
+
+
+class Ram(wiring.Component):
+    """Block RAM: one read port, one write port, registered output; the portable twin of a ``DP16KD`` with ``OUTREG``.
+
+    Parameters
+    ----------
+    width, depth : bits of a word (1 to 4096), words (2 to 65536)
+    parts : number of equal parts of a word with a write enable of their own (divides ``width``)
+
+    Members
+    -------
+    r_addr : In; r_data : Out, the word at the ``r_addr`` of two cycles ago
+    w_addr, w_data : In; w_en : In(parts), one bit a part, part 0 lowest
+
+    Latency: read ``latency.RAM`` = 2 cycles; a write can be read by an ``r_addr`` given in the next cycle. Reading an
+    address in the cycle of its write gives the old word here and is undefined on some targets: users avoid it.
+    Throughput: one read and one write a cycle. Resources: block RAM only (18 kbit each), no DSP.
+    """
+
+    def __init__(self, *, width, depth, parts=1):
+        self.width = integer("width", width, 1, 4096)
+        self.depth = integer("depth", depth, 2, 65536)
+        self.parts = integer("parts", parts, 1, width)
+        if width % parts:
+            raise ValueError(f"parts must divide width {width}, not {parts}")
+        bits = (depth - 1).bit_length()
+        super().__init__({
+            "r_addr": In(bits), "r_data": Out(width),
+            "w_addr": In(bits), "w_data": In(width), "w_en": In(parts),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.mem = memory = Memory(shape=self.width, depth=self.depth, init=[], attrs={"no_rw_check": 1})
+        read = memory.read_port(domain="comb")
+        write = memory.write_port(granularity=self.width // self.parts)
+        array = Signal(self.width)
+        m.d.comb += [
+            read.addr.eq(self.r_addr),
+            write.addr.eq(self.w_addr), write.data.eq(self.w_data), write.en.eq(self.w_en),
+        ]
+        m.d.sync += [array.eq(read.data), self.r_data.eq(array)]
+        return m
+
+
+assert latency.RAM == 2, "Ram has two registers"

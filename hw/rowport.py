@@ -1,0 +1,25 @@
+"""Access to one row memory at a time."""
+
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch import latency
+
+
+class RowPortSignature(wiring.Signature):
+    """Access to the row memories by a unit that works on one row at a time (seen from the unit).
+
+    row, addr : Out, row number and brick address, for reads and writes
+    en : Out(lanes), write enable of each word; 0 only reads
+    w_data, r_data : bricks, word of lane 0 first. ``r_data`` belongs to the ``row`` and ``addr`` of ``READ`` cycles ago.
+    """
+
+    #: cycles from address to ``r_data``: the memory, and a register behind the choice of the row
+    READ = latency.RAM + 1
+
+    def __init__(self, config):
+        brick = data.ArrayLayout(config.formats.act_bits, config.lanes)
+        super().__init__({
+            "row": Out(range(config.rows)), "addr": Out(range(config.act_bricks)),
+            "en": Out(config.lanes), "w_data": Out(brick), "r_data": In(brick),
+        })

@@ -1,0 +1,1 @@
+"""Runs the generated RTL and compares it with the golden model."""
