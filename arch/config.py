@@ -53,6 +53,11 @@ class Config:
         """Working weights a PE's bank can hold: two in each accumulator word."""
         return 2 * self.bank_words
 
+    @property
+    def list_entries(self) -> int:
+        """Entries a list can hold."""
+        return self.bank_words
+
     def bricks(self, channels: int) -> int:
         """Bricks that hold ``channels`` words."""
         return -(-channels // self.lanes)

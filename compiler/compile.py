@@ -1,0 +1,74 @@
+"""Network and configuration to program."""
+
+from gradgate.arch.checks import ConfigError, integer
+from gradgate.arch.commands import Opcode
+from gradgate.compiler import passes
+from gradgate.compiler.passes import Context, Switches
+from gradgate.compiler.plan import plan_rows, plan_weights
+from gradgate.compiler.program import Note, Program
+
+
+def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bool = True, switches: Switches = Switches()) -> Program:
+    """The program of one training step (or, without ``training``, of counting correct predictions) of ``batch`` images.
+
+    Raises :class:`ConfigError` when something does not fit; the message names the memory and what is missing.
+    """
+    integer("batch", batch, 1, 4096)
+    shift = config.formats.update_shift(batch, lr_shift)
+    if training:
+        if batch & (batch - 1):
+            raise ConfigError(f"batch must be a power of two for training, not {batch}")
+        integer(f"update shift ({shift - lr_shift} + lr_shift)", shift, 1, 31)
+    slots = -(-batch // config.rows)
+    program = Program(batch=batch)
+    program.places, program.choices = plan_rows(network, config, slots, training)
+    program.weights = plan_weights(network, config)
+    ctx = Context(config=config, program=program, batch=batch, switches=switches, shift=shift)
+    _inputs(ctx, network)
+
+    sources = ["input"] + [f"{block.name}.out" for block in network.blocks[:-1]]
+    for block, source in zip(network.blocks, sources):
+        passes.forward(ctx, block, source)
+    _loss(ctx, network, training)
+    if training:
+        for i in reversed(range(len(network.blocks))):
+            block = network.blocks[i]
+            if block.pool:
+                passes.expand(ctx, block)
+            gradient = f"{block.name}.expanded" if block.pool else f"{block.name}.grad"
+            if i:
+                passes.backward_data(ctx, block, gradient, sources[i])
+            passes.weight_gradient(ctx, block, sources[i], gradient)
+    program.add(Opcode.END, Note(phase="end"))
+    words = len(program.words())
+    if words > config.program_words:
+        raise ConfigError(f"program memory (program_words) is {words - config.program_words} words short: the network needs {words}, "
+                          f"the configuration has {config.program_words}")
+    if len(program.commands) > config.counters:
+        raise ConfigError(f"counter memory (counters) is {len(program.commands) - config.counters} words short: the program has "
+                          f"{len(program.commands)} commands, the configuration {config.counters} counters")
+    return program
+
+
+def _inputs(ctx, network):
+    """MOVEs of images and labels."""
+    images = ctx.batch * network.height * network.width * network.channels
+    ctx.program.staging = {"input": 0, "labels": images}
+    short = images + ctx.batch - ctx.config.staging_words
+    if short > 0:
+        raise ConfigError(f"staging memory (staging_words) is {short} words short: a batch of {ctx.batch} needs {images + ctx.batch}, "
+                          f"the configuration has {ctx.config.staging_words}")
+    for name, channels, pixels in (("input", network.channels, network.height * network.width), ("labels", 1, 1)):
+        place = ctx.program.places[name]
+        ctx.program.add(Opcode.MOVE, Note(phase="move"), out=0, channels=channels, pixels=pixels, images=ctx.batch,
+                        stage_addr=ctx.program.staging[name], row_addr=place.base, slot_step=place.slot)
+
+
+def _loss(ctx, network, training):
+    """The LOSS command."""
+    places, last = ctx.program.places, network.blocks[-1].name
+    logits, labels = places[f"{last}.out"], places["labels"]
+    grads = places[f"{last}.grad"] if training else logits
+    ctx.program.add(Opcode.LOSS, Note(phase="loss", block=last, completes=(f"{last}.grad",) if training else ()),
+                    grad=training, classes=network.classes, images=ctx.batch, logits=logits.base, logits_slot=logits.slot,
+                    labels=labels.base, labels_slot=labels.slot, grads=grads.base, grads_slot=grads.slot)

@@ -1,0 +1,246 @@
+"""The passes of a block as commands: forward, backward-data, weight-gradient with update."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradgate.arch.commands import Opcode
+from gradgate.arch.config import Config
+from gradgate.compiler import tiles
+from gradgate.compiler.geometry import Axis, Grid, list_fields, tail_fields, target_fields
+from gradgate.compiler.loops import post_levels, weight_loop
+from gradgate.compiler.program import Note, Program
+from gradgate.compiler.tiles import Span
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switches:
+    """Run-time switches. They change cycles, never results."""
+
+    input_skip: bool = True  #: zeros of the list operand, and in WG of the target operand, cost nothing
+    output_skip: bool = True  #: masked outputs of BD cost nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What every pass needs."""
+
+    config: Config
+    program: Program
+    batch: int
+    switches: Switches
+    shift: int  #: of the weight update
+
+    @property
+    def slots(self) -> int:
+        """Images of row 0."""
+        return -(-self.batch // self.config.rows)
+
+    def last_rows(self, slots: Span) -> int:
+        """Rows that own an image in the last of ``slots``."""
+        return min(self.config.rows, self.batch - (slots.end - 1) * self.config.rows)
+
+
+def _windows(block):
+    """Window axes of forward and weight-gradient passes."""
+    return (Axis(first=-block.padding, kernel=block.kh, size=block.height),
+            Axis(first=-block.padding, kernel=block.kw, size=block.width))
+
+
+def _channels(span, channels, lanes):
+    """First channel and number of channels of a span of bricks."""
+    return span.first * lanes, min(span.end * lanes, channels) - span.first * lanes
+
+
+def _output_loops(ctx, block, inputs, outputs, bias):
+    """WEIGHT_LOOP fields, one a command, that visit all (k, t) of a tile in bank order; bricks run along outputs."""
+    lanes, cob = ctx.config.lanes, ctx.config.bricks(block.cout)
+    base = ctx.program.weights[block.name] + outputs.first
+    first, count = _channels(inputs, block.cin, lanes)
+    taps = block.kh * block.kw
+    if count == block.cin:  # the whole kernel, and the bias behind it, lie in a row
+        return [weight_loop(wm_addr=base, bank_addr=0, counts=(outputs.count, block.k + bias, 1), steps=(1, cob, 0),
+                            rot=0, rot_steps=(1, 0), lanes=lanes)]
+    loops = [weight_loop(wm_addr=base + first * cob, bank_addr=0, counts=(outputs.count, count, taps), steps=(1, cob, block.cin * cob),
+                         rot=first, rot_steps=(1, block.cin), lanes=lanes)]
+    if bias:
+        loops.append(weight_loop(wm_addr=base + block.k * cob, bank_addr=taps * count * outputs.count, counts=(outputs.count, 1, 1),
+                                 steps=(1, 0, 0), rot=block.k, rot_steps=(0, 0), lanes=lanes))
+    return loops
+
+
+def _tile_name(inputs, outputs, extra=""):
+    return f"k{inputs.first}+{inputs.count} n{outputs.first}+{outputs.count}{extra}"
+
+
+def forward(ctx: Context, block, source: str):
+    """Forward pass of ``block`` from tensor ``source`` to ``{block.name}.out``."""
+    config, program = ctx.config, ctx.program
+    x, out = program.places[source], program.places[f"{block.name}.out"]
+    rows, columns = _windows(block)
+    step = 2 if block.pool else 1
+    ks, ns = tiles.cut(config, f"{block.name} forward", taps=block.kh * block.kw, channels=block.cin, bias=True,
+                       targets=config.bricks(block.cout), bank=config.bank_weights, positions=step * block.out_width)
+    pool_rows = block.out_height // step * step  # the last odd row is not pooled
+    name = f"{block.name}.out"
+    for outputs in ns:
+        parts = tiles.position_tiles(config, slots=ctx.slots, rows=pool_rows, columns=block.out_width, targets=outputs.count, step=step)
+        for slots, span in parts:
+            tail = tail_fields(block.cout, outputs, config.lanes)
+            for inputs in ks:
+                bias = inputs is ks[-1]
+                tile = _tile_name(inputs, outputs, f" s{slots.first}+{slots.count} y{span.first}+{span.count}")
+                if len(ks) > 1 or (slots, span) == parts[0]:
+                    for loop in _output_loops(ctx, block, inputs, outputs, bias):
+                        program.add(Opcode.LOAD, Note(phase="load", block=block.name, tile=tile), **loop, spread=0, out_bricks=0)
+                program.add(
+                    Opcode.RUN, Note(phase="FW", block=block.name, reads=source, tile=tile),
+                    outer=0, fetch=0, bias=bias, accumulate=inputs is not ks[0], skip_list=ctx.switches.input_skip, skip_target=0,
+                    slots=slots.count, last_rows=ctx.last_rows(slots), y_count=span.count, x_count=block.out_width,
+                    **list_fields(x, slots.first, rows.at(span.first, block.stride), columns, block.stride, inputs, config.lanes, outputs.count),
+                    **tail, t_addr=0, t_x=0, t_y=0, t_slot=0, bank_addr=0, psum_addr=0)
+            finished = outputs is ns[-1] and (slots, span) == parts[-1]
+            completes = (name,) + ((f"{block.name}.argmax",) if block.pool else ())
+            _post_forward(ctx, block, outputs, slots, span, tail["t_tail"], out, completes if finished else ())
+
+
+def _post_forward(ctx, block, outputs, slots, span, tail, out, completes):
+    t, wide = outputs.count, block.out_width
+    first = slots.first * out.slot + outputs.first
+    if block.pool:
+        first += span.first // 2 * out.pitch
+        loops = post_levels(wx=(2, t, 0), wy=(2, wide * t, 0), t=(t, 1, 1), x=(out.width, 2 * t, out.bricks),
+                            y=(span.count // 2, 2 * wide * t, out.pitch), slot=(slots.count, span.count * wide * t, out.slot))
+        aux = ctx.program.choices[f"{block.name}.argmax"].base + first
+    else:
+        first += span.first * out.pitch
+        loops = post_levels(t=(t, 1, 1), x=(wide, t, out.bricks), y=(span.count, wide * t, out.pitch),
+                            slot=(slots.count, span.count * wide * t, out.slot))
+        aux = 0
+    ctx.program.add(Opcode.POST, Note(phase="post", block=block.name, completes=completes), expand=0, relu=block.relu, mask=0,
+                    pool=block.pool, tail=tail, last_rows=ctx.last_rows(slots), src_addr=0, dst_addr=out.base + first, aux_addr=aux, **loops)
+
+
+def expand(ctx: Context, block):
+    """Sends the gradient of the pooled output back to the convolution's output."""
+    program = ctx.program
+    grad, full = program.places[f"{block.name}.grad"], program.places[f"{block.name}.expanded"]
+    choices = program.choices[f"{block.name}.argmax"]
+    name = f"{block.name}.expanded"
+    odd = (full.height % 2, full.width % 2)
+    common = dict(expand=1, relu=0, mask=0, pool=0, last_rows=ctx.config.rows)
+
+    def note(last):
+        return Note(phase="post", block=block.name, completes=(name,) if last else ())
+    program.add(Opcode.POST, note(odd == (0, 0)), **common, tail=ctx.config.lanes, src_addr=grad.base, dst_addr=full.base,
+                aux_addr=choices.base, **post_levels(
+                    wx=(2, 0, full.bricks), wy=(2, 0, full.pitch), t=(grad.bricks, 1, 1), x=(grad.width, grad.bricks, 2 * full.bricks),
+                    y=(grad.height, grad.pitch, 2 * full.pitch), slot=(ctx.slots, grad.slot, full.slot)))
+    # rows and columns that no pooling window covers have no gradient: a tail of no words makes zeros
+    if odd[0]:
+        program.add(Opcode.POST, note(not odd[1]), **common, tail=0, src_addr=0, aux_addr=0, dst_addr=full.base + (full.height - 1) * full.pitch,
+                    **post_levels(x=(full.pitch, 0, 1), slot=(ctx.slots, 0, full.slot)))
+    if odd[1]:
+        program.add(Opcode.POST, note(True), **common, tail=0, src_addr=0, aux_addr=0, dst_addr=full.base + full.pitch - full.bricks,
+                    **post_levels(x=(full.bricks, 0, 1), y=(full.height, 0, full.pitch), slot=(ctx.slots, 0, full.slot)))
+
+
+def backward_data(ctx: Context, block, gradient: str, source: str):
+    """Gradient of ``block``'s input, ``{source} -> .grad``, from the gradient of its convolution output.
+
+    With stride s the positions of the input fall into s x s phases; each is a convolution of stride 1 with the taps that reach it.
+    """
+    target = source.replace(".out", ".grad")
+    phases = [(y, x) for y in range(min(block.stride, block.height)) for x in range(min(block.stride, block.width))]
+    for phase in phases:
+        _backward_phase(ctx, block, gradient, source, target, phase, phase == phases[-1])
+
+
+def _phase_axis(phase, stride, kernel, padding, size):
+    """(window axis over the gradient, taps in window order) of the input pixels ``phase + i * stride`` of one axis."""
+    taps = list(range((phase + padding) % stride, kernel, stride))
+    centre = (phase + padding) // stride
+    return Axis(first=centre - len(taps) + 1, kernel=len(taps), size=size), taps[::-1]
+
+
+def _backward_phase(ctx, block, gradient, source, target, phase, last_phase):
+    config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
+    dy, x, dx = program.places[gradient], program.places[source], program.places[target]
+    rows, row_taps = _phase_axis(phase[0], block.stride, block.kh, block.padding, block.out_height)
+    columns, column_taps = _phase_axis(phase[1], block.stride, block.kw, block.padding, block.out_width)
+    grid = Grid(rows=-(-(block.height - phase[0]) // block.stride), columns=-(-(block.width - phase[1]) // block.stride),
+                y0=phase[0], x0=phase[1], step=block.stride)
+    ks, ns = tiles.cut(config, f"{block.name} backward-data", taps=max(1, len(row_taps) * len(column_taps)), channels=block.cout, bias=False,
+                       targets=config.bricks(block.cin), bank=config.bank_weights, positions=grid.columns)
+    fetch = block.input_relu and ctx.switches.output_skip
+    for inputs in ns:
+        parts = tiles.position_tiles(config, slots=ctx.slots, rows=grid.rows, columns=grid.columns, targets=inputs.count)
+        for slots, span in parts:
+            part = grid.part(span)
+            targets = target_fields(x, slots.first, part, inputs, lanes)
+            for outputs in ks:
+                tile = _tile_name(outputs, inputs, f" s{slots.first}+{slots.count} y{span.first}+{span.count}")
+                if len(ks) > 1 or (slots, span) == parts[0]:
+                    _load_spread(ctx, block, outputs, inputs, row_taps, column_taps, tile)
+                program.add(
+                    Opcode.RUN, Note(phase="BD", block=block.name, reads=gradient, targets=source, tile=tile),
+                    outer=0, fetch=fetch, bias=0, accumulate=outputs is not ks[0], skip_list=ctx.switches.input_skip, skip_target=1,
+                    slots=slots.count, last_rows=ctx.last_rows(slots), y_count=span.count, x_count=part.columns,
+                    **list_fields(dy, slots.first, rows.at(span.first, 1), columns, 1, outputs, lanes, inputs.count),
+                    **targets, bank_addr=0, psum_addr=0)
+            t, wide = inputs.count, part.columns
+            x_step, y_step, slot_step = part.strides(dx)
+            first = part.first(dx, slots.first) + inputs.first
+            done = last_phase and inputs is ns[-1] and (slots, span) == parts[-1]
+            program.add(
+                Opcode.POST, Note(phase="post", block=block.name, completes=(target,) if done else ()), expand=0, relu=0,
+                mask=block.input_relu, pool=0, tail=targets["t_tail"], last_rows=ctx.last_rows(slots), src_addr=0, dst_addr=first,
+                aux_addr=first - dx.base + x.base,
+                **post_levels(t=(t, 1, 1), x=(wide, t, x_step), y=(span.count, wide * t, y_step), slot=(slots.count, span.count * wide * t, slot_step)))
+
+
+def _load_spread(ctx, block, outputs, inputs, row_taps, column_taps, tile):
+    """LOADs that put weights, bricks along inputs, at (window row, window column, output) x input brick."""
+    lanes, cob = ctx.config.lanes, ctx.config.bricks(block.cout)
+    base = ctx.program.weights[block.name]
+    _, count = _channels(outputs, block.cout, lanes)
+    for number, row in enumerate(row_taps):
+        if not column_taps:
+            return
+        k = (row * block.kw + column_taps[0]) * block.cin + inputs.first * lanes
+        step = -(block.stride if len(column_taps) > 1 else 0) * block.cin
+        ctx.program.add(Opcode.LOAD, Note(phase="load", block=block.name, tile=tile), spread=1, out_bricks=cob, **weight_loop(
+            wm_addr=base + k * cob + outputs.first, bank_addr=number * len(column_taps) * count * inputs.count,
+            counts=(inputs.count, count, len(column_taps)), steps=(lanes * cob, 1, step * cob), rot=k, rot_steps=(1, step), lanes=lanes))
+
+
+def weight_gradient(ctx: Context, block, source: str, gradient: str):
+    """Weight gradient of ``block`` and, at once, the update of its weights."""
+    config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
+    x, dy = program.places[source], program.places[gradient]
+    rows, columns = _windows(block)
+    grid = Grid(rows=block.out_height, columns=block.out_width)
+    slots = Span(first=0, count=ctx.slots)
+    ks, ns = tiles.cut(config, f"{block.name} weight-gradient", taps=block.kh * block.kw, channels=block.cin, bias=True,
+                       targets=config.bricks(block.cout), bank=config.bank_words, positions=0)
+    for outputs in ns:
+        for inputs in ks:
+            bias = inputs is ks[-1]
+            first, count = _channels(inputs, block.cin, lanes)
+            k = (np.arange(block.kh * block.kw)[:, None] * block.cin + first + np.arange(count)).ravel()
+            k = np.append(k, block.k) if bias else k
+            tile = _tile_name(inputs, outputs)
+            targets = target_fields(dy, 0, grid, outputs, lanes)
+            program.add(Opcode.CLEAR, Note(phase="load", block=block.name, tile=tile), words=len(k) * outputs.count)
+            program.add(
+                Opcode.RUN, Note(phase="WG", block=block.name, reads=source, targets=gradient, tile=tile,
+                                 sums=(outputs.first, outputs.count, k)),
+                outer=1, fetch=1, bias=bias, accumulate=0, skip_list=ctx.switches.input_skip, skip_target=ctx.switches.input_skip,
+                slots=slots.count, last_rows=ctx.last_rows(slots), y_count=grid.rows, x_count=grid.columns,
+                **list_fields(x, 0, rows, columns, block.stride, inputs, lanes, outputs.count), **targets, bank_addr=0, psum_addr=0)
+            loops = _output_loops(ctx, block, inputs, outputs, bias)
+            finished = outputs is ns[-1] and inputs is ks[-1]
+            for loop in loops:
+                completes = (f"{block.name}.master",) if finished and loop is loops[-1] else ()
+                program.add(Opcode.UPDATE, Note(phase="update", block=block.name, tile=tile, completes=completes), **loop,
+                            shift=ctx.shift, tail=targets["t_tail"])

@@ -1,0 +1,58 @@
+"""How a pass is cut into tiles: input bricks (K), target bricks (N) and positions (M)."""
+
+from dataclasses import dataclass
+
+from gradgate.arch.checks import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """``count`` things from ``first`` on."""
+
+    first: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """One behind the last."""
+        return self.first + self.count
+
+
+def split(total: int, most: int) -> list:
+    """Cut ``total`` into the fewest spans of at most ``most``, as equal as possible."""
+    parts = -(-total // most)
+    sizes = [total // parts + (i < total % parts) for i in range(parts)]
+    return [Span(first=sum(sizes[:i]), count=size) for i, size in enumerate(sizes)]
+
+
+def cut(config, where: str, *, taps: int, channels: int, bias: bool, targets: int, bank: int, positions: int) -> tuple:
+    """K and N spans, in bricks, of a pass.
+
+    taps, channels : window pixels and channels of the list operand, ``bias`` one entry more; targets : bricks of targets;
+    bank : words a lane's bank holds; positions : sums that must fit for one target brick (0: none are kept).
+    A tile of k entries and n target bricks takes k * n bank words, and every lane at most ``config.targets`` targets.
+    """
+    def entries(bricks):
+        return taps * min(bricks * config.lanes, channels) + bias
+
+    fits = [b for b in range(1, config.bricks(channels) + 1) if entries(b) <= min(config.list_entries, bank)]
+    if not fits:
+        raise ConfigError(f"{where}: a list of {entries(1)} entries does not fit; it must be at most {min(config.list_entries, bank)}")
+    inputs = split(config.bricks(channels), fits[-1])
+    most = min(bank // entries(inputs[0].count), config.targets, targets)
+    if positions:
+        if positions > config.psum_words:
+            raise ConfigError(f"{where}: sums memory (psum_words) is {positions - config.psum_words} words short: one step of "
+                              f"positions needs {positions}, the configuration has {config.psum_words}")
+        most = min(most, config.psum_words // positions)
+    return inputs, split(targets, most)
+
+
+def position_tiles(config, *, slots: int, rows: int, columns: int, targets: int, step: int = 1) -> list:
+    """(slot span, row span) tiles whose sums fit the sums memory; ``step`` rows are kept together."""
+    images = config.psum_words // (rows * columns * targets)
+    if images:
+        return [(span, Span(first=0, count=rows)) for span in split(slots, images)]
+    groups = split(rows // step, config.psum_words // (step * columns * targets))
+    spans = [Span(first=g.first * step, count=g.count * step) for g in groups]
+    return [(Span(first=slot, count=1), span) for slot in range(slots) for span in spans]

@@ -1,0 +1,18 @@
+"""Cycles of the other commands of the array."""
+
+from gradgate.arch.commands import POST_LEVELS
+
+POST_LATENCY = 7  #: cycles of POST beyond one for each sum of a lane
+
+
+def post_cycles(command) -> int:
+    """Cycles of a POST command, ``start`` to ``done``: one for each beat of its loops, and the pipeline."""
+    beats = 1
+    for level in POST_LEVELS:
+        beats *= command.fields[f"{level}_count"]
+    return beats + POST_LATENCY
+
+
+def clear_cycles(command) -> int:
+    """Cycles of a CLEAR command: one for each accumulator of a lane, and one to start."""
+    return command.words + 1

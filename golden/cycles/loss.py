@@ -1,0 +1,19 @@
+"""What a LOSS command costs."""
+
+from gradgate.arch import latency
+
+READ = latency.RAM + 1  #: row address to data
+EXPONENTIAL = latency.MULTIPLY + 5  #: class number to the exponential: memory, distance, product, exponent, mantissa, shift
+
+
+def loss_cycles(config, images: int, classes: int, grad: bool) -> int:
+    """Cycles from the unit's start to its done, both included.
+
+    An image costs: the label and the logits, one a cycle; the way of the last through the memory and the comparison; one
+    cycle for the prediction and one for the next image. With ``grad`` also one cycle for each exponential and the way of the
+    last, and for each class a serial division, its start and its store.
+    """
+    image = 1 + classes + READ + 1 + 2
+    if grad:
+        image += classes + EXPONENTIAL + classes * (config.formats.grad_frac + 3)
+    return 2 + images * image

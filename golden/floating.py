@@ -1,0 +1,87 @@
+"""The same network in floating point, with the true softmax: reference for accuracy, and check of the integer model."""
+
+import numpy as np
+
+from gradgate.arch.network import Network
+from gradgate.golden import layers
+from gradgate.golden.model import he_normal
+
+
+class FloatModel:
+    """A network in training, in ``dtype`` (float32 or float64), with plain stochastic gradient descent.
+
+    :attr:`weights` is a list with one array (cout, k + 1) for each block, in the order of ``GoldenModel.masters``; the initial
+    ones are :func:`~gradgate.golden.model.he_normal`'s of ``seed``, so they differ from the integer model's by rounding only.
+    """
+
+    def __init__(self, network: Network, seed: int = 0, dtype=np.float32):
+        self.network = network
+        self.dtype = np.dtype(dtype)
+        self.set_weights(he_normal(network, seed))
+
+    def set_weights(self, weights: list) -> None:
+        """Replace the weights by copies of ``weights``. Raises :class:`ValueError` for a wrong count or shape."""
+        shapes = [(block.cout, block.k + 1) for block in self.network.blocks]
+        if [np.shape(w) for w in weights] != shapes:
+            raise ValueError(f"weights must have the shapes {shapes}, not {[np.shape(w) for w in weights]}")
+        self.weights = [np.array(w, self.dtype) for w in weights]
+
+    def forward(self, x: np.ndarray) -> list:
+        """For ``x`` (B, H, W, C): each block's (windows (B, OH, OW, k), output behind ReLU and pooling, choices or ``None``)."""
+        trace, y = [], np.asarray(x, self.dtype)
+        for block, w in zip(self.network.blocks, self.weights):
+            columns = layers.windows(y, block.kh, block.kw, block.stride, block.padding)
+            y, choice = columns @ w[:, :-1].T + w[:, -1], None
+            if block.relu:
+                y = layers.relu(y)
+            if block.pool:
+                y, choice = layers.pool(y)
+            trace.append((columns, y, choice))
+        return trace
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Logits (B, classes)."""
+        return self.forward(x)[-1][1][:, 0, 0]
+
+    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple:
+        """Mean cross-entropy in nats, and each block's gradient (cout, k + 1) of it."""
+        trace, images = self.forward(x), np.arange(len(labels))
+        z = trace[-1][1][:, 0, 0]
+        z = z - z.max(axis=1, keepdims=True)
+        log_sum = np.log(np.exp(z).sum(axis=1, keepdims=True))
+        dz = np.exp(z - log_sum)
+        dz[images, labels] -= 1
+        value = float(np.mean(log_sum[:, 0] - z[images, labels]))
+        return value, self._backward(trace, (dz / len(labels))[:, None, None])
+
+    def step(self, x: np.ndarray, labels: np.ndarray, rate: float) -> float:
+        """One step at learning rate ``rate``; returns the mean cross-entropy before it, in nats."""
+        value, gradients = self.gradients(x, labels)
+        self.weights = [w - self.dtype.type(rate) * g for w, g in zip(self.weights, gradients)]
+        return value
+
+    def train(self, x: np.ndarray, labels: np.ndarray, order, rate: float) -> float:
+        """One step for each index array in ``order``; returns the mean loss in nats."""
+        return float(np.mean([self.step(x[i], labels[i], rate) for i in order]))
+
+    def accuracy(self, x: np.ndarray, labels: np.ndarray, batch: int = 128) -> float:
+        """Fraction of images whose largest logit is their label's; ``batch`` images are computed at a time."""
+        parts = [self.logits(x[i:i + batch]).argmax(axis=1) for i in range(0, len(x), batch)]
+        return float(np.mean(np.concatenate(parts) == labels))
+
+    def _backward(self, trace, grad) -> list:
+        """Gradients of all weights from the gradient ``grad`` (B, 1, 1, classes) of the logits."""
+        gradients = []
+        for index in reversed(range(len(trace))):
+            block, w = self.network.blocks[index], self.weights[index]
+            columns, out, choice = trace[index]
+            if block.relu:
+                grad = grad * (out > 0)
+            if block.pool:
+                grad = layers.expand(grad, choice, block.out_height, block.out_width)
+            flat = grad.reshape(-1, block.cout)
+            gradients.append(np.column_stack([flat.T @ columns.reshape(len(flat), -1), flat.sum(axis=0)]))
+            if index:
+                grad = layers.scatter(grad @ w[:, :-1], block.height, block.width, block.kh, block.kw, block.stride,
+                                      block.padding)
+        return gradients[::-1]

@@ -1,0 +1,186 @@
+"""The value model of record: every word that training leaves in memory, from the network alone.
+
+It knows nothing of tiles, programs or arrays, so an error in the compiler cannot hide in it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradgate.arch.checks import integer
+from gradgate.arch.formats import Formats
+from gradgate.arch.network import Network
+from gradgate.golden import fixed, layers, loss
+
+
+def he_normal(network: Network, seed: int) -> list:
+    """Initial weights of each block, float64 (cout, k + 1) in the order of :attr:`GoldenModel.masters`; biases are zero.
+
+    Normal with standard deviation ``sqrt(2 / k)``, drawn block by block from ``default_rng(seed)``. Source: He et al.,
+    "Delving deep into rectifiers", 2015.
+    """
+    rng = np.random.default_rng(seed)
+    return [np.pad(rng.normal(0, np.sqrt(2 / block.k), (block.cout, block.k)), ((0, 0), (0, 1))) for block in network.blocks]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step leaves behind. Tensors are int64 and named ``<block name>.<what>``, in the order they are computed:
+
+    ====================  =======================  ===============  ===================================================
+    name                  shape                    fraction bits    meaning
+    ====================  =======================  ===============  ===================================================
+    ``input``             (B, H, W, C)             act_frac         the images
+    ``<block>.out``       (B, h, w, cout)          act_frac         the block's stored output, behind ReLU and pooling
+    ``<block>.argmax``    (B, h, w, cout)          0                pooled blocks: choices ``2 * dy + dx``
+    ``<block>.grad``      (B, h, w, cout)          grad_frac        gradient of ``out``, zero where a ReLU made it zero
+    ``<block>.expanded``  (B, oh, ow, cout)        grad_frac        pooled blocks: gradient of the convolution's output
+    ``<block>.wgrad``     (cout, k + 1)            act + grad_frac  weight gradient, summed over the batch, wrapped
+    ``<block>.master``    (cout, k + 1)            master_frac      master weights after the update
+    ====================  =======================  ===============  ===================================================
+
+    A step without training has ``input``, ``out`` and ``argmax`` only.
+    """
+
+    tensors: dict
+    correct: int  #: images whose first largest logit is their label's
+    overflow: int  #: final sums whose two top bits differ: forward, backward-data where not masked, weight-gradient
+    predicted: np.ndarray  #: classes (B,)
+    p: np.ndarray  #: probabilities (B, classes), ``grad_frac`` bits after the point
+    labels: np.ndarray  #: (B,)
+    formats: Formats
+
+    def loss(self) -> float:
+        """Mean cross-entropy in nats, computed in floating point from the integer probabilities; for reports."""
+        return loss.cross_entropy_nats(self.p, self.labels, self.formats)
+
+
+class GoldenModel:
+    """A network in training, in fixed point.
+
+    :attr:`masters` is a list with one int64 array (cout, k + 1) for each block: ``master_bits`` wide, ``master_frac`` bits
+    after the point. Columns are in the order (kernel row, kernel column, input channel), channels fastest; the bias is the
+    last. The initial masters are :func:`he_normal`'s weights of ``seed``, rounded.
+    """
+
+    def __init__(self, network: Network, formats: Formats = Formats(), seed: int = 0):
+        self.network = network
+        self.formats = formats
+        self.masters = [fixed.quantise(w, formats.master_frac, formats.master_bits) for w in he_normal(network, seed)]
+
+    def set_masters(self, masters: list) -> None:
+        """Replace the masters by copies of ``masters``. Raises :class:`ValueError` for a wrong count, shape or range."""
+        copies = [np.array(m, np.int64) for m in masters]
+        shapes = [(block.cout, block.k + 1) for block in self.network.blocks]
+        if [m.shape for m in copies] != shapes:
+            raise ValueError(f"masters must have the shapes {shapes}, not {[m.shape for m in copies]}")
+        for block, m in zip(self.network.blocks, copies):
+            _check_range(f"masters of {block.name}", m, self.formats.master_bits)
+        self.masters = copies
+
+    def step(self, x: np.ndarray, labels: np.ndarray, lr_shift: int = None, train: bool = True) -> Step:
+        """Forward pass, loss and, with ``train``, both backward passes with the old weights and the update.
+
+        ``x`` (B, H, W, C) has ``act_frac`` bits after the point; ``labels`` (B,) are 0 .. classes-1. The learning rate is
+        ``2**-lr_shift`` times the mean gradient of the batch. Raises :class:`ValueError` for inputs of a wrong shape or
+        range, and in training where B is not a power of two or the update's right shift is not in 1..31; the masters
+        are unchanged then.
+        """
+        x, labels = self._checked(x, labels)
+        shift = self._update_shift(len(x), lr_shift) if train else None
+        weights = [fixed.working(m, self.formats) for m in self.masters]
+        tensors = {"input": x}
+        overflow = self._forward(weights, tensors)
+        result = loss.softmax_cross_entropy(tensors[f"{self.network.blocks[-1].name}.out"][:, 0, 0], labels, self.formats)
+        if train:
+            overflow += self._backward(weights, result.dz[:, None, None], tensors)
+            self.masters = [fixed.update(m, tensors[f"{block.name}.wgrad"], shift, self.formats.master_bits)
+                            for block, m in zip(self.network.blocks, self.masters)]
+            tensors |= {f"{block.name}.master": m for block, m in zip(self.network.blocks, self.masters)}
+        return Step(tensors, result.correct, overflow, result.predicted, result.p, labels, self.formats)
+
+    def train(self, x: np.ndarray, labels: np.ndarray, order, lr_shift: int) -> float:
+        """One step for each index array in ``order`` (see ``gradgate.host.datasets.batches``); returns the mean loss in nats."""
+        return float(np.mean([self.step(x[i], labels[i], lr_shift).loss() for i in order]))
+
+    def accuracy(self, x: np.ndarray, labels: np.ndarray, batch: int = 128) -> float:
+        """Fraction of images whose predicted class is their label; ``batch`` images are computed at a time."""
+        starts = range(0, len(x), batch)
+        return sum(self.step(x[i:i + batch], labels[i:i + batch], train=False).correct for i in starts) / len(x)
+
+    def _forward(self, weights, tensors) -> int:
+        """Add every block's ``out`` and ``argmax`` to ``tensors``; returns the number of overflows."""
+        formats, y, overflow = self.formats, tensors["input"], 0
+        for block, w in zip(self.network.blocks, weights):
+            kernel, bias = _split(block, w)
+            acc = layers.forward(y, kernel, bias, block.stride, block.padding, formats)
+            overflow += fixed.count_overflow(acc, formats.acc_bits)
+            y = fixed.requantise(acc, formats.weight_frac, formats.act_bits)
+            if block.relu:
+                y = layers.relu(y)
+            if block.pool:
+                y, choice = layers.pool(y)
+            tensors[f"{block.name}.out"] = y
+            if block.pool:
+                tensors[f"{block.name}.argmax"] = choice
+        return overflow
+
+    def _backward(self, weights, dz, tensors) -> int:
+        """Add every block's ``grad``, ``expanded`` and ``wgrad`` to ``tensors``; returns the number of overflows.
+
+        The mask of a ReLU is ``out != 0`` and is applied where the gradient of ``out`` is made, so the gradient that leaves
+        a block's pooling is that of its convolution's output. Saturation passes the gradient.
+        """
+        formats, grad, overflow = self.formats, dz, 0
+        sources = ["input"] + [f"{block.name}.out" for block in self.network.blocks[:-1]]
+        for index in reversed(range(len(weights))):
+            block, x = self.network.blocks[index], tensors[sources[index]]
+            tensors[f"{block.name}.grad"] = grad
+            if block.pool:
+                grad = layers.expand(grad, tensors[f"{block.name}.argmax"], block.out_height, block.out_width)
+                tensors[f"{block.name}.expanded"] = grad
+            dw, db = layers.weight_gradient(x, grad, block.kh, block.kw, block.stride, block.padding, formats)
+            tensors[f"{block.name}.wgrad"] = wgrad = np.column_stack([dw.reshape(block.cout, -1), db])
+            overflow += fixed.count_overflow(wgrad, formats.acc_bits)
+            if index:
+                kernel, _ = _split(block, weights[index])
+                acc = layers.backward_data(grad, kernel, block.height, block.width, block.stride, block.padding, formats)
+                if block.input_relu:
+                    acc = np.where(x != 0, acc, 0)
+                overflow += fixed.count_overflow(acc, formats.acc_bits)
+                grad = fixed.requantise(acc, formats.weight_frac, formats.act_bits)
+        return overflow
+
+    def _checked(self, x, labels) -> tuple:
+        """``x`` and ``labels`` as int64 arrays of the right shape and range."""
+        x, labels = np.asarray(x), np.asarray(labels)
+        shape = (self.network.height, self.network.width, self.network.channels)
+        if x.ndim != 4 or x.shape[1:] != shape or not len(x) or not np.issubdtype(x.dtype, np.integer):
+            raise ValueError(f"x must be integers of shape (images,) + {shape}, not {x.dtype} {x.shape}")
+        _check_range("x", x, self.formats.act_bits)
+        if labels.shape != (len(x),) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"labels must be integers of shape ({len(x)},), not {labels.dtype} {labels.shape}")
+        if labels.min() < 0 or labels.max() >= self.network.classes:
+            raise ValueError(f"labels must be 0 to {self.network.classes - 1}, not {labels.min()} to {labels.max()}")
+        return x.astype(np.int64), labels.astype(np.int64)
+
+    def _update_shift(self, batch, lr_shift) -> int:
+        """The update's right shift for ``batch`` images."""
+        if batch & (batch - 1):
+            raise ValueError(f"the batch must be a power of two images for training, not {batch}")
+        integer("lr_shift", lr_shift, -64, 64)
+        shift = self.formats.update_shift(batch, lr_shift)
+        if not 1 <= shift <= 31:
+            raise ValueError(f"the update shift must be 1 to 31, not {shift} (batch {batch}, lr_shift {lr_shift})")
+        return shift
+
+
+def _split(block, w) -> tuple:
+    """Kernel (cout, kh, kw, cin) and bias (cout,) of a block's weights (cout, k + 1)."""
+    return w[:, :-1].reshape(block.cout, block.kh, block.kw, block.cin), w[:, -1]
+
+
+def _check_range(what, x, bits) -> None:
+    """Raise :class:`ValueError` where ``x`` does not fit ``bits`` bits of two's complement."""
+    if x.size and (x.min() < -(1 << (bits - 1)) or x.max() >= 1 << (bits - 1)):
+        raise ValueError(f"{what} must fit {bits} bits, not range from {x.min()} to {x.max()}")

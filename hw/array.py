@@ -1,0 +1,109 @@
+"""The rows together, and the units that only need them: RUN, CLEAR, POST."""
+
+from amaranth.hdl import Array as Choice
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch import latency
+from gradgate.arch.commands import Opcode
+from gradgate.hw.command import UnitSignature, layout
+from gradgate.hw.lane import Lane
+from gradgate.hw.post_walk import PostWalk
+from gradgate.hw.row import Row
+from gradgate.hw.rowport import RowPortSignature
+
+
+class Array(wiring.Component):
+    """``rows`` x ``lanes`` PEs with their memories.
+
+    Members
+    -------
+    run, clear, post : UnitSignature
+    port : RowPortSignature (seen from here), one row at a time, while no command of this array is active
+    choice_row, choice_addr : In; choices : Out, argmax brick, ``RowPortSignature.READ`` cycles later
+    w_en, w_addr, w_data : In, weight brick to all rows
+    acc_addr : In; acc : Out, rows x lanes accumulators, ``latency.RAM`` cycles later
+    overflow : Out, final sums of this cycle whose two top bits differ
+
+    Cycles: RUN: ``RUN_LATENCY`` more than from ``start`` to the last lane's last control cycle; CLEAR: words + 1; POST: see
+    :class:`PostWalk`. Resources: ``rows * lanes`` DSPs; block RAM of the rows.
+    """
+
+    #: cycles from the last control cycle to ``done``
+    RUN_LATENCY = 9
+
+    def __init__(self, config):
+        self.config = config
+        formats, lanes = config.formats, config.lanes
+        super().__init__({
+            "run": Out(UnitSignature()), "clear": Out(UnitSignature()), "post": Out(UnitSignature()),
+            "port": In(RowPortSignature(config)),
+            "choice_row": In(range(config.rows)), "choice_addr": In(range(config.argmax_bricks)),
+            "choices": Out(data.ArrayLayout(2, lanes)),
+            "w_en": In(1), "w_addr": In(range(config.bank_weights)), "w_data": In(data.ArrayLayout(formats.act_bits, lanes)),
+            "acc_addr": In(range(config.bank_words)),
+            "acc": Out(data.ArrayLayout(data.ArrayLayout(formats.acc_bits, lanes), config.rows)),
+            "overflow": Out(range(config.pes + 1)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        m.submodules.post_walk = walk = PostWalk(config)
+        wiring.connect(m, wiring.flipped(self.post), walk.unit)
+
+        running, drain = Signal(), Signal(range(self.RUN_LATENCY))
+        clearing, clear_addr = Signal(), Signal(range(config.bank_words))
+        rows = []
+        for r in range(config.rows):
+            m.submodules[f"row{r}"] = row = Row(config, r)
+            rows.append(row)
+            m.d.comb += [
+                row.start.eq(self.run.start), row.running.eq(running),
+                row.payload.eq(self.run.payload),
+                row.post_valid.eq(walk.valid), row.post_beat.eq(walk.beat),
+                row.port_addr.eq(self.port.addr), row.port_en.eq(Mux(self.port.row == r, self.port.en, 0)),
+                row.port_data.eq(self.port.w_data), row.choice_addr.eq(self.choice_addr),
+                row.w_en.eq(self.w_en), row.w_addr.eq(self.w_addr), row.w_data.eq(self.w_data),
+                row.clear_en.eq(clearing), row.clear_addr.eq(clear_addr),
+                row.acc_addr.eq(self.acc_addr), self.acc[r].eq(row.acc),
+            ]
+
+        # reads of one row: the choice follows the memory's latency
+        row_select, choice_select = self.port.row, self.choice_row
+        for stage in range(latency.RAM):
+            next_row, next_choice = Signal(range(config.rows), name=f"row_{stage}"), Signal(range(config.rows), name=f"choice_{stage}")
+            m.d.sync += [next_row.eq(row_select), next_choice.eq(choice_select)]
+            row_select, choice_select = next_row, next_choice
+        m.d.sync += [
+            self.port.r_data.eq(Choice(row.port_read.as_value() for row in rows)[row_select]),
+            self.choices.eq(Choice(row.choices.as_value() for row in rows)[choice_select]),
+            self.overflow.eq(sum(row.overflow for row in rows)),
+        ]
+
+        # RUN: ends when all rows have, and their pipelines are empty
+        finished = running & Cat(row.done for row in rows).all() & (drain == 0)
+        with m.If(self.run.start):
+            m.d.sync += running.eq(1)
+        with m.If(finished):
+            m.d.sync += drain.eq(self.RUN_LATENCY - 3)
+        with m.If(drain != 0):
+            m.d.sync += drain.eq(drain - 1)
+        m.d.comb += self.run.done.eq(drain == 1)
+        with m.If(self.run.done):
+            m.d.sync += running.eq(0)
+
+        # CLEAR
+        clear_left = Signal(len(layout(Opcode.CLEAR)(self.clear.payload).words))
+        with m.If(self.clear.start):
+            m.d.sync += [clearing.eq(1), clear_addr.eq(0), clear_left.eq(layout(Opcode.CLEAR)(self.clear.payload).words)]
+        with m.Elif(clearing):
+            m.d.sync += [clear_addr.eq(clear_addr + 1), clear_left.eq(clear_left - 1)]
+            m.d.comb += self.clear.done.eq(clear_left == 1)
+            with m.If(self.clear.done):
+                m.d.sync += clearing.eq(0)
+        return m
+
+
+assert Array.RUN_LATENCY >= Lane.DRAIN - 1, "the last result must be in memory when RUN ends"

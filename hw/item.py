@@ -1,0 +1,34 @@
+"""What travels from the window walk to the list builder."""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, enum
+
+
+class Kind(enum.Enum, shape=2):
+    """Kinds of items of one position, in their order: TARGET (one a brick of targets), HEAD, LIST (one a brick)."""
+
+    TARGET = 0
+    HEAD = 1
+    LIST = 2
+    END = 3
+
+
+def tag_layout(config) -> data.StructLayout:
+    """An item without its brick.
+
+    kind; last: the position's list ends here; tail: the brick's last words do not belong to the tensor; k: bank index of the
+    brick's first word (``k * t_count``); t: number of the brick of targets.
+    """
+    return data.StructLayout({
+        "kind": Kind, "last": 1, "tail": 1,
+        "k": unsigned((config.bank_weights - 1).bit_length()), "t": range(config.targets),
+    })
+
+
+def item_layout(config) -> data.StructLayout:
+    """An item with its brick: ``words``, lane 0 first, and ``flags``, one for each word that counts."""
+    return data.StructLayout({
+        "tag": tag_layout(config),
+        "words": data.ArrayLayout(unsigned(config.formats.act_bits), config.lanes),
+        "flags": config.lanes,
+    })

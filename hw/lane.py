@@ -1,0 +1,166 @@
+"""A lane of the array: the processing element."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch import latency
+from gradgate.hw.list_builder import entry_layout
+from gradgate.hw.multiplier import Multiplier
+from gradgate.hw.ram import Ram
+from gradgate.hw.targets import Targets, target_layout
+
+
+class Lane(wiring.Component):
+    """One PE: joins the lists of its row at any phase and makes one full turn for each of its targets.
+
+    RED turn: ``sum += value * bank[bank_addr + k + t]``, the sum goes to the sums memory.
+    OUT turn: ``bank[bank_addr + k + t] += value * target``. The bank holds accumulators (one a word) or weights (two a word,
+    weight address bit 9 chooses the half).
+
+    ::
+
+        s0 control   s1 entry, target   s2 address   s3..s5 bank read (RED)   s5..s8 multiply   s8 add   s9 write
+                                                     s6..s8 bank read (OUT)
+
+    Members
+    -------
+    start : In, one cycle; outer, fetch, accumulate, bank_addr : In, fields of RUN; running : In
+    every : In, number of this lane's targets without ``fetch``
+    pending, length, psum, void, target, bus : In, of the carousel (this lane's ``pending`` bits)
+    fin : Out(lists), this cycle is the last one spent on the list
+    t_en, t_slot, t_entry, claim, claim_list : In, of the lane's targets
+    w_en, w_addr, w_data : In, load a weight; clear_en, clear_addr : In, clear an accumulator (both while not running)
+    acc_addr : In; acc : Out, accumulator, ``latency.RAM`` cycles later, while not running
+    sum_addr : In; sum : Out, sums memory, ``latency.RAM`` cycles later, while not running
+
+    Cycles for a list: max(1, targets * length), and ``BUBBLE`` = 3 more after OUT turns, before the next list's first entry,
+    because an accumulator read 1 to 3 cycles behind its own update would be stale.
+    Latency: ``DRAIN`` = 10 cycles from the last control cycle until the result can be read.
+    Throughput: one multiplication a cycle. Resources: 1 DSP, 2 block RAMs (bank, sums).
+    Source: sparse accelerators with independent lanes; ADA-GP and gradient output sparsity (arXiv 2109.07710) for OUT and mask.
+    """
+
+    BUBBLE = 3
+    DRAIN = 10
+
+    def __init__(self, config):
+        self.config = config
+        s, formats = config.lists, config.formats
+        acc = formats.acc_bits
+        super().__init__({
+            "start": In(1), "running": In(1), "outer": In(1), "fetch": In(1), "accumulate": In(1),
+            "bank_addr": In(range(config.bank_weights)), "every": In(range(config.targets + 1)),
+            "pending": In(s), "void": In(s),
+            "length": In(data.ArrayLayout(range(config.list_entries + 1), s)),
+            "psum": In(data.ArrayLayout(range(config.psum_words), s)),
+            "target": In(data.ArrayLayout(range(s + 1), s)),
+            "bus": In(data.ArrayLayout(entry_layout(config), s)), "fin": Out(s),
+            "t_en": In(1), "t_slot": In(range(s + 1)), "t_entry": In(target_layout(config)),
+            "claim": In(1), "claim_list": In(range(s)),
+            "w_en": In(1), "w_addr": In(range(config.bank_weights)), "w_data": In(formats.act_bits),
+            "clear_en": In(1), "clear_addr": In(range(config.bank_words)),
+            "acc_addr": In(range(config.bank_words)), "acc": Out(acc),
+            "sum_addr": In(range(config.psum_words)), "sum": Out(acc),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, formats = self.config, self.config.formats
+        acc_bits, act_bits = formats.acc_bits, formats.act_bits
+        half_bits = max(act_bits, (acc_bits + 1) // 2)
+        m.submodules.targets = targets = Targets(config)
+        m.submodules.bank = bank = Ram(width=2 * half_bits, depth=config.bank_words, parts=2)
+        m.submodules.sums = sums = Ram(width=acc_bits, depth=config.psum_words)
+        m.submodules.multiplier = multiplier = Multiplier(act_bits)
+
+        def delay(value, cycles, name):
+            for i in range(cycles):
+                register = Signal(value.shape(), name=f"{name}_{i}")
+                m.d.sync += register.eq(value)
+                value = register
+            return value
+
+        # s0: control
+        at, n, index = Signal(range(config.lists)), Signal(range(config.list_entries)), Signal(range(config.targets))
+        bubble = Signal(range(self.BUBBLE + 1))
+        count = Mux(self.fetch, targets.count[at], self.every)
+        here = self.pending.bit_select(at, 1) & (bubble == 0)
+        nothing = self.void.bit_select(at, 1) | (count == 0)
+        issue, first, last, fin = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            issue.eq(here & ~nothing), first.eq(n == 0), last.eq(n == self.length[at] - 1),
+            fin.eq(here & (nothing | (last & (index == count - 1)))),
+            self.fin.eq(Cat(fin & (at == s) for s in range(config.lists))),
+            targets.claim.eq(self.claim), targets.claim_list.eq(self.claim_list),
+            targets.en.eq(self.t_en), targets.slot.eq(self.t_slot), targets.entry.eq(self.t_entry),
+        ]
+        with m.If(bubble != 0):
+            m.d.sync += bubble.eq(bubble - 1)
+        with m.If(issue):
+            m.d.sync += n.eq(Mux(last, 0, n + 1))
+            with m.If(last):
+                m.d.sync += index.eq(index + 1)
+        with m.If(fin):
+            m.d.sync += [index.eq(0), at.eq(Mux(at == config.lists - 1, 0, at + 1))]
+            m.d.sync += bubble.eq(Mux(self.outer & ~nothing, self.BUBBLE, 0))
+        with m.If(self.start):
+            m.d.sync += [at.eq(0), n.eq(0), index.eq(0), bubble.eq(0)]
+
+        # s1: the list's entry and the target
+        at1, target1, index1, psum1 = Signal.like(at), Signal(range(config.lists + 1)), Signal.like(index), Signal(range(config.psum_words))
+        m.d.sync += [at1.eq(at), target1.eq(self.target[at]), index1.eq(index), psum1.eq(self.psum[at])]
+        entry = self.bus[at1]
+        m.d.comb += [targets.r_slot.eq(target1), targets.r_index.eq(index1)]
+        # s2: addresses
+        k2, t2, value2, target2, psum2 = (Signal.like(entry.k, name="k2"), Signal.like(index, name="t2"),
+                                          Signal(act_bits), Signal(act_bits), Signal.like(psum1, name="psum2"))
+        m.d.sync += [k2.eq(entry.k), value2.eq(entry.value), psum2.eq(psum1),
+                     t2.eq(Mux(self.fetch, targets.r_entry.t, index1)), target2.eq(targets.r_entry.value)]
+        # s3 on: what accompanies the operands down the pipeline
+        address3, psum3 = Signal(range(config.bank_weights)), Signal.like(psum1, name="psum3")
+        m.d.sync += [address3.eq(self.bank_addr + k2 + t2), psum3.eq(psum2 + t2)]
+        value5, target5 = delay(value2, 3, "value"), delay(target2, 3, "target")
+        half5 = delay(address3[-1], 2, "half")
+        word_bits = len(bank.r_addr)
+        address6 = delay(address3[:word_bits], 3, "address")
+        address9 = delay(address6, 3, "address_late")
+        psum6 = delay(psum3, 3, "psum")
+        psum9 = delay(psum6, 3, "psum_late")
+        valid8, first8, last8 = delay(issue, 8, "valid"), delay(first, 8, "first"), delay(last, 8, "last")
+
+        # s5..s8: multiply; s8: add; s9: write
+        weight = Mux(half5, bank.r_data[half_bits:half_bits + act_bits], bank.r_data[:act_bits])
+        total = Signal(acc_bits)
+        before = Signal(acc_bits)
+        m.d.comb += [
+            multiplier.a.eq(value5.as_signed()), multiplier.b.eq(Mux(self.outer, target5, weight).as_signed()),
+            before.eq(Mux(self.outer, bank.r_data[:acc_bits],
+                          Mux(~first8, total, Mux(self.accumulate, sums.r_data, 0)))),
+        ]
+        product = Signal(signed(acc_bits))
+        m.d.comb += product.eq(multiplier.o)
+        with m.If(valid8):
+            m.d.sync += total.eq(before + product)
+        write9, end9 = Signal(), Signal()
+        m.d.sync += [write9.eq(valid8 & self.outer), end9.eq(valid8 & last8 & ~self.outer)]
+
+        early = address3[:word_bits]
+        m.d.comb += [
+            bank.r_addr.eq(Mux(self.running, Mux(self.outer, address6, early), self.acc_addr)),
+            sums.r_addr.eq(Mux(self.running, psum6, self.sum_addr)),
+            self.acc.eq(bank.r_data), self.sum.eq(sums.r_data),
+            sums.w_addr.eq(psum9), sums.w_data.eq(total), sums.w_en.eq(end9),
+        ]
+        with m.If(write9):
+            m.d.comb += [bank.w_addr.eq(address9), bank.w_data.eq(total), bank.w_en.eq(0b11)]
+        with m.Elif(self.clear_en):
+            m.d.comb += [bank.w_addr.eq(self.clear_addr), bank.w_en.eq(0b11)]
+        with m.Else():
+            m.d.comb += [bank.w_addr.eq(self.w_addr[:word_bits]),
+                         bank.w_data[:half_bits].eq(self.w_data), bank.w_data[half_bits:].eq(self.w_data),
+                         bank.w_en.eq(Mux(self.w_en, Mux(self.w_addr[-1], 0b10, 0b01), 0))]
+        return m
+
+
+assert latency.RAM == 2 and latency.MULTIPLY == 3, "the stages s3 to s8 are laid out for these latencies"

@@ -1,0 +1,113 @@
+"""Compresses windows into lists of non-zeros."""
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch.commands import Opcode
+from gradgate.hw.command import PAYLOAD, layout
+from gradgate.hw.item import Kind, item_layout
+
+
+def entry_layout(config) -> data.StructLayout:
+    """A list entry: ``k`` (bank index of the value's weight for target brick 0) and the 16-bit two's-complement ``value``."""
+    return data.StructLayout({"k": (config.bank_weights - 1).bit_length(), "value": config.formats.act_bits})
+
+
+class ListBuilder(wiring.Component):
+    """Appends one non-zero a cycle to the list of the current position and opens the list when it is complete.
+
+    Members
+    -------
+    start : In, one cycle; payload : In, fields of RUN
+    i : In, stream of items
+    free : In(lists), the list's memory may be written
+    e_en, e_list, e_addr, e_entry : Out, list write, one register behind the decision
+    open : Out, one cycle: list ``e_list`` is complete; with it ``length`` (entries), ``psum`` (address of the position's
+        sums) and ``void`` (no lane has anything to do)
+    claim : Out, one cycle: the position begins; its targets are complete
+    slot : Out, number of the list under construction; target_slot : Out, the same for its targets, of which one more is kept
+    target : Out, one cycle: the current item is a brick of targets; ``item`` : Out, the current item
+    ended : Out, all positions are done
+
+    Cycles of a position: 1 for the head (list entry 0: the bias, or a zero that stands for an empty list; waits for ``free``),
+    and for each brick max(1, number of flags), or 1 where no lane has a target; before it 1 for each brick of targets.
+    Latency: 1 cycle from ``i`` to the current item; 1 from there to the list write. No DSP, no block RAM; about 60 LUT a lane.
+    Source: gradient output sparsity (arXiv 2109.07710), non-zero lists.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "start": In(1), "payload": In(PAYLOAD), "i": In(stream.Signature(item_layout(config))),
+            "free": In(config.lists), "slot": Out(range(config.lists)),
+            "e_en": Out(1), "e_list": Out(range(config.lists)), "e_addr": Out(range(config.list_entries)),
+            "e_entry": Out(entry_layout(config)),
+            "open": Out(1), "length": Out(range(config.list_entries + 1)), "psum": Out(range(config.psum_words)),
+            "void": Out(1), "claim": Out(1), "target_slot": Out(range(config.lists + 1)), "target": Out(1), "item": Out(item_layout(config)), "ended": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, f = self.config, layout(Opcode.RUN)(self.payload)
+        lanes = config.lanes
+        item, valid = self.item, Signal()
+        pending = item.flags  # flags of the current item not yet appended
+
+        lowest = Signal(lanes)
+        lane_k = Array((f.t_count * lane)[:len(item.tag.k)] for lane in range(lanes))
+        value, offset = Signal(config.formats.act_bits), Signal(len(item.tag.k))
+        single = Signal()
+        m.d.comb += [lowest.eq(pending & -pending), single.eq((pending & ~lowest) == 0)]
+        for lane in range(lanes):
+            with m.If(lowest[lane]):
+                m.d.comb += [value.eq(item.words[lane]), offset.eq(lane_k[lane])]
+
+        any_target = Signal()
+        void = f.fetch & ~any_target
+        count, psum = Signal(range(config.list_entries + 1)), Signal(range(config.psum_words))
+        grown = Signal.like(count)
+        done = Signal()  # the current item is done with this cycle
+        append = Signal()
+
+        m.d.comb += [self.i.ready.eq(done | ~valid), grown.eq(count)]
+        with m.If(self.i.ready):
+            m.d.sync += [valid.eq(self.i.valid), item.eq(self.i.payload)]
+        with m.If(valid):
+            with m.Switch(item.tag.kind):
+                with m.Case(Kind.TARGET):
+                    m.d.comb += [done.eq(1), self.target.eq(1)]
+                    m.d.sync += any_target.eq(any_target | pending.any())
+                with m.Case(Kind.HEAD):
+                    m.d.comb += [done.eq(self.free.bit_select(self.slot, 1)), self.claim.eq(done), append.eq(done),
+                                 grown.eq(f.bias), value.eq(Mux(f.bias, Const(1 << config.formats.act_frac), 0)),
+                                 offset.eq(Mux(f.bias, f.k_bias, 0))]
+                    with m.If(done):
+                        m.d.sync += self.target_slot.eq(Mux(self.target_slot == config.lists, 0, self.target_slot + 1))
+                with m.Case(Kind.LIST):
+                    m.d.comb += [done.eq(void | single), append.eq(~void & pending.any()), grown.eq(count + append)]
+                    with m.If(~done):
+                        m.d.sync += item.flags.eq(pending & ~lowest)
+                with m.Case(Kind.END):
+                    m.d.comb += done.eq(1)
+                    m.d.sync += self.ended.eq(1)
+
+        is_head = item.tag.kind == Kind.HEAD
+        complete = valid & done & item.tag.last & (is_head | (item.tag.kind == Kind.LIST))
+        with m.If(done | append):
+            m.d.sync += count.eq(grown)
+        m.d.sync += [
+            self.e_en.eq(append), self.e_list.eq(self.slot), self.e_addr.eq(Mux(is_head, 0, count)),
+            self.e_entry.k.eq(Mux(is_head, offset, item.tag.k + offset)), self.e_entry.value.eq(value),
+            self.open.eq(complete),
+        ]
+        with m.If(complete):
+            m.d.sync += [
+                self.length.eq(Mux(grown == 0, 1, grown)), self.psum.eq(psum), psum.eq(psum + f.t_count),
+                self.void.eq(void | (f.outer & (grown == 0))), any_target.eq(0),
+                self.slot.eq(Mux(self.slot == config.lists - 1, 0, self.slot + 1)),
+            ]
+        with m.If(self.start):
+            m.d.sync += [self.ended.eq(0), psum.eq(f.psum_addr), any_target.eq(0), self.slot.eq(0), self.target_slot.eq(0)]
+        return m
+

@@ -1,0 +1,65 @@
+"""Loading of working weights into the banks of all rows."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch.commands import WEIGHT_LOOP, Opcode
+from gradgate.hw.command import UnitSignature, layout
+from gradgate.hw.weight_loop import WeightLoop
+from gradgate.hw.weight_memory import WeightMemory, delays, read_request, working_brick
+
+
+class Loader(wiring.Component):
+    """Unit for LOAD: walks over the weight memory and broadcasts a brick of working weights a cycle.
+
+    ::
+
+        command -> WeightLoop -> read ... WeightMemory ... working -> bank_data
+                       '-> bank_addr, delayed -----------------> bank_addr, bank_en
+
+    Parameters
+    ----------
+    config : ``lanes``, ``weight_bricks``, ``bank_words``, ``formats``
+
+    Members
+    -------
+    unit : ``UnitSignature``, payload of LOAD
+    reading : Out, ``read`` is a request of this unit
+    read : Out(read_request), to the weight memory
+    working : In(brick), its answer ``WeightMemory.WORKING`` cycles later
+    bank_en : Out, the two members below are to be written to the banks of all rows, lane order
+    bank_addr, bank_data : Out(range(bank_weights)), Out(brick of signed act_bits). Straight from registers.
+
+    Latency: from ``start`` to ``done``, both included, ``bricks + LATENCY`` cycles with ``bricks = t_count * inner_count *
+    outer_count`` and ``LATENCY`` = 9. The last brick is on ``bank_data`` in the cycle of ``done``.
+    Throughput: one brick a cycle. Resources: no DSP or memory; one ``WeightLoop`` and about 90 FF.
+    """
+
+    #: cycles of a command beyond one for each brick: that of ``start``, and the pipeline of the weight memory
+    LATENCY = 1 + WeightMemory.WORKING
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "unit": Out(UnitSignature()),
+            "reading": Out(1), "read": Out(read_request(config)), "working": In(working_brick(config)),
+            "bank_en": Out(1), "bank_addr": Out(range(config.bank_weights)), "bank_data": Out(working_brick(config)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walk = walk = WeightLoop(self.config)
+        fields = layout(Opcode.LOAD)(self.unit.payload)
+        m.d.comb += [walk.loop[f.name].eq(fields[f.name]) for f in WEIGHT_LOOP]
+        m.d.comb += [
+            walk.start.eq(self.unit.start), walk.spread.eq(fields.spread),
+            self.reading.eq(walk.valid),
+            self.read.addr.eq(walk.addr), self.read.rot.eq(walk.rot),
+            self.read.spread.eq(fields.spread), self.read.out_bricks.eq(fields.out_bricks),
+            self.bank_en.eq(delays(m, walk.valid, WeightMemory.WORKING)[-1]),
+            self.bank_addr.eq(delays(m, walk.bank_addr[:len(self.bank_addr)], WeightMemory.WORKING)[-1]),
+            self.bank_data.eq(self.working),
+            self.unit.done.eq(delays(m, walk.valid & walk.last, WeightMemory.WORKING)[-1]),
+        ]
+        return m

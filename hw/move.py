@@ -1,0 +1,122 @@
+"""Words between staging memory and row memories."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch import latency
+from gradgate.arch.commands import Opcode
+from gradgate.hw.command import UnitSignature, layout
+from gradgate.hw.rowport import RowPortSignature
+
+
+class StageSignature(wiring.Signature):
+    """Access to the staging memory (seen from the unit).
+
+    addr : Out; r_data : In, the word at the ``addr`` of ``latency.RAM`` cycles ago
+    w_addr, w_data, w_en : Out
+    """
+
+    def __init__(self, config):
+        addr, word = range(config.staging_words), config.formats.act_bits
+        super().__init__({
+            "addr": Out(addr), "r_data": In(word), "w_addr": Out(addr), "w_data": Out(word), "w_en": Out(1)})
+
+
+class Move(wiring.Component):
+    """Copies words between staging memory and row memories, one word a cycle.
+
+    The words lie in staging memory one behind the other, in the order image, pixel, channel. Image i is in row i mod R, slot
+    i div R; its pixels are at brick ``row_addr + slot * slot_step + pixel * ceil(channels / lanes)`` on, channel c in brick
+    c div lanes, lane c mod lanes. Inwards (field ``out`` = 0) the first word of a brick sets the other lanes to zero, outwards
+    only the channels are read. Addresses wrap at the width of the memory's address.
+
+    Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
+
+    Members
+    -------
+    unit : UnitSignature, fields of ``Opcode.MOVE``; any count may be 0, then nothing is moved
+    rows : RowPortSignature, stage : StageSignature, used from ``start`` to ``done``
+
+    Latency: ``channels * pixels * images + 5`` cycles from ``start`` to ``done``, both included. Throughput: one word a cycle.
+    Resources: no DSP, no block RAM.
+
+        walk -> stage -> word -> rows  |  walk -> rows -> lane -> word -> stage
+
+    Source: own.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "unit": Out(UnitSignature()), "rows": Out(RowPortSignature(config)), "stage": Out(StageSignature(config))})
+
+    def elaborate(self, platform):
+        m = Module()
+        config, rows, stage = self.config, self.rows, self.stage
+        fields = data.View(layout(Opcode.MOVE), self.unit.payload)
+        lanes = range(config.lanes)
+
+        # The walk; counters count from 1.
+        walking = Signal()
+        channel, pixel, image = (Signal(len(fields[name]), name=name) for name in ("channels", "pixels", "images"))
+        staged, addr, base = (Signal(16, name=name) for name in ("staged", "addr", "base"))
+        row, lane = Signal.like(rows.row), Signal(range(config.lanes))
+        last_channel, last_pixel, last_image = channel == fields.channels, pixel == fields.pixels, image == fields.images
+        last_row = row == config.rows - 1
+        with m.If(walking):
+            m.d.sync += [staged.eq(staged + 1), channel.eq(channel + 1), lane.eq(lane + 1), addr.eq(addr + lane.all())]
+            with m.If(last_channel):
+                m.d.sync += [channel.eq(1), lane.eq(0), addr.eq(addr + 1), pixel.eq(pixel + 1)]
+                with m.If(last_pixel):
+                    m.d.sync += [pixel.eq(1), image.eq(image + 1), row.eq(row + 1), addr.eq(base)]
+                    with m.If(last_row):
+                        m.d.sync += [row.eq(0), base.eq(base + fields.slot_step), addr.eq(base + fields.slot_step)]
+
+        def pipe(name, value, stages):
+            for number in range(stages):
+                register = Signal.like(value, name=f"{name}{number}")
+                m.d.sync += register.eq(value)
+                value = register
+            return value
+
+        # Inwards: word and row address meet in registers in front of the row memories.
+        m.d.comb += stage.addr.eq(staged)
+        in_valid = pipe("in_valid", walking & ~fields.out, latency.RAM)
+        in_row, in_addr, in_lane = (pipe(f"in_{name}", value, latency.RAM)
+                                    for name, value in (("row", row), ("addr", addr), ("lane", lane)))
+        write_row, write_addr, first = Signal.like(row), Signal(16), in_lane == 0
+        m.d.sync += [write_row.eq(in_row), write_addr.eq(in_addr), rows.en.eq(0)]
+        m.d.sync += [rows.w_data[i].eq(Mux(first, 0, stage.r_data) if i else stage.r_data) for i in lanes]
+        with m.If(in_valid):
+            m.d.sync += rows.en.eq(Mux(first, ~0, 1 << in_lane))
+
+        # Outwards: one register behind the choice of the lane.
+        m.d.comb += [rows.row.eq(Mux(fields.out, row, write_row)), rows.addr.eq(Mux(fields.out, addr, write_addr))]
+        out_lane = pipe("out_lane", lane, RowPortSignature.READ)
+        out_staged = pipe("out_staged", staged, RowPortSignature.READ)
+        m.d.sync += [
+            stage.w_en.eq(pipe("out_valid", walking & fields.out, RowPortSignature.READ)),
+            stage.w_addr.eq(out_staged),
+            stage.w_data.eq(Array(rows.r_data[i] for i in lanes)[out_lane]),
+        ]
+
+        drain = Signal(range(RowPortSignature.READ + 1))
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [channel.eq(1), pixel.eq(1), image.eq(1), lane.eq(0), row.eq(0), drain.eq(0)]
+                m.d.sync += [staged.eq(fields.stage_addr), addr.eq(fields.row_addr), base.eq(fields.row_addr)]
+                with m.If(self.unit.start):
+                    m.next = "DRAIN"
+                    with m.If((fields.channels != 0) & (fields.pixels != 0) & (fields.images != 0)):
+                        m.next = "WALK"
+            with m.State("WALK"):
+                m.d.comb += walking.eq(1)
+                with m.If(last_channel & last_pixel & last_image):
+                    m.next = "DRAIN"
+            with m.State("DRAIN"):
+                m.d.sync += drain.eq(drain + 1)
+                with m.If(drain == RowPortSignature.READ):
+                    m.d.comb += self.unit.done.eq(1)
+                    m.next = "IDLE"
+        return m

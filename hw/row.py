@@ -1,0 +1,118 @@
+"""A row of the array: the images it owns, the lists it makes of them, and its lanes."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch.checks import integer
+from gradgate.arch.commands import Opcode
+from gradgate.hw.carousel import Carousel
+from gradgate.hw.command import PAYLOAD, layout
+from gradgate.hw.fetch import Fetch
+from gradgate.hw.lane import Lane
+from gradgate.hw.list_builder import ListBuilder
+from gradgate.hw.post import Post
+from gradgate.hw.post_walk import beat_layout
+from gradgate.hw.ram import Ram
+from gradgate.hw.window import Window
+
+
+class Row(wiring.Component):
+    """One row: activation memory, argmax memory, window walk, list builder, carousel, ``lanes`` PEs, post-processor.
+
+    Members
+    -------
+    start, running : In, RUN begins; RUN is active; payload : In, fields of the current command
+    done : Out, all positions are finished (level; clear while starting)
+    post_valid, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`
+    port_addr, port_en, port_data : In; port_read : Out, access of other units, ``latency.RAM`` cycles to ``port_read``
+    choice_addr : In; choices : Out, argmax memory, likewise
+    w_en, w_addr, w_data : In, weights for all lanes; clear_en, clear_addr : In; acc_addr : In; acc : Out, see :class:`Lane`
+
+    Latency: of its parts. Throughput: ``lanes`` multiplications a cycle.
+    Resources: ``lanes`` DSPs; block RAM for activations, argmax, ``lists`` lists, ``2 * lanes`` banks and sums.
+    """
+
+    def __init__(self, config, number):
+        self.config = config
+        self.number = integer("row number", number, 0, config.rows - 1)
+        formats, lanes = config.formats, config.lanes
+        brick = data.ArrayLayout(formats.act_bits, lanes)
+        super().__init__({
+            "start": In(1), "running": In(1), "payload": In(PAYLOAD), "done": Out(1),
+            "post_valid": In(1), "post_beat": In(beat_layout(config)), "overflow": Out(range(lanes + 1)),
+            "port_addr": In(range(config.act_bricks)), "port_en": In(lanes), "port_data": In(brick), "port_read": Out(brick),
+            "choice_addr": In(range(config.argmax_bricks)), "choices": Out(data.ArrayLayout(2, lanes)),
+            "w_en": In(1), "w_addr": In(range(config.bank_weights)), "w_data": In(brick),
+            "clear_en": In(1), "clear_addr": In(range(config.bank_words)),
+            "acc_addr": In(range(config.bank_words)), "acc": Out(data.ArrayLayout(formats.acc_bits, lanes)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, formats, lanes = self.config, self.config.formats, self.config.lanes
+        m.submodules.act = act = Ram(width=formats.act_bits * lanes, depth=config.act_bricks, parts=lanes)
+        m.submodules.argmax = argmax = Ram(width=2 * lanes, depth=config.argmax_bricks)
+        m.submodules.window = window = Window(config)
+        m.submodules.fetch = fetch = Fetch(config)
+        m.submodules.builder = builder = ListBuilder(config)
+        m.submodules.carousel = carousel = Carousel(config)
+        m.submodules.post = post = Post(config)
+        f, p = layout(Opcode.RUN)(self.payload), layout(Opcode.POST)(self.payload)
+
+        # RUN: window -> fetch -> builder -> carousel -> lanes
+        wiring.connect(m, window.o, fetch.i)
+        wiring.connect(m, fetch.o, builder.i)
+        m.d.comb += [
+            window.start.eq(self.start), window.payload.eq(self.payload), fetch.i_addr.eq(window.addr),
+            window.slots.eq(f.slots - (self.number >= f.last_rows)),
+            fetch.dense_list.eq(~f.skip_list), fetch.dense_target.eq(~f.skip_target),
+            fetch.list_words.eq(f.l_tail), fetch.target_words.eq(f.t_tail), fetch.r_data.eq(act.r_data),
+            builder.start.eq(self.start), builder.payload.eq(self.payload), builder.free.eq(carousel.free),
+            carousel.e_en.eq(builder.e_en), carousel.e_list.eq(builder.e_list), carousel.e_addr.eq(builder.e_addr),
+            carousel.e_entry.eq(builder.e_entry), carousel.open.eq(builder.open), carousel.o_length.eq(builder.length),
+            carousel.o_psum.eq(builder.psum), carousel.o_void.eq(builder.void),
+            carousel.claim.eq(builder.claim), carousel.claim_list.eq(builder.slot), carousel.claim_target.eq(builder.target_slot),
+        ]
+        m.d.sync += self.done.eq(builder.ended & carousel.idle & ~self.start)
+
+        for j in range(lanes):
+            m.submodules[f"lane{j}"] = lane = Lane(config)
+            m.d.comb += [
+                lane.start.eq(self.start), lane.running.eq(self.running), lane.outer.eq(f.outer), lane.fetch.eq(f.fetch),
+                lane.accumulate.eq(f.accumulate), lane.bank_addr.eq(f.bank_addr), lane.every.eq(f.t_count - (j >= f.t_tail)),
+                lane.pending.eq(Cat(carousel.pending[s * lanes + j] for s in range(config.lists))),
+                Cat(carousel.fin[s * lanes + j] for s in range(config.lists)).eq(lane.fin),
+                lane.void.eq(carousel.void), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),
+                lane.target.eq(carousel.target), lane.bus.eq(carousel.bus),
+                lane.t_en.eq(builder.target & builder.item.flags[j]), lane.t_slot.eq(builder.target_slot),
+                lane.t_entry.t.eq(builder.item.tag.t), lane.t_entry.value.eq(builder.item.words[j]),
+                lane.claim.eq(builder.claim), lane.claim_list.eq(builder.slot),
+                lane.w_en.eq(self.w_en), lane.w_addr.eq(self.w_addr), lane.w_data.eq(self.w_data[j]),
+                lane.clear_en.eq(self.clear_en), lane.clear_addr.eq(self.clear_addr),
+                lane.acc_addr.eq(self.acc_addr), self.acc[j].eq(lane.acc),
+                lane.sum_addr.eq(post.src_addr), post.sums[j].eq(lane.sum),
+            ]
+
+        # POST
+        m.d.comb += [
+            post.expand.eq(p.expand), post.relu.eq(p.relu), post.mask.eq(p.mask), post.pool.eq(p.pool), post.tail.eq(p.tail),
+            post.owns.eq(self.number < p.last_rows), post.valid.eq(self.post_valid), post.beat.eq(self.post_beat),
+            post.row.eq(act.r_data), post.choices.eq(argmax.r_data), self.overflow.eq(post.overflow),
+            argmax.r_addr.eq(Mux(self.post_valid, post.aux_addr, self.choice_addr)), self.choices.eq(argmax.r_data),
+            argmax.w_addr.eq(post.c_addr), argmax.w_data.eq(post.c_data), argmax.w_en.eq(post.c_en),
+        ]
+
+        # the memory belongs to one unit at a time
+        m.d.comb += self.port_read.eq(act.r_data)
+        with m.If(self.running):
+            m.d.comb += act.r_addr.eq(fetch.r_addr)
+        with m.Elif(self.post_valid):
+            m.d.comb += act.r_addr.eq(post.row_addr)
+        with m.Else():
+            m.d.comb += act.r_addr.eq(self.port_addr)
+        with m.If(post.w_en):
+            m.d.comb += [act.w_addr.eq(post.w_addr), act.w_data.eq(post.w_data), act.w_en.eq(~0)]
+        with m.Else():
+            m.d.comb += [act.w_addr.eq(self.port_addr), act.w_data.eq(self.port_data), act.w_en.eq(self.port_en)]
+        return m

@@ -1,0 +1,51 @@
+"""What a lane has to do at each position."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+
+def target_layout(config) -> data.StructLayout:
+    """A target: ``t``, its brick in the tile, and its 16-bit two's-complement ``value``."""
+    return data.StructLayout({"t": range(config.targets), "value": config.formats.act_bits})
+
+
+class Targets(wiring.Component):
+    """The targets of one lane, for S + 1 positions: while S lists are visited, the next position's targets come in.
+
+    Members
+    -------
+    en, slot, entry : In, append a target for the position in ``slot``
+    claim, claim_list : In, one cycle: the position's targets are complete and belong to this list; starts the next count
+    count : Out, number of targets, one for each list
+    r_slot, r_index : In; r_entry : Out, the target, in the same cycle
+
+    Latency: an appended target can be read in the next cycle. Resources: distributed memory, no DSP, no block RAM.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        slots = range(config.lists + 1)
+        super().__init__({
+            "en": In(1), "slot": In(slots), "entry": In(target_layout(config)),
+            "claim": In(1), "claim_list": In(range(config.lists)),
+            "count": Out(data.ArrayLayout(range(config.targets + 1), config.lists)),
+            "r_slot": In(slots), "r_index": In(range(config.targets)), "r_entry": Out(target_layout(config)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        pitch = 1 << (config.targets - 1).bit_length()
+        m.submodules.mem = memory = Memory(shape=target_layout(config).size, depth=pitch * (config.lists + 1), init=[])
+        read, write = memory.read_port(domain="comb"), memory.write_port()
+        count = Signal(range(config.targets + 1))
+        m.d.comb += [
+            read.addr.eq(self.r_slot * pitch + self.r_index), self.r_entry.eq(read.data),
+            write.addr.eq(self.slot * pitch + count), write.data.eq(self.entry), write.en.eq(self.en),
+        ]
+        m.d.sync += count.eq(count + self.en)
+        with m.If(self.claim):
+            m.d.sync += [count.eq(0), self.count[self.claim_list].eq(count)]
+        return m

@@ -1,0 +1,156 @@
+"""Update of the master weights from the weight gradients of all rows."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch import latency
+from gradgate.arch.commands import WEIGHT_LOOP, Opcode
+from gradgate.hw.command import UnitSignature, layout
+from gradgate.hw.weight_loop import WeightLoop
+from gradgate.hw.weight_memory import WeightMemory, delays, master_brick, read_request, saturate, write_request
+
+
+def acc_shape(config) -> data.ArrayLayout:
+    """One accumulator of every lane of every row."""
+    return data.ArrayLayout(data.ArrayLayout(unsigned(config.formats.acc_bits), config.lanes), config.rows)
+
+
+class Updater(wiring.Component):
+    """Unit for UPDATE: adds the rows' weight gradients and subtracts them, scaled, from the master weights, in place.
+
+    ::
+
+        command -> WeightLoop -> acc_addr ... acc -> tree | .. | + half | >> 16,8,4 | >> 2,1, clip | --.
+                       '-------> read ........ WeightMemory ............................ master -- minus, saturate | -> write
+                       '-------> addr, rot, en, delayed ---------------------------------------------------------> write
+
+    ``new = saturate(master - ((sum + 2**(shift-1)) >> shift))`` with ``sum`` modulo ``2**acc_bits``, signed. The step is clipped to
+    ``master_bits + 1`` bits on the way, which changes no result: a larger one saturates any master weight.
+
+    Parameters
+    ----------
+    config : ``lanes``, ``rows``, ``weight_bricks``, ``bank_words``, ``formats``
+
+    Members
+    -------
+    unit : ``UnitSignature``, payload of UPDATE; no two bricks of a command may have the same weight address
+    acc_addr : Out(range(bank_words)), accumulator to read in every lane of every row
+    acc : In(rows x lanes of unsigned acc_bits), what they hold; due exactly ``latency.RAM`` cycles after ``acc_addr``
+    reading : Out, ``read`` is a request of this unit
+    read : Out(read_request), to the weight memory
+    master : In(brick), its answer ``WeightMemory.MASTER`` cycles later
+    write : Out(write_request), to the weight memory; ``en`` is 0 unless a brick is due
+    overflow : Out(range(lanes + 1)), number of lanes written whose sum's two top bits differ; each brick counts in one
+        cycle, no later than ``done``
+
+    Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: 12 for up to 4 rows, 13 to
+    8, 14 to 16. In the cycle of ``done`` the last brick is in the banks. Throughput: one brick a cycle.
+    Resources: no DSP or memory; LUT_TABLE
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "unit": Out(UnitSignature()),
+            "acc_addr": Out(range(config.bank_words)), "acc": In(acc_shape(config)),
+            "reading": Out(1), "read": Out(read_request(config)), "master": In(master_brick(config)),
+            "write": Out(write_request(config)),
+            "overflow": Out(range(config.lanes + 1)),
+        })
+
+    @staticmethod
+    def _gradient(config) -> int:
+        """Cycles from ``acc_addr`` to the step: memory, one a level of the tree, rounding, two for the shift."""
+        return latency.RAM + (config.rows - 1).bit_length() + 3
+
+    @classmethod
+    def _align(cls, config) -> int:
+        """Cycles from the walk to the subtraction, where step and master weight meet."""
+        return max(WeightMemory.MASTER, cls._gradient(config))
+
+    @classmethod
+    def latency(cls, config) -> int:
+        """Cycles of a command beyond one for each brick: start, pipeline up to the subtraction, its register, the write."""
+        return 1 + cls._align(config) + 1 + WeightMemory.WRITE
+
+    def elaborate(self, platform):
+        m = Module()
+        config, lanes = self.config, self.config.lanes
+        m.submodules.walk = walk = WeightLoop(config)
+        fields = layout(Opcode.UPDATE)(self.unit.payload)
+        m.d.comb += [walk.loop[f.name].eq(fields[f.name]) for f in WEIGHT_LOOP]
+        m.d.comb += [walk.start.eq(self.unit.start), walk.spread.eq(0)]
+
+        # The shorter of the two pipelines, gradient and master weight, starts later.
+        align = self._align(config)
+        valid, last_t = delays(m, walk.valid, align + 1), delays(m, walk.last_t, align + 1)
+        addr = delays(m, walk.addr[:len(self.read.addr)], align + 1)
+        rot = delays(m, walk.rot, align + 1)
+        begin = align - WeightMemory.MASTER
+        m.d.comb += [
+            self.reading.eq(valid[begin]), self.read.addr.eq(addr[begin]), self.read.rot.eq(rot[begin]),
+            self.acc_addr.eq(delays(m, walk.bank_addr[:len(self.acc_addr)], align - self._gradient(config))[-1]),
+            self.unit.done.eq(delays(m, walk.valid & walk.last, align + 1 + WeightMemory.WRITE)[-1]),
+        ]
+
+        # Derived from the command, stable long before the first sum.
+        tail, half = Signal(lanes), Signal(31)
+        m.d.sync += [tail.eq(Cat(j < fields.tail for j in range(lanes))), half.eq((1 << fields.shift)[1:])]
+
+        def enable(cycle):
+            """Lanes that count, ``cycle`` cycles behind the walk."""
+            return Mux(last_t[cycle], tail, ~0) & valid[cycle].replicate(lanes)
+
+        sums = [self._tree(m, [self.acc[row][j] for row in range(config.rows)]) for j in range(lanes)]
+        suspect = Signal(lanes)
+        m.d.sync += [
+            suspect.eq(Cat(s[-1] ^ s[-2] for s in sums) & enable(align - 3)),
+            self.overflow.eq(sum(suspect[j] for j in range(lanes))),
+        ]
+
+        for j, total in enumerate(sums):
+            step = self._step(m, total, half, fields.shift, j)
+            difference = Signal(signed(config.formats.master_bits + 2), name=f"difference{j}")
+            new = Signal(signed(config.formats.master_bits), name=f"new{j}")
+            m.d.comb += [difference.eq(self.master[j] - step), self.write.data[j].eq(new)]
+            m.d.sync += new.eq(saturate(difference, config.formats.master_bits))
+        m.d.comb += [self.write.addr.eq(addr[-1]), self.write.rot.eq(rot[-1]), self.write.en.eq(enable(-1))]
+        return m
+
+    def _tree(self, m, values):
+        """The sum of ``values``, one register a level."""
+        while len(values) > 1:
+            level = []
+            for pair in (values[i:i + 2] for i in range(0, len(values), 2)):
+                node = Signal(self.config.formats.acc_bits, name="node")
+                m.d.sync += node.eq(sum(pair))
+                level.append(node)
+            values = level
+        return values[0]
+
+    def _step(self, m, total, half, shift, j):
+        """``(total + half) >> shift`` clipped to ``master_bits + 1`` bits, three cycles later.
+
+        Each multiplexer level keeps the bits that later levels can still shift into the result. Whether the rest matters is
+        seen before: the bits from ``master_bits + shift`` up must all equal the sign.
+        """
+        width, keep = max(self.config.formats.acc_bits, 32) + 1, self.config.formats.master_bits + 1
+        rounded = Signal(signed(width), name=f"rounded{j}")
+        m.d.sync += rounded.eq(total.as_signed() + half)
+
+        above = rounded[keep - 1:width - 1] ^ rounded[-1].replicate(width - keep)
+        wide, sign, clip = Signal(signed(keep + 3), name=f"wide{j}"), Signal(name=f"sign{j}"), Signal(name=f"clip{j}")
+        value = rounded
+        for bit in (4, 3, 2):
+            value = Mux(shift[bit], value >> (1 << bit), value)
+        m.d.sync += [
+            wide.eq(value), sign.eq(rounded[-1]),
+            clip.eq((above & Cat(i >= shift for i in range(width - keep))).any()),
+        ]
+
+        step, value = Signal(signed(keep), name=f"step{j}"), wide
+        for bit in (1, 0):
+            value = Mux(shift[bit], value >> (1 << bit), value)
+        m.d.sync += step.eq(Mux(clip, Cat((~sign).replicate(keep - 1), sign), value[:keep]))
+        return step

@@ -1,0 +1,101 @@
+"""Weight memory with all that works on it."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.hw.command import UnitSignature
+from gradgate.hw.loader import Loader
+from gradgate.hw.updater import Updater, acc_shape
+from gradgate.hw.weight_memory import WeightMemory, address_bits, rotation_bits, working_brick
+
+
+class HostWeightSignature(wiring.Signature):
+    """Access of the host to single master weights (seen from the host), while no command is under way.
+
+    addr, bank : Out, brick and bank of the word
+    we : Out, write ``w_data``; otherwise the word is only read
+    r_data : In, the word at the ``addr`` and ``bank`` of ``Weights.HOST`` cycles ago, two's complement
+    """
+
+    def __init__(self, config):
+        super().__init__({
+            "addr": Out(address_bits(config)), "bank": Out(rotation_bits(config)),
+            "we": Out(1), "w_data": Out(config.formats.master_bits), "r_data": In(config.formats.master_bits),
+        })
+
+
+class Weights(wiring.Component):
+    """The weight memory, the units for LOAD and UPDATE, and the host's access, sharing its two ports.
+
+    ::
+
+        load  -> Loader  -- read --.                     .-- working --> bank_en, bank_addr, bank_data
+        update-> Updater -- read --+--> WeightMemory ----+-- master ---> Updater <-- acc, --> acc_addr, overflow
+        host  ----------------read-'        ^            '-- lane 0 ---> host.r_data
+                 Updater -- write, host.we -'
+
+    LOAD and UPDATE must not overlap: the sequencer starts one unit at a time. The host reads and writes a single word as lane
+    0 of the co-brick whose rotation is the word's bank, so it needs no path of its own through the banks.
+
+    Parameters
+    ----------
+    config : ``lanes``, ``rows``, ``weight_bricks``, ``bank_words``, ``formats``
+
+    Members
+    -------
+    load, update : ``UnitSignature``, payloads of LOAD and UPDATE
+    bank_en, bank_addr, bank_data : Out, as of :class:`Loader`
+    acc_addr, acc, overflow : as of :class:`Updater`
+    host : ``HostWeightSignature`` (seen from the host); only while neither unit is busy. Reads follow writes without waiting.
+
+    Latency: as of the units; the host reads in ``HOST`` = 7 cycles. Throughput: one brick, or one host word, a cycle.
+    Resources: no DSP; block RAM of :class:`WeightMemory`; measured, yosys ``synth_ecp5``, four rows: LUT_TABLE
+    """
+
+    #: cycles from the host's address to its ``r_data``
+    HOST = WeightMemory.MASTER
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "load": Out(UnitSignature()), "update": Out(UnitSignature()),
+            "bank_en": Out(1), "bank_addr": Out(range(config.bank_weights)), "bank_data": Out(working_brick(config)),
+            "acc_addr": Out(range(config.bank_words)), "acc": In(acc_shape(config)),
+            "overflow": Out(range(config.lanes + 1)),
+            "host": In(HostWeightSignature(config)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = WeightMemory(self.config)
+        m.submodules.loader = loader = Loader(self.config)
+        m.submodules.updater = updater = Updater(self.config)
+        wiring.connect(m, wiring.flipped(self.load), loader.unit)
+        wiring.connect(m, wiring.flipped(self.update), updater.unit)
+
+        with m.If(loader.reading):
+            m.d.comb += [memory.read.addr.eq(loader.read.addr), memory.read.rot.eq(loader.read.rot)]
+        with m.Elif(updater.reading):
+            m.d.comb += [memory.read.addr.eq(updater.read.addr), memory.read.rot.eq(updater.read.rot)]
+        with m.Else():
+            m.d.comb += [memory.read.addr.eq(self.host.addr), memory.read.rot.eq(self.host.bank)]
+        m.d.comb += [
+            memory.read.spread.eq(loader.reading & loader.read.spread),
+            memory.read.out_bricks.eq(loader.read.out_bricks),
+        ]
+        with m.If(self.host.we):
+            m.d.comb += [
+                memory.write.addr.eq(self.host.addr), memory.write.rot.eq(self.host.bank),
+                memory.write.en.eq(1), memory.write.data[0].eq(self.host.w_data),
+            ]
+        with m.Else():
+            m.d.comb += memory.write.eq(updater.write)
+
+        m.d.comb += [
+            loader.working.eq(memory.working), updater.master.eq(memory.master),
+            self.bank_en.eq(loader.bank_en), self.bank_addr.eq(loader.bank_addr), self.bank_data.eq(loader.bank_data),
+            self.acc_addr.eq(updater.acc_addr), updater.acc.eq(self.acc), self.overflow.eq(updater.overflow),
+            self.host.r_data.eq(memory.master[0]),
+        ]
+        return m

@@ -1,0 +1,209 @@
+// A generated core behind a C interface: bus transfers, clocking and memory access without a call per cycle.
+//
+// A cycle is one evaluation with the clock low, which settles what follows from the inputs, and one with the clock high,
+// the rising edge. Between calls the clock is high, and outputs show the state after the last edge.
+
+#include "Vtop.h"
+
+#include <verilated.h>
+#include <verilated_syms.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#if VM_TRACE_FST
+#include <verilated_fst_c.h>
+using Trace = VerilatedFstC;
+#elif VM_TRACE_VCD
+#include <verilated_vcd_c.h>
+using Trace = VerilatedVcdC;
+#endif
+
+#define API extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+struct Memory {
+    std::string name;
+    void* data;
+    uint32_t depth, bits, bytes;  // words, bits of a word, bytes that a word takes
+};
+
+struct Model {
+    VerilatedContext context;
+    std::unique_ptr<Vtop> top;
+    std::vector<Memory> memories;
+    uint64_t cycles = 0;
+    uint64_t state;  // of the generator of random numbers
+    uint32_t stall;  // chance of an idle cycle before a transfer, of 1000
+#if VM_TRACE
+    std::unique_ptr<Trace> trace;
+#endif
+
+    Model(const char* trace_path, uint64_t seed, uint32_t stall_permille)
+        : state{seed * 2 + 1}, stall{stall_permille} {
+        context.fatalOnError(false);  // a failed assertion ends the run, not the process
+#if VM_TRACE
+        context.traceEverOn(true);
+#endif
+        top = std::make_unique<Vtop>(&context);
+#if VM_TRACE
+        trace = std::make_unique<Trace>();
+        top->trace(trace.get(), 99);
+        trace->open(trace_path);
+#endif
+        for (const auto& scope : *context.scopeNameMap()) {
+            if (!scope.second->varsp()) continue;
+            for (const auto& entry : *scope.second->varsp()) {
+                const VerilatedVar& var = entry.second;
+                if (var.udims() != 1) continue;
+                memories.push_back({std::string{scope.first} + "." + entry.first, var.datap(),
+                                    uint32_t(var.elements(1)), var.entBits(), var.entSize()});
+            }
+        }
+        idle();
+    }
+
+    ~Model() {
+        close();
+        top->final();
+    }
+
+    void close() {
+#if VM_TRACE
+        if (trace) trace->close();
+        trace.reset();
+#endif
+    }
+
+    uint32_t random() {  // splitmix64
+        uint64_t z = state += 0x9e3779b97f4a7c15u;
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+        return uint32_t(z >> 32);
+    }
+
+    void evaluate(bool level) {
+        top->clk = level;
+        top->eval();
+#if VM_TRACE
+        if (trace) trace->dump(context.time());
+#endif
+        context.timeInc(1);
+    }
+
+    void cycle() {
+        evaluate(false);
+        evaluate(true);
+        ++cycles;
+    }
+
+    // No request; with random stalls the other request signals hold random values, for they must not matter.
+    void idle() {
+        top->bus___05Fvalid = 0;
+        if (!stall) return;
+        top->bus___05Fwrite = random() & 1;
+        top->bus___05Faddr = random() & 0xffffff;
+        top->bus___05Fw_data = random();
+    }
+
+    bool transfer(bool write, uint32_t addr, uint32_t& data, uint64_t limit) {
+        while (stall && random() % 1000 < stall) {
+            idle();
+            cycle();
+        }
+        top->bus___05Fvalid = 1;
+        top->bus___05Fwrite = write;
+        top->bus___05Faddr = addr & 0xffffff;
+        top->bus___05Fw_data = write ? data : 0;
+        for (uint64_t i = 0; i < limit && !context.gotFinish(); ++i) {
+            evaluate(false);
+            const bool ready = top->bus___05Fready;
+            if (ready && !write) data = top->bus___05Fr_data;
+            evaluate(true);
+            ++cycles;
+            if (ready) return true;
+        }
+        return false;
+    }
+};
+
+}  // namespace
+
+API Model* gg_create(const char* trace_path, uint64_t seed, uint32_t stall) { return new Model(trace_path, seed, stall); }
+
+API void gg_destroy(Model* m) { delete m; }
+
+// Finishes the trace file. The model lives on, for views of its memories may.
+API void gg_close(Model* m) { m->close(); }
+
+API uint64_t gg_step(Model* m, uint64_t n) {
+    uint64_t i = 0;
+    for (; i < n && !m->context.gotFinish(); ++i) m->cycle();
+    return i;
+}
+
+API void gg_reset(Model* m, uint64_t n) {
+    m->idle();
+    m->top->rst = 1;
+    gg_step(m, n);
+    m->top->rst = 0;
+}
+
+// Clocks until `busy` is low, at most `n` cycles; returns the cycles that passed.
+API uint64_t gg_run(Model* m, uint64_t n) {
+    uint64_t i = 0;
+    for (; i < n && m->top->busy && !m->context.gotFinish(); ++i) m->cycle();
+    return i;
+}
+
+// The transfers return how many succeeded; one that gets no answer in `limit` cycles is the last.
+API uint64_t gg_write(Model* m, const uint32_t* addr, const uint32_t* data, uint64_t n, uint64_t limit) {
+    uint64_t i = 0;
+    for (uint32_t word; i < n; ++i)
+        if (!m->transfer(true, addr[i], word = data[i], limit)) break;
+    m->idle();
+    return i;
+}
+
+API uint64_t gg_write_block(Model* m, uint32_t addr, const uint32_t* data, uint64_t n, uint64_t limit) {
+    uint64_t i = 0;
+    for (uint32_t word; i < n; ++i)
+        if (!m->transfer(true, addr + uint32_t(i), word = data[i], limit)) break;
+    m->idle();
+    return i;
+}
+
+API uint64_t gg_read(Model* m, uint32_t addr, uint64_t n, uint32_t* data, uint64_t limit) {
+    uint64_t i = 0;
+    for (; i < n; ++i)
+        if (!m->transfer(false, addr + uint32_t(i), data[i], limit)) break;
+    m->idle();
+    return i;
+}
+
+API int gg_busy(Model* m) { return m->top->busy; }
+
+API int gg_error(Model* m) { return m->top->error; }
+
+// An assertion failed, or the design asked to stop.
+API int gg_finished(Model* m) {
+    fflush(stdout);
+    return m->context.gotFinish();
+}
+
+API uint64_t gg_cycles(Model* m) { return m->cycles; }
+
+API uint32_t gg_memories(Model* m) { return uint32_t(m->memories.size()); }
+
+API const char* gg_memory(Model* m, uint32_t index, void** data, uint32_t* depth, uint32_t* bits, uint32_t* bytes) {
+    const Memory& memory = m->memories[index];
+    *data = memory.data;
+    *depth = memory.depth;
+    *bits = memory.bits;
+    *bytes = memory.bytes;
+    return memory.name.c_str();
+}

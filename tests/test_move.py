@@ -1,0 +1,143 @@
+"""MOVE both ways against plain lists, and its duration against the cycle model."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+from rowmem import RowMemory, run_unit
+
+from gradgate.arch import commands, latency
+from gradgate.arch.commands import Opcode
+from gradgate.arch.config import Config
+from gradgate.golden.cycles.move import move_cycles
+from gradgate.hw.move import Move
+
+LAYOUT = commands.layout(Opcode.MOVE)
+
+
+class Staging:
+    """The staging memory in Python: a read shows ``latency.RAM`` cycles later."""
+
+    def __init__(self, config, port, seed):
+        self.port, rng = port, random.Random(seed)
+        self.words = [rng.getrandbits(config.formats.act_bits) for _ in range(config.staging_words)]
+
+    async def process(self, ctx):
+        pipe = [0] * (latency.RAM - 1)
+        port = self.port
+        async for _, _, addr, w_addr, w_data, w_en in ctx.tick().sample(port.addr, port.w_addr, port.w_data, port.w_en):
+            pipe.append(self.words[addr % len(self.words)])
+            ctx.set(port.r_data, pipe.pop(0))
+            if w_en:
+                self.words[w_addr] = w_data
+
+
+def places(config, fields):
+    """``(staging word, row, brick, lane)`` of every word of a MOVE."""
+    step = config.bricks(fields["channels"])
+    word = fields["stage_addr"]
+    for i in range(fields["images"]):
+        for pixel in range(fields["pixels"]):
+            for channel in range(fields["channels"]):
+                brick = fields["row_addr"] + i // config.rows * fields["slot_step"] + pixel * step + channel // config.lanes
+                yield word, i % config.rows, brick % 65536, channel % config.lanes
+                word += 1
+
+
+async def move(ctx, dut, rows, staging, fields):
+    """One MOVE, with all of both memories compared."""
+    config = dut.config
+    expected_rows, expected_stage = rows.copy(), list(staging.words)
+    for word, row, brick, lane in places(config, fields):
+        if fields["out"]:
+            expected_stage[word] = expected_rows[row][brick][lane]
+        else:
+            if lane == 0:
+                expected_rows[row][brick] = [0] * config.lanes
+            expected_rows[row][brick][lane] = staging.words[word]
+    words = fields["channels"] * fields["pixels"] * fields["images"]
+    cycles, _ = await run_unit(ctx, dut.unit, fields, LAYOUT)
+    assert cycles == move_cycles(config, words)
+    assert rows.words == expected_rows
+    assert staging.words == expected_stage
+
+
+def draw(rng, config):
+    """A legal MOVE at random."""
+    while True:
+        fields = {"out": rng.randrange(2), "channels": rng.randint(1, 20), "pixels": rng.randint(1, 9),
+                  "images": rng.randint(1, 3 * config.rows)}
+        words = fields["channels"] * fields["pixels"] * fields["images"]
+        image = config.bricks(fields["channels"]) * fields["pixels"]
+        step = image + rng.randrange(3)
+        space = config.act_bricks - step * -(-fields["images"] // config.rows)
+        if words <= config.staging_words and space >= 0:
+            return fields | {"stage_addr": rng.randint(0, config.staging_words - words), "row_addr": rng.randint(0, space),
+                             "slot_step": step}
+
+
+def simulate(config, seed, body):
+    dut = Move(config)
+    rows, staging = RowMemory(config, dut.rows, seed), Staging(config, dut.stage, seed)
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_process(rows.process)
+    sim.add_process(staging.process)
+
+    async def bench(ctx):
+        await body(ctx, dut, rows, staging, random.Random(seed))
+
+    sim.add_testbench(bench)
+    sim.run()
+
+
+@pytest.mark.parametrize("rows, lanes, seed", [(1, 2, 1), (1, 8, 2), (2, 4, 3), (3, 2, 4), (3, 8, 5), (5, 4, 6)])
+def test_random_moves(rows, lanes, seed):
+    """Back to back without reset, both ways mixed."""
+    config = Config(rows=rows, lanes=lanes, act_bricks=150, staging_words=600)
+
+    async def body(ctx, dut, memory, staging, rng):
+        for _ in range(12):
+            await move(ctx, dut, memory, staging, draw(rng, config))
+
+    simulate(config, seed, body)
+
+
+@pytest.mark.parametrize("zero", ["channels", "pixels", "images"])
+def test_nothing_to_move(zero):
+    """A count of zero moves nothing, either way, and ends."""
+    config = Config(rows=2, lanes=4, act_bricks=64, staging_words=64)
+
+    async def body(ctx, dut, memory, staging, rng):
+        fields = {"channels": 3, "pixels": 2, "images": 4, "stage_addr": 1, "row_addr": 2, "slot_step": 2}
+        for out in (0, 1):
+            await move(ctx, dut, memory, staging, fields | {"out": out, zero: 0})
+            await move(ctx, dut, memory, staging, fields | {"out": out})
+
+    simulate(config, 7, body)
+
+
+def test_there_and_back():
+    """What went in comes out; the channels behind the last are zero in row memory."""
+    config = Config(rows=3, lanes=4, act_bricks=64, staging_words=512)
+
+    async def body(ctx, dut, memory, staging, rng):
+        fields = {"out": 0, "channels": 5, "pixels": 4, "images": 8, "stage_addr": 0, "row_addr": 5, "slot_step": 9}
+        before = staging.words[:160]
+        await move(ctx, dut, memory, staging, fields)
+        assert all(memory.words[i % 3][5 + i // 3 * 9 + 2 * p + 1][1:] == [0] * 3 for i in range(8) for p in range(4))
+        await move(ctx, dut, memory, staging, fields | {"out": 1, "stage_addr": 300})
+        assert staging.words[300:460] == before
+
+    simulate(config, 8, body)
+
+
+def test_negative_step():
+    """Steps count modulo 2**16, so that slots may go backwards."""
+    config = Config(rows=2, lanes=4, act_bricks=64, staging_words=64)
+
+    async def body(ctx, dut, memory, staging, rng):
+        fields = {"out": 0, "channels": 4, "pixels": 2, "images": 6, "stage_addr": 0, "row_addr": 20, "slot_step": 65536 - 4}
+        await move(ctx, dut, memory, staging, fields)
+
+    simulate(config, 9, body)
