@@ -66,11 +66,12 @@ WEIGHT_LOOP = (
     count("inner_count", "middle loop: input channels (with spread: output channels)"),
     count("outer_count", "outer loop: kernel taps"),
     address("t_step", "added to the weight address from one t to the next"),
-    address("inner_step", "added when the middle loop advances (with spread: only where a brick of outputs ends)"),
-    address("outer_step", "added when the outer loop advances"),
+    address("inner_step", "added, when the middle loop advances, to the address at which its iteration began (with "
+                          "spread: only behind every lanes-th iteration, counted from where the outer loop advanced)"),
+    address("outer_step", "added, when the outer loop advances, to the address at which its iteration began"),
     count("rot", "rotation of the first brick: k mod lanes (with spread: (output + k) mod lanes)", 4),
     count("rot_inner", "added to the rotation when the middle loop advances, mod lanes", 4),
-    count("rot_outer", "added to the rotation when the outer loop advances, mod lanes", 4),
+    count("rot_outer", "added, when the outer loop advances, to the rotation at which its iteration began", 4),
 )
 
 COMMANDS = {

@@ -41,8 +41,9 @@ class Csr(IntEnum):
 
 CSR_DOC = {
     Csr.ID: ("r", "0x67726164"),
-    Csr.CONTROL: ("w", "bit 0: start (ignored while busy); bit 1: set CORRECT and OVERFLOW to zero"),
-    Csr.STATUS: ("r", "bit 0: busy; bit 1: the program ended; bits 15..8: error code"),
+    Csr.CONTROL: ("w", "bit 0: start (ignored while busy); bit 1: set CORRECT, OVERFLOW and STATUS bit 2 to zero"),
+    Csr.STATUS: ("r", "bit 0: busy; bit 1: the program ended; bit 2: an access was refused since it was cleared: no "
+                      "such word, not in this direction, data memory or START while busy; bits 15..8: error code"),
     Csr.START: ("rw", "program word where the next start begins; moves on with every command that is done"),
     Csr.STOP: ("rw", "index of the command behind which to stop; 0xffff: none"),
     Csr.INDEX: ("r", "commands done since the start at START = 0; with an error, the index of the command at fault"),

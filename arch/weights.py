@@ -1,8 +1,8 @@
 """Where master weights lie: skewed over the banks of the weight memory, so that bricks along outputs and along inputs
 are both free of conflicts.
 
-Input ``k`` of output ``co`` lies in bank ``(co + k) mod lanes``, in brick ``k * out_bricks + co // lanes`` counted from the
-first brick of its layer, where ``out_bricks = ceil(cout / lanes)``.
+Input ``k`` of output ``co`` lies in bank ``(co + k) mod lanes``, in brick ``k * out_bricks + co // lanes`` counted from
+the first brick of its layer, where ``out_bricks = ceil(cout / lanes)``.
 """
 
 import numpy as np
@@ -23,8 +23,9 @@ def bricks(cout: int, inputs: int, lanes: int) -> int:
 def place(masters, lanes: int) -> np.ndarray:
     """Master weights in the order of the weight memory.
 
-    ``masters`` has shape (outputs, inputs), the bias being the last input. Returns an array of shape (bricks, lanes) whose
-    columns are banks; words that hold no weight are zero. Raises :class:`ConfigError` for anything but a matrix of integers.
+    ``masters`` has shape (outputs, inputs), the bias being the last input. Returns an array of shape (bricks, lanes)
+    whose columns are banks; words that hold no weight are zero. Raises :class:`ConfigError` for anything but a matrix
+    of integers.
     """
     one_of("lanes", lanes, (2, 4, 8, 16))
     masters = np.asarray(masters)

@@ -204,14 +204,17 @@ def _load_spread(ctx, block, outputs, inputs, row_taps, column_taps, tile):
     lanes, cob = ctx.config.lanes, ctx.config.bricks(block.cout)
     base = ctx.program.weights[block.name]
     _, count = _channels(outputs, block.cout, lanes)
-    for number, row in enumerate(row_taps):
-        if not column_taps:
-            return
+    if not (row_taps and column_taps):
+        return
+    # without a stride the taps of all rows, taken backwards, lie one behind the other
+    groups = [row_taps[0]] if block.stride == 1 else row_taps
+    taps = len(row_taps) * len(column_taps) // len(groups)
+    for number, row in enumerate(groups):
         k = (row * block.kw + column_taps[0]) * block.cin + inputs.first * lanes
-        step = -(block.stride if len(column_taps) > 1 else 0) * block.cin
+        step = -block.stride * block.cin
         ctx.program.add(Opcode.LOAD, Note(phase="load", block=block.name, tile=tile), spread=1, out_bricks=cob, **weight_loop(
-            wm_addr=base + k * cob + outputs.first, bank_addr=number * len(column_taps) * count * inputs.count,
-            counts=(inputs.count, count, len(column_taps)), steps=(lanes * cob, 1, step * cob), rot=k, rot_steps=(1, step), lanes=lanes))
+            wm_addr=base + k * cob + outputs.first, bank_addr=number * taps * count * inputs.count,
+            counts=(inputs.count, count, taps), steps=(lanes * cob, 1, step * cob), rot=k, rot_steps=(1, step), lanes=lanes))
 
 
 def weight_gradient(ctx: Context, block, source: str, gradient: str):

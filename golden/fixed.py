@@ -1,7 +1,7 @@
 """Fixed-point arithmetic of the value model. Every array is int64; widths are in bits.
 
-A number with ``frac`` bits after the point has the value ``x / 2**frac``. All rounding is to the nearest, halves towards
-plus infinity: half of the last kept place is added, then the low bits are dropped by an arithmetic shift.
+A number with ``frac`` bits after the point has the value ``x / 2**frac``. All rounding is to the nearest, halves
+towards plus infinity: half of the last kept place is added, then an arithmetic shift drops the low bits.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from gradgate.arch.formats import Formats
 
 
 def wrap(x: np.ndarray, bits: int) -> np.ndarray:
-    """``x`` modulo ``2**bits`` as a two's-complement number: what an accumulator of ``bits`` bits holds. ``bits`` < 64."""
+    """``x`` modulo ``2**bits`` in two's complement, as an accumulator of ``bits`` bits holds it; ``bits`` < 64."""
     half = np.int64(1 << (bits - 1))
     return ((np.asarray(x, np.int64) + half) & np.int64((1 << bits) - 1)) - half
 
@@ -29,7 +29,7 @@ def requantise(acc: np.ndarray, shift: int, bits: int) -> np.ndarray:
 
 
 def working(masters: np.ndarray, formats: Formats) -> np.ndarray:
-    """Working weights (``act_bits`` wide, ``weight_frac`` bits after the point) of master weights, rounded and saturated."""
+    """Working weights of master weights: rounded to ``weight_frac`` bits after the point, saturated to ``act_bits``."""
     return requantise(masters, formats.master_drop, formats.act_bits)
 
 
@@ -38,7 +38,8 @@ def update(masters: np.ndarray, gradient: np.ndarray, shift: int, bits: int) -> 
 
     ``gradient`` is the sum over the batch, wrapped to the accumulator's width. The argument is not changed.
     """
-    return saturate(np.asarray(masters, np.int64) - ((np.asarray(gradient, np.int64) + (1 << (shift - 1))) >> shift), bits)
+    step = (np.asarray(gradient, np.int64) + (1 << (shift - 1))) >> shift
+    return saturate(np.asarray(masters, np.int64) - step, bits)
 
 
 def count_overflow(acc: np.ndarray, bits: int) -> int:

@@ -10,8 +10,8 @@ from gradgate.golden.model import he_normal
 class FloatModel:
     """A network in training, in ``dtype`` (float32 or float64), with plain stochastic gradient descent.
 
-    :attr:`weights` is a list with one array (cout, k + 1) for each block, in the order of ``GoldenModel.masters``; the initial
-    ones are :func:`~gradgate.golden.model.he_normal`'s of ``seed``, so they differ from the integer model's by rounding only.
+    :attr:`weights` is a list with one array (cout, k + 1) for each block, in the order of ``GoldenModel.masters``. The
+    initial ones are :func:`~gradgate.golden.model.he_normal`'s of ``seed``: the integer model's but for rounding.
     """
 
     def __init__(self, network: Network, seed: int = 0, dtype=np.float32):
@@ -27,7 +27,11 @@ class FloatModel:
         self.weights = [np.array(w, self.dtype) for w in weights]
 
     def forward(self, x: np.ndarray) -> list:
-        """For ``x`` (B, H, W, C): each block's (windows (B, OH, OW, k), output behind ReLU and pooling, choices or ``None``)."""
+        """For ``x`` (B, H, W, C), what each block computes: a list of (windows, output, choices).
+
+        Windows have the shape (B, OH, OW, k), the output is that behind ReLU and pooling; choices are ``None`` where
+        nothing is pooled.
+        """
         trace, y = [], np.asarray(x, self.dtype)
         for block, w in zip(self.network.blocks, self.weights):
             columns = layers.windows(y, block.kh, block.kw, block.stride, block.padding)

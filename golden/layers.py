@@ -1,7 +1,8 @@
 """The layers' three passes on whole tensors, as exact sums of products.
 
 Tensors are int64 of shape (images, rows, columns, channels), weights (cout, kh, kw, cin), biases (cout,). Position
-(y, x) of an output sees input rows ``y * stride - padding + (0 .. kh-1)`` and columns likewise; pixels outside are zero.
+(y, x) of an output sees input rows ``y * stride - padding + (0 .. kh-1)`` and columns likewise; pixels outside are
+zero.
 The sums are those of the mathematics modulo ``2**acc_bits``, so they do not depend on any order of summation.
 
 :func:`windows`, :func:`scatter`, :func:`pool` and :func:`expand` keep the dtype and serve the floating-point model too.
@@ -23,7 +24,7 @@ def windows(x: np.ndarray, kh: int, kw: int, stride: int, padding: int) -> np.nd
 
 
 def scatter(columns: np.ndarray, height: int, width: int, kh: int, kw: int, stride: int, padding: int) -> np.ndarray:
-    """The transpose of :func:`windows`: adds (B, OH, OW, kh * kw * C) up into the (B, height, width, C) it was cut from."""
+    """The transpose of :func:`windows`: adds (B, OH, OW, kh * kw * C) up into the (B, height, width, C) below it."""
     b, oh, ow, _ = columns.shape
     columns = columns.reshape(b, oh, ow, kh, kw, -1)
     padded = np.zeros((b, height + 2 * padding, width + 2 * padding, columns.shape[-1]), columns.dtype)
@@ -45,7 +46,8 @@ def exact_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a @ b
 
 
-def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, stride: int, padding: int, formats: Formats) -> np.ndarray:
+def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, stride: int, padding: int,
+            formats: Formats) -> np.ndarray:
     """Sums (B, OH, OW, cout) of the forward pass, ``act_frac + weight_frac`` bits after the point, wrapped.
 
     ``x`` has ``act_frac`` bits after the point, ``weights`` and ``bias`` ``weight_frac``. The bias is the weight of one
@@ -59,17 +61,18 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, stride: int, p
 
 def backward_data(dy: np.ndarray, weights: np.ndarray, height: int, width: int, stride: int, padding: int,
                   formats: Formats) -> np.ndarray:
-    """Sums (B, height, width, cin) of the backward-data pass, ``grad_frac + weight_frac`` bits after the point, wrapped.
+    """Sums (B, height, width, cin) of the backward-data pass, wrapped.
 
-    ``dy`` (B, OH, OW, cout) is the gradient of the convolution's output, ``grad_frac`` bits after the point; ``height``
-    and ``width`` are those of the input.
+    They have ``grad_frac + weight_frac`` bits after the point. ``dy`` (B, OH, OW, cout) is the gradient of the
+    convolution's output, ``grad_frac`` bits after the point; ``height`` and ``width`` are those of the input.
     """
     cout, kh, kw, _ = weights.shape
     columns = exact_product(dy.reshape(-1, cout), weights.reshape(cout, -1)).reshape(*dy.shape[:3], -1)
     return wrap(scatter(columns, height, width, kh, kw, stride, padding), formats.acc_bits)
 
 
-def weight_gradient(x: np.ndarray, dy: np.ndarray, kh: int, kw: int, stride: int, padding: int, formats: Formats) -> tuple:
+def weight_gradient(x: np.ndarray, dy: np.ndarray, kh: int, kw: int, stride: int, padding: int,
+                    formats: Formats) -> tuple:
     """Sums (cout, kh, kw, cin) and (cout,) over images and positions: the gradients of weights and bias.
 
     Both have ``act_frac + grad_frac`` bits after the point and are wrapped; the bias meets the input 1.0 everywhere.

@@ -1,8 +1,9 @@
 """Softmax cross-entropy in integers: a base-2 exponential with a linear mantissa, and one division for each class.
 
-With ``d = zmax - z >= 0`` the softmax needs ``exp(-d) = 2**-(n + f)``, where ``n`` is a whole number and 0 <= ``f`` < 1. The
-mantissa ``2**-f`` is replaced by the straight line ``1 - f/2``, which is exact at both ends and at most 6.2 % too large
-between them; so a probability is at most 6.2 % of itself off, but for the truncations, and no table is needed.
+With ``d = zmax - z >= 0`` the softmax needs ``exp(-d) = 2**-(n + f)``, where ``n`` is a whole number and
+0 <= ``f`` < 1. The mantissa ``2**-f`` is replaced by the straight line ``1 - f/2``, which is exact at both ends and at
+most 6.2 % too large between them; so a probability is at most 6.2 % of itself off, but for the truncations, and no
+table is needed.
 """
 
 from dataclasses import dataclass
@@ -30,9 +31,9 @@ class Loss:
 def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, formats: Formats) -> Loss:
     """Loss of ``logits`` (B, N), ``act_frac`` bits after the point, for ``labels`` (B,) in 0 .. N-1.
 
-    ``t = (d * LOG2E) >> 14`` is the exponent with ``act_frac`` bits after the point; ``n`` and ``f`` are its two parts. The
-    exponential is ``e = (2**15 - f') >> min(n, 20)``, where ``f'`` is ``f`` moved to 14 bits after the point (so that it counts
-    half, with low bits dropped where ``act_frac`` > 14), and ``p = floor((e << grad_frac) / sum(e))``.
+    ``t = (d * LOG2E) >> 14`` is the exponent with ``act_frac`` bits after the point; ``n`` and ``f`` are its two parts.
+    The exponential is ``e = (2**15 - f') >> min(n, 20)``, where ``f'`` is ``f`` moved to 14 bits after the point (so
+    that it counts half; low bits are dropped where ``act_frac`` > 14), and ``p = floor((e << grad_frac) / sum(e))``.
     """
     d = logits.max(axis=1, keepdims=True) - logits
     t = (d * LOG2E) >> LOG2E_FRAC
@@ -47,6 +48,9 @@ def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, formats: Forma
 
 
 def cross_entropy_nats(p: np.ndarray, labels: np.ndarray, formats: Formats) -> float:
-    """Mean of ``-ln p[label]`` in nats, for reports only; ``p`` (B, N) as in :class:`Loss`, taken as at least its last place."""
+    """Mean of ``-ln p[label]`` in nats, for reports only.
+
+    ``p`` (B, N) is that of :class:`Loss`; a probability of zero counts as ``2**-grad_frac``.
+    """
     chosen = np.maximum(p[np.arange(len(labels)), labels], 1)
     return float(np.mean(formats.grad_frac * np.log(2.0) - np.log(chosen)))

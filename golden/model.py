@@ -14,13 +14,14 @@ from gradgate.golden import fixed, layers, loss
 
 
 def he_normal(network: Network, seed: int) -> list:
-    """Initial weights of each block, float64 (cout, k + 1) in the order of :attr:`GoldenModel.masters`; biases are zero.
+    """Initial weights of each block, float64 (cout, k + 1), ordered as :attr:`GoldenModel.masters`; biases are zero.
 
     Normal with standard deviation ``sqrt(2 / k)``, drawn block by block from ``default_rng(seed)``. Source: He et al.,
     "Delving deep into rectifiers", 2015.
     """
     rng = np.random.default_rng(seed)
-    return [np.pad(rng.normal(0, np.sqrt(2 / block.k), (block.cout, block.k)), ((0, 0), (0, 1))) for block in network.blocks]
+    return [np.pad(rng.normal(0, np.sqrt(2 / block.k), (block.cout, block.k)), ((0, 0), (0, 1)))
+            for block in network.blocks]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class Step:
 
     tensors: dict
     correct: int  #: images whose first largest logit is their label's
-    overflow: int  #: final sums whose two top bits differ: forward, backward-data where not masked, weight-gradient
+    #: final sums whose two top bits differ: forward where not dropped by pooling, backward-data where not masked,
+    #: weight-gradient over the whole batch
+    overflow: int
     predicted: np.ndarray  #: classes (B,)
     p: np.ndarray  #: probabilities (B, classes), ``grad_frac`` bits after the point
     labels: np.ndarray  #: (B,)
@@ -58,18 +61,18 @@ class Step:
 class GoldenModel:
     """A network in training, in fixed point.
 
-    :attr:`masters` is a list with one int64 array (cout, k + 1) for each block: ``master_bits`` wide, ``master_frac`` bits
-    after the point. Columns are in the order (kernel row, kernel column, input channel), channels fastest; the bias is the
-    last. The initial masters are :func:`he_normal`'s weights of ``seed``, rounded.
+    :attr:`masters` is a list with one int64 array (cout, k + 1) for each block: ``master_bits`` wide, ``master_frac``
+    bits after the point. Columns are in the order (kernel row, kernel column, input channel), channels fastest; the
+    bias is the last. The initial masters are :func:`he_normal`'s weights of ``seed``, rounded.
     """
 
-    def __init__(self, network: Network, formats: Formats = Formats(), seed: int = 0):
+    def __init__(self, network: Network, formats: Formats, seed: int = 0):
         self.network = network
         self.formats = formats
         self.masters = [fixed.quantise(w, formats.master_frac, formats.master_bits) for w in he_normal(network, seed)]
 
     def set_masters(self, masters: list) -> None:
-        """Replace the masters by copies of ``masters``. Raises :class:`ValueError` for a wrong count, shape or range."""
+        """Replace the masters by copies of ``masters``; :class:`ValueError` for a wrong count, shape or range."""
         copies = [np.array(m, np.int64) for m in masters]
         shapes = [(block.cout, block.k + 1) for block in self.network.blocks]
         if [m.shape for m in copies] != shapes:
@@ -78,20 +81,21 @@ class GoldenModel:
             _check_range(f"masters of {block.name}", m, self.formats.master_bits)
         self.masters = copies
 
-    def step(self, x: np.ndarray, labels: np.ndarray, lr_shift: int = None, train: bool = True) -> Step:
+    def step(self, x: np.ndarray, labels: np.ndarray, lr_shift: int | None = None, train: bool = True) -> Step:
         """Forward pass, loss and, with ``train``, both backward passes with the old weights and the update.
 
-        ``x`` (B, H, W, C) has ``act_frac`` bits after the point; ``labels`` (B,) are 0 .. classes-1. The learning rate is
-        ``2**-lr_shift`` times the mean gradient of the batch. Raises :class:`ValueError` for inputs of a wrong shape or
-        range, and in training where B is not a power of two or the update's right shift is not in 1..31; the masters
-        are unchanged then.
+        ``x`` (B, H, W, C) has ``act_frac`` bits after the point; ``labels`` (B,) are 0 .. classes-1. The step is
+        ``2**-lr_shift`` times the mean gradient of the batch. Raises :class:`ValueError` for inputs of a wrong shape
+        or range, and in training where B is not a power of two or the update's right shift is not in 1..31; the
+        masters are unchanged then.
         """
         x, labels = self._checked(x, labels)
         shift = self._update_shift(len(x), lr_shift) if train else None
         weights = [fixed.working(m, self.formats) for m in self.masters]
         tensors = {"input": x}
         overflow = self._forward(weights, tensors)
-        result = loss.softmax_cross_entropy(tensors[f"{self.network.blocks[-1].name}.out"][:, 0, 0], labels, self.formats)
+        logits = tensors[f"{self.network.blocks[-1].name}.out"][:, 0, 0]
+        result = loss.softmax_cross_entropy(logits, labels, self.formats)
         if train:
             overflow += self._backward(weights, result.dz[:, None, None], tensors)
             self.masters = [fixed.update(m, tensors[f"{block.name}.wgrad"], shift, self.formats.master_bits)
@@ -100,7 +104,7 @@ class GoldenModel:
         return Step(tensors, result.correct, overflow, result.predicted, result.p, labels, self.formats)
 
     def train(self, x: np.ndarray, labels: np.ndarray, order, lr_shift: int) -> float:
-        """One step for each index array in ``order`` (see ``gradgate.host.datasets.batches``); returns the mean loss in nats."""
+        """One step for each index array in ``order``; returns the mean loss in nats."""
         return float(np.mean([self.step(x[i], labels[i], lr_shift).loss() for i in order]))
 
     def accuracy(self, x: np.ndarray, labels: np.ndarray, batch: int = 128) -> float:
@@ -114,6 +118,8 @@ class GoldenModel:
         for block, w in zip(self.network.blocks, weights):
             kernel, bias = _split(block, w)
             acc = layers.forward(y, kernel, bias, block.stride, block.padding, formats)
+            if block.pool:  # an odd last row or column belongs to no pooling window, so its sums do not count
+                acc = acc[:, :block.out_height // 2 * 2, :block.out_width // 2 * 2]
             overflow += fixed.count_overflow(acc, formats.acc_bits)
             y = fixed.requantise(acc, formats.weight_frac, formats.act_bits)
             if block.relu:
@@ -128,8 +134,8 @@ class GoldenModel:
     def _backward(self, weights, dz, tensors) -> int:
         """Add every block's ``grad``, ``expanded`` and ``wgrad`` to ``tensors``; returns the number of overflows.
 
-        The mask of a ReLU is ``out != 0`` and is applied where the gradient of ``out`` is made, so the gradient that leaves
-        a block's pooling is that of its convolution's output. Saturation passes the gradient.
+        The mask of a ReLU is ``out != 0`` and is applied where the gradient of ``out`` is made, so the gradient that
+        leaves a block's pooling is that of its convolution's output. Saturation passes the gradient.
         """
         formats, grad, overflow = self.formats, dz, 0
         sources = ["input"] + [f"{block.name}.out" for block in self.network.blocks[:-1]]
@@ -144,7 +150,8 @@ class GoldenModel:
             overflow += fixed.count_overflow(wgrad, formats.acc_bits)
             if index:
                 kernel, _ = _split(block, weights[index])
-                acc = layers.backward_data(grad, kernel, block.height, block.width, block.stride, block.padding, formats)
+                acc = layers.backward_data(grad, kernel, block.height, block.width, block.stride, block.padding,
+                                           formats)
                 if block.input_relu:
                     acc = np.where(x != 0, acc, 0)
                 overflow += fixed.count_overflow(acc, formats.acc_bits)

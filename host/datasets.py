@@ -24,7 +24,8 @@ class Dataset:
 def digits(seed: int = 0) -> Dataset:
     """1437 training and 360 test images (8, 8, 1) of handwritten digits, grey levels in steps of 1/16.
 
-    ``seed`` shuffles before the split. Source: scikit-learn's copy of the UCI "optical recognition of handwritten digits" set.
+    ``seed`` shuffles before the split. Source: scikit-learn's copy of the UCI set "optical recognition of handwritten
+    digits".
     """
     from sklearn.datasets import load_digits  # takes a second to import, which commands without data should not pay
 
@@ -40,9 +41,10 @@ def quantise(x: np.ndarray, formats: Formats) -> np.ndarray:
 
 
 def batches(n: int, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """One epoch over ``n`` images: index arrays of ``batch`` images from a fresh permutation; the last ``n % batch`` are left out.
+    """One epoch over ``n`` images: index arrays of ``batch`` images, from a fresh permutation.
 
-    Raises :class:`ValueError` where ``batch`` is not 1 to ``n``.
+    The last ``n % batch`` images of the permutation are left out. Raises :class:`ValueError` where ``batch`` is not 1
+    to ``n``.
     """
     if not 1 <= batch <= n:
         raise ValueError(f"the batch must be 1 to {n} images, not {batch}")

@@ -61,7 +61,7 @@ class Array(wiring.Component):
             rows.append(row)
             m.d.comb += [
                 row.start.eq(self.run.start), row.running.eq(running),
-                row.payload.eq(self.run.payload),
+                row.payload.eq(self.run.payload), row.post_payload.eq(self.post.payload),
                 row.post_valid.eq(walk.valid), row.post_beat.eq(walk.beat),
                 row.port_addr.eq(self.port.addr), row.port_en.eq(Mux(self.port.row == r, self.port.en, 0)),
                 row.port_data.eq(self.port.w_data), row.choice_addr.eq(self.choice_addr),

@@ -31,9 +31,10 @@ class Loader(wiring.Component):
     bank_en : Out, the two members below are to be written to the banks of all rows, lane order
     bank_addr, bank_data : Out(range(bank_weights)), Out(brick of signed act_bits). Straight from registers.
 
-    Latency: from ``start`` to ``done``, both included, ``bricks + LATENCY`` cycles with ``bricks = t_count * inner_count *
-    outer_count`` and ``LATENCY`` = 9. The last brick is on ``bank_data`` in the cycle of ``done``.
-    Throughput: one brick a cycle. Resources: no DSP or memory; one ``WeightLoop`` and about 90 FF.
+    Latency: from ``start`` to ``done``, both included, ``bricks + LATENCY`` cycles with ``bricks = t_count *
+    inner_count * outer_count`` and ``LATENCY`` = 9. The last brick is on ``bank_data`` in the cycle of ``done``.
+    Throughput: one brick a cycle.
+    Resources: no DSP or memory; one ``WeightLoop`` and about 90 FF.
     """
 
     #: cycles of a command beyond one for each brick: that of ``start``, and the pipeline of the weight memory

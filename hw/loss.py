@@ -27,8 +27,9 @@ class Exponential(wiring.Component):
 
     Latency: ``LATENCY`` = 6 cycles. Throughput: one a cycle. Resources: 1 DSP.
 
-    d may need 18 bits without sign, one more than the DSP's operand has: it is multiplied as d - 2**17, a bit flipped, and
-    2**17 * 23637 is added behind, where its low 14 bits are zero. A shift by 16 or more leaves nothing of 2**15.
+    d may need 18 bits without sign, one more than the DSP's operand has: it is multiplied as d - 2**17, a bit
+    flipped, and 2**17 * 23637, whose low 14 bits are zero, is added behind. A shift by 16 or more leaves nothing.
+
     Source: own; the straight line is at most 6.2 % above 2**-f.
     """
 
@@ -45,7 +46,8 @@ class Exponential(wiring.Component):
         frac, top = self.formats.act_frac, self.WIDTH - 1
         m.submodules.multiplier = multiplier = Multiplier(self.WIDTH)
         operand = Signal(self.WIDTH)
-        m.d.comb += [operand.eq(self.i), multiplier.a.eq(Cat(operand[:top], ~operand[top])), multiplier.b.eq(self.LOG2E)]
+        m.d.comb += operand.eq(self.i)
+        m.d.comb += [multiplier.a.eq(Cat(operand[:top], ~operand[top])), multiplier.b.eq(self.LOG2E)]
 
         exponent = Signal(self.WIDTH + 1)
         correction = (self.LOG2E << top) >> self.LOG2E_FRAC
@@ -70,7 +72,8 @@ class Divider(wiring.Component):
     denominator : In(bits), more than 0, stable from the cycle after ``start`` on
     quotient : Out(frac + 1), valid ``LATENCY`` cycles after ``start`` and until the next ``start``
 
-    Latency: ``latency`` = frac + 2 cycles. Throughput: one division in ``latency`` cycles. Resources: no DSP; one subtractor.
+    Latency: ``latency`` = frac + 2 cycles. Throughput: one division in ``latency`` cycles.
+    Resources: one subtractor, no DSP.
     """
 
     def __init__(self, *, bits, frac):
@@ -98,23 +101,24 @@ class Divider(wiring.Component):
 class Loss(wiring.Component):
     """Softmax cross-entropy of the images of a batch, one word at a time.
 
-    For image i in row i mod R, slot i div R: reads the label (word 0 of its brick) and the logits z, takes the first maximum
-    as the prediction and counts it if it is the label; then, if the field ``grad`` is set, e_j = exp(zmax - z_j) as in
-    :class:`Exponential`, ``p_j = floor((e_j << grad_frac) / sum(e))`` and the gradient ``p_j - (j == label)``, with
-    ``grad_frac`` bits after the point, for every class; words behind the last class in its brick become zero. A label that is
-    no class (as an unsigned word) is never predicted and is subtracted nowhere.
+    For image i in row i mod R, slot i div R: reads the label (word 0 of its brick) and the logits z, takes the first
+    maximum as the prediction and counts it if it is the label. Then, if the field ``grad`` is set, it computes
+    ``e_j = exp(zmax - z_j)`` as in :class:`Exponential` and ``p_j = floor((e_j << grad_frac) / sum(e))``, and writes
+    the gradient ``p_j - (j == label)``, with ``grad_frac`` bits after the point, for every class; words behind the
+    last class in its brick become zero. A label that is no class (as an unsigned word) is never predicted and is
+    subtracted nowhere.
 
     Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
 
     Members
     -------
-    unit : UnitSignature, fields of ``Opcode.LOSS``; classes 2 to 32 (other values end too, with a useless result); images may
-        be 0
+    unit : UnitSignature, fields of ``Opcode.LOSS``; classes 2 to 32 (other values end too, with a useless result);
+        images may be 0
     rows : RowPortSignature, used from ``start`` to ``done``
     correct : Out, one cycle for each correct prediction, between ``start`` and ``done``
 
-    Latency: ``2 + images * (classes + 7)`` cycles without, ``2 + images * (classes * (grad_frac + 5) + 15)`` with gradient, from
-    ``start`` to ``done``, both included. Throughput: one image at a time.
+    Latency: ``2 + images * (classes + 7)`` cycles without, ``2 + images * (classes * (grad_frac + 5) + 15)`` with
+    gradient, from ``start`` to ``done``, both included. Throughput: one image at a time.
     Resources: 1 DSP, no block RAM, a distributed memory of 32 words for logits, then exponentials.
 
         rows -> word -> (max, memory z) -> zmax - z -> Exponential -> (sum, memory e) -> Divider -> - one -> rows
@@ -157,7 +161,8 @@ class Loss(wiring.Component):
         # Inwards: the word that the port shows now, in a register; the largest logit so far and its class.
         reading, scaling = Signal(), Signal()
         word = Signal(signed(formats.act_bits))
-        m.d.sync += word.eq(Array(rows.r_data[i] for i in range(config.lanes))[pipe("lane", lane, RowPortSignature.READ)])
+        bricks = Array(rows.r_data[i] for i in range(config.lanes))
+        m.d.sync += word.eq(bricks[pipe("lane", lane, RowPortSignature.READ)])
         word_valid = pipe("word_valid", reading, RowPortSignature.READ + 1)
         word_label = pipe("word_label", reading & (get == 0), RowPortSignature.READ + 1)
         word_last = pipe("word_last", reading & last_get, RowPortSignature.READ + 1)

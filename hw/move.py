@@ -26,10 +26,11 @@ class StageSignature(wiring.Signature):
 class Move(wiring.Component):
     """Copies words between staging memory and row memories, one word a cycle.
 
-    The words lie in staging memory one behind the other, in the order image, pixel, channel. Image i is in row i mod R, slot
-    i div R; its pixels are at brick ``row_addr + slot * slot_step + pixel * ceil(channels / lanes)`` on, channel c in brick
-    c div lanes, lane c mod lanes. Inwards (field ``out`` = 0) the first word of a brick sets the other lanes to zero, outwards
-    only the channels are read. Addresses wrap at the width of the memory's address.
+    The words lie in staging memory one behind the other, in the order image, pixel, channel. Image i is in row i mod
+    R, slot i div R; its pixels begin at brick ``row_addr + slot * slot_step + pixel * ceil(channels / lanes)``,
+    channel c is c div lanes bricks on, in lane c mod lanes. Inwards (field ``out`` = 0) the first word of a brick
+    sets the other lanes to zero, outwards only the channels are read. Addresses wrap at the width of the memory's
+    address.
 
     Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
 
@@ -38,8 +39,8 @@ class Move(wiring.Component):
     unit : UnitSignature, fields of ``Opcode.MOVE``; any count may be 0, then nothing is moved
     rows : RowPortSignature, stage : StageSignature, used from ``start`` to ``done``
 
-    Latency: ``channels * pixels * images + 5`` cycles from ``start`` to ``done``, both included. Throughput: one word a cycle.
-    Resources: no DSP, no block RAM.
+    Latency: ``channels * pixels * images + 5`` cycles from ``start`` to ``done``, both included.
+    Throughput: one word a cycle. Resources: no DSP, no block RAM.
 
         walk -> stage -> word -> rows  |  walk -> rows -> lane -> word -> stage
 
@@ -62,8 +63,8 @@ class Move(wiring.Component):
         channel, pixel, image = (Signal(len(fields[name]), name=name) for name in ("channels", "pixels", "images"))
         staged, addr, base = (Signal(16, name=name) for name in ("staged", "addr", "base"))
         row, lane = Signal.like(rows.row), Signal(range(config.lanes))
-        last_channel, last_pixel, last_image = channel == fields.channels, pixel == fields.pixels, image == fields.images
-        last_row = row == config.rows - 1
+        last_channel, last_pixel = channel == fields.channels, pixel == fields.pixels
+        last_image, last_row = image == fields.images, row == config.rows - 1
         with m.If(walking):
             m.d.sync += [staged.eq(staged + 1), channel.eq(channel + 1), lane.eq(lane + 1), addr.eq(addr + lane.all())]
             with m.If(last_channel):

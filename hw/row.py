@@ -22,7 +22,7 @@ class Row(wiring.Component):
 
     Members
     -------
-    start, running : In, RUN begins; RUN is active; payload : In, fields of the current command
+    start, running : In, RUN begins; RUN is active; payload, post_payload : In, fields of RUN, of POST
     done : Out, all positions are finished (level; clear while starting)
     post_valid, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`
     port_addr, port_en, port_data : In; port_read : Out, access of other units, ``latency.RAM`` cycles to ``port_read``
@@ -39,7 +39,7 @@ class Row(wiring.Component):
         formats, lanes = config.formats, config.lanes
         brick = data.ArrayLayout(formats.act_bits, lanes)
         super().__init__({
-            "start": In(1), "running": In(1), "payload": In(PAYLOAD), "done": Out(1),
+            "start": In(1), "running": In(1), "payload": In(PAYLOAD), "done": Out(1), "post_payload": In(PAYLOAD),
             "post_valid": In(1), "post_beat": In(beat_layout(config)), "overflow": Out(range(lanes + 1)),
             "port_addr": In(range(config.act_bricks)), "port_en": In(lanes), "port_data": In(brick), "port_read": Out(brick),
             "choice_addr": In(range(config.argmax_bricks)), "choices": Out(data.ArrayLayout(2, lanes)),
@@ -58,7 +58,7 @@ class Row(wiring.Component):
         m.submodules.builder = builder = ListBuilder(config)
         m.submodules.carousel = carousel = Carousel(config)
         m.submodules.post = post = Post(config)
-        f, p = layout(Opcode.RUN)(self.payload), layout(Opcode.POST)(self.payload)
+        f, p = layout(Opcode.RUN)(self.payload), layout(Opcode.POST)(self.post_payload)
 
         # RUN: window -> fetch -> builder -> carousel -> lanes
         wiring.connect(m, window.o, fetch.i)

@@ -1,11 +1,15 @@
 """Fetches commands, starts their units one after the other, counts their cycles."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Error, Opcode
+from gradgate.arch.memorymap import STOP_NONE
 from gradgate.hw.command import PAYLOAD, UnitSignature
 
 #: Name of the unit of every opcode that has one.
@@ -16,11 +20,12 @@ INDEX_BITS = 16
 class ControlSignature(wiring.Signature):
     """What the host port and the sequencer share (seen from the sequencer).
 
-    go : In, one cycle, ignored while ``busy``; starts at program word start_at : In, valid in the cycle of ``go``; a start at 0
-        sets ``index`` to 0. A ``start_at`` behind the program memory is an error like a missing ``END``.
-    stop_at : In(16), index of the command behind which to stop; looked at in the command's last cycle
+    go : In, one cycle, ignored while ``busy``: start at program word ``start_at``. A start at 0 sets ``index`` to 0;
+        one behind the program memory is an error like a missing ``END``.
+    start_at : In, valid in the cycle of ``go``
+    stop_at : In(16), index of the command behind which to stop, 0xffff for none; looked at in a command's last cycle
     busy : Out, from the cycle after ``go`` to the last cycle of the last command
-    ended : Out, an ``END`` was executed; error : Out, why the program stopped; both valid when not busy, cleared by ``go``
+    ended : Out, an ``END`` was executed; error : Out, why the program stopped; both cleared by ``go``
     index : Out(16), pc : Out, the command under way, or the next one; with an error the command at fault
     p_addr : Out, p_data : In, program memory, ``latency.RAM`` cycles from address to data
     c_en, c_addr, c_data : Out, counter memory: cycles of a command, written in the cycle after its last
@@ -29,7 +34,7 @@ class ControlSignature(wiring.Signature):
     def __init__(self, config):
         pc = range(config.program_words + 1)
         super().__init__({
-            "go": In(1), "start_at": In(pc), "stop_at": In(INDEX_BITS),
+            "go": In(1), "start_at": In(pc), "stop_at": In(INDEX_BITS, init=STOP_NONE),
             "busy": Out(1), "ended": Out(1), "error": Out(Error), "index": Out(INDEX_BITS), "pc": Out(pc),
             "p_addr": Out(range(config.program_words)), "p_data": In(WORD),
             "c_en": Out(1), "c_addr": Out(range(config.counters)), "c_data": Out(WORD),
@@ -39,24 +44,26 @@ class ControlSignature(wiring.Signature):
 class Sequencer(wiring.Component):
     """Executes a program: fetches a command, starts its unit, waits for its ``done``, goes on.
 
-    A header must be exactly the opcode and length of a known command (``Error.ILLEGAL``), and a command must lie in the program
-    memory whole (``Error.NO_END``): then the sequencer stops before the command does anything, ``index`` and ``pc`` on it. It stops
-    behind ``END``, and behind the command whose index is ``stop_at``; ``index`` and ``pc`` are then on the next command, also
-    behind ``END``, which counts as a command.
+    A header must be exactly the opcode and length of a known command (else ``Error.ILLEGAL``), and the whole command
+    must lie in the program memory (else ``Error.NO_END``): the sequencer stops before such a command does anything,
+    with ``index`` and ``pc`` on it. It stops behind ``END``, which counts as a command, and behind the command whose
+    index is ``stop_at``; ``index`` and ``pc`` are then on the next command.
 
     Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
 
     Members
     -------
     control : ControlSignature
-    units : one UnitSignature for each opcode but ``END``, named like the opcode in lower case, seen from the sequencer; all
-        share the payload, only the unit of the opcode sees ``start`` and is listened to
+    units : one UnitSignature for each opcode but ``END``, named like the opcode in lower case, seen from the sequencer;
+        all share the payload, only the unit of the opcode sees ``start`` and is listened to
 
-    Latency: a command of L words takes ``L + 3`` cycles (L, ``latency.RAM`` and 1) from its first fetch up to the cycle before
-    ``start``; ``END`` takes 6 cycles. The first fetch follows ``go``, or the last cycle of the command before, so that the counters
-    of a program add up to the cycles it is busy. The counter of a command has the cycles from its first fetch to its ``done``, both
-    included; commands with an index of ``config.counters`` or more are not recorded.
-    Throughput: one command at a time; no fetch ahead. Resources: one register of the longest command's bits; no DSP, no block RAM.
+    Latency: a command of L words takes ``L + 3`` cycles (L, ``latency.RAM`` and 1) from its first fetch up to the
+    cycle before ``start``; ``END`` takes 6 cycles. The first fetch follows ``go``, or the last cycle of the command
+    before, so that the counters of a program add up to the cycles it is busy. The counter of a command has the cycles
+    from its first fetch to its ``done``, both included; commands with an index of ``config.counters`` or more are not
+    recorded.
+    Throughput: one command at a time; no fetch ahead.
+    Resources: one register of the longest command's bits; no DSP, no block RAM.
 
         pc -> p_addr .. p_data -> header -> hit (opcode, one-hot) -> start
                               \\-> payload words, by beat -> units
@@ -78,33 +85,74 @@ class Sequencer(wiring.Component):
         ready = latency.RAM + 1  # beat in which the header is in its register
         decided = ready + 1  # beat in which it is known to be legal or not
 
-        # Fetch: an address each cycle, held at the end of the memory; ``beyond`` says that the word is not there.
+        # Fetch: an address each cycle up to the end of the memory; ``beyond`` says of a word that it is not there.
+        fetching = Signal()
         fetch, beyond = Signal.like(c.pc), Signal()
-        beyond_data = beyond
-        for stage in range(latency.RAM + 1):
-            register = Signal(name=f"beyond{stage}")
-            m.d.sync += register.eq(beyond_data)
-            beyond_data = register
         m.d.comb += [c.p_addr.eq(fetch), beyond.eq(fetch >= program_words)]
-        with m.If(~beyond):
+        with m.If(fetching & ~beyond):
             m.d.sync += fetch.eq(fetch + 1)
+        beyond_word = beyond
+        for stage in range(ready):
+            register = Signal(name=f"beyond{stage}")
+            m.d.sync += register.eq(beyond_word)
+            beyond_word = register
 
-        # Words of the command: in beat ``ready`` + i payload word i is on ``p_data``, and it is in its register one later.
+        # Beat ``ready`` + i has payload word i on ``p_data``, and the ``beyond`` of the word before it in
+        # ``beyond_word``.
         beat = Signal(range(max(lengths.values()) + decided))
-        header, header_beyond, hit = Signal(WORD), Signal(), {op: Signal(name=f"hit_{op.name}") for op in Opcode}
+        header, missing, hit = Signal(WORD), Signal(), {op: Signal(name=f"hit_{op.name}") for op in Opcode}
         payload = Signal(PAYLOAD)
-        with m.If(beat == latency.RAM):
-            m.d.sync += header.eq(c.p_data)
-        with m.If(beat == ready):
-            m.d.sync += header_beyond.eq(beyond_data)
-            m.d.sync += [hit[op].eq(header == (op | size << 8)) for op, size in lengths.items()]
-        for index in range(PAYLOAD // WORD):
-            with m.If(beat == ready + index):
-                m.d.sync += payload.word_select(index, WORD).eq(c.p_data)
-        complete = Cat(hit[op] & (beat == ready + lengths[op] - 1) for op in units).any()
+        with m.If(fetching):
+            m.d.sync += beat.eq(beat + 1)
+            with m.If(beat == latency.RAM):
+                m.d.sync += header.eq(c.p_data)
+            with m.If(beat == ready):
+                m.d.sync += missing.eq(beyond_word)
+                m.d.sync += [hit[op].eq(header == (op | length << 8)) for op, length in lengths.items()]
+            for index in range(PAYLOAD // WORD):
+                with m.If(beat == ready + index):
+                    m.d.sync += payload.word_select(index, WORD).eq(c.p_data)
+        checked = beat == decided
+        complete = Cat(hit[op] & (beat == max(decided, ready + lengths[op] - 1)) for op in Opcode).any()
 
-        next_pc, elapsed = Signal.like(c.pc), Signal(WORD)
-        finished = Signal()
-        size = Signal(range(max(lengths.values()) + 1))
-        m.d.comb += [size.eq(Cat(size for size in ())), finished.eq(hit[Opcode.END])]
+        # The way on: where the next command is, whether there is one.
+        next_pc, elapsed, finished, stops = Signal.like(c.pc), Signal(WORD), Signal(), Signal()
+        m.d.sync += next_pc.eq(c.pc + reduce(or_, (Mux(hit[op], lengths[op], 0) for op in Opcode)))
+        m.d.comb += finished.eq(hit[Opcode.END] | Cat(hit[op] & unit.done for op, unit in units.items()).any())
+        m.d.comb += stops.eq((c.index == c.stop_at) & (c.stop_at != STOP_NONE))
+
+        m.d.sync += [elapsed.eq(elapsed + 1), c.c_en.eq(0)]
+        for unit in units.values():
+            m.d.comb += unit.payload.eq(payload)
+            m.d.sync += unit.start.eq(0)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [elapsed.eq(1), beat.eq(0)]
+                with m.If(c.go):
+                    m.d.sync += [c.busy.eq(1), c.ended.eq(0), c.error.eq(Error.NONE)]
+                    m.d.sync += [c.pc.eq(c.start_at), fetch.eq(c.start_at)]
+                    with m.If(c.start_at == 0):
+                        m.d.sync += c.index.eq(0)
+                    m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.comb += fetching.eq(1)
+                with m.If((checked & missing) | (complete & ~hit[Opcode.END] & beyond_word)):
+                    m.d.sync += [c.error.eq(Error.NO_END), c.busy.eq(0)]
+                    m.next = "IDLE"
+                with m.Elif(checked & ~Cat(hit.values()).any()):
+                    m.d.sync += [c.error.eq(Error.ILLEGAL), c.busy.eq(0)]
+                    m.next = "IDLE"
+                with m.Elif(complete):
+                    m.d.sync += [unit.start.eq(hit[op]) for op, unit in units.items()]
+                    m.next = "RUN"
+            with m.State("RUN"):
+                with m.If(finished):
+                    m.d.sync += [
+                        c.c_en.eq(c.index < self.config.counters), c.c_addr.eq(c.index), c.c_data.eq(elapsed),
+                        c.index.eq(c.index + 1), c.pc.eq(next_pc), fetch.eq(next_pc), elapsed.eq(1), beat.eq(0),
+                    ]
+                    m.next = "FETCH"
+                    with m.If(hit[Opcode.END] | stops):
+                        m.d.sync += [c.busy.eq(0), c.ended.eq(hit[Opcode.END])]
+                        m.next = "IDLE"
         return m

@@ -30,7 +30,8 @@ def working_brick(config) -> data.ArrayLayout:
 
 def read_request(config) -> data.StructLayout:
     """Which brick to read; see :class:`WeightMemory`."""
-    return data.StructLayout({"addr": address_bits(config), "rot": rotation_bits(config), "spread": 1, "out_bricks": 12})
+    return data.StructLayout({"addr": address_bits(config), "rot": rotation_bits(config), "spread": 1,
+                              "out_bricks": 12})
 
 
 def write_request(config) -> data.StructLayout:
@@ -57,7 +58,7 @@ def saturate(value, bits):
 
 
 def rotated(words, rot, unit) -> list:
-    """Word j of the result is word ``(j + unit * rot) mod len(words)``; one multiplexer level for each bit of ``rot``."""
+    """Word j of the result is word ``(j + unit * rot) mod len(words)``; a multiplexer level for each bit of ``rot``."""
     for bit in range(len(rot)):
         by = unit << bit
         words = [Mux(rot[bit], words[(j + by) % len(words)], word) for j, word in enumerate(words)]
@@ -69,15 +70,16 @@ class WeightMemory(wiring.Component):
 
     ::
 
-        read.addr,rot,out_bricks -> products | base | + per bank -> banks (RAM) | rotate by 0..3 | by 4,8,12 | -> master
-                                                                                                  round, saturate | -> working
-        write.data,en -> rotate by 0..3 | by 4,8,12 | -> banks
+        read -> products | bases | + per bank | banks | | rotate by 0..3 | by 4,8,12 |-> master
+                                                                                     '-> round, saturate |-> working
+        write -> rotate by 0..3 | by 4,8,12 | banks
 
-    A bar is a register. Lane j's word is in bank ``(j + rot) mod lanes``. Without ``spread`` all banks read brick ``addr``: a
-    *co-brick*, ``lanes`` consecutive outputs of input k, with ``rot = k mod lanes``. With ``spread`` bank b reads brick
-    ``addr + ((b - rot) mod lanes) * out_bricks``, so that lane j reads ``addr + j * out_bricks``: ``lanes`` consecutive inputs,
-    from k0 on, of output co, with ``rot = (co + k0) mod lanes``; ``out_bricks`` is the number of bricks from one input to the next.
-    Addresses wrap modulo the power of two from ``weight_bricks`` up. Lanes beyond the tensor read rubbish.
+    A bar is a register. Lane j's word is in bank ``(j + rot) mod lanes``. Without ``spread`` all banks read brick
+    ``addr``: a *co-brick*, ``lanes`` consecutive outputs of input k, with ``rot = k mod lanes``. With ``spread`` bank
+    b reads brick ``addr + ((b - rot) mod lanes) * out_bricks``, so that lane j reads ``addr + j * out_bricks``:
+    ``lanes`` consecutive inputs, from k0 on, of output co, with ``rot = (co + k0) mod lanes``; ``out_bricks`` is the
+    number of bricks from one input to the next. Addresses wrap modulo the power of two from ``weight_bricks`` up.
+    Lanes beyond the tensor read rubbish.
 
     Parameters
     ----------
@@ -85,19 +87,20 @@ class WeightMemory(wiring.Component):
 
     Members
     -------
-    read : In(read_request): ``addr`` brick, ``rot``, ``spread``, ``out_bricks``; a request in every cycle, all independent
+    read : In(read_request): ``addr`` brick, ``rot``, ``spread``, ``out_bricks``; every cycle's request is independent
     master : Out(brick of signed master_bits), lane order, the answer to the request of ``MASTER`` cycles ago
-    working : Out(brick of signed act_bits), lane order, ``(M + 2**(drop-1)) >> drop`` saturated, of ``WORKING`` cycles ago
+    working : Out(brick of signed act_bits), lane order, ``(M + 2**(drop-1)) >> drop`` saturated, for the request of
+        ``WORKING`` cycles ago; ``drop = formats.master_drop``
     write : In(write_request): ``addr`` brick, ``rot``, ``en`` one bit a lane, ``data`` in lane order; co-bricks only
 
     A word alone: ``rot`` = its bank, then it is lane 0's (read and write).
 
-    Latency: ``MASTER`` = 7 and ``WORKING`` = 8 cycles; a write is in the banks ``WRITE`` = 3 cycles after its request, and
-    is seen by every read requested in its own cycle or later. A read requested in the cycle before collides with it in the
-    bank (see :class:`Ram`). Throughput: one read and one write a cycle.
-    Resources: no DSP; ``lanes`` block RAMs of ``master_bits x weight_bricks`` (2 of 18 kbit each for 24 x 1024); measured,
-    yosys ``synth_ecp5``, 1024 bricks: LUT_TABLE
-    Source: skewed storage as in Budnik and Kuck's parallel memories; the rotators are logarithmic shifters.
+    Latency: ``MASTER`` = 7 and ``WORKING`` = 8 cycles; a write is in the banks ``WRITE`` = 3 cycles after its request,
+    and is seen by every read requested in its own cycle or later. A read of the same brick requested one cycle before a
+    write meets it in the bank (see :class:`Ram`): users avoid it. Throughput: one read and one write a cycle.
+    Resources: no DSP; ``lanes`` memories of ``weight_bricks`` x ``master_bits`` (two 18-kbit blocks each for 1024 x
+    24); with 4, 8, 16 lanes about 0.7, 1.8, 4.2 k LUT (yosys, ECP5; a ``CCU2C`` counts as two) and 0.7, 1.4, 2.7 k FF.
+    Source: the skewing of arrays over parallel memories is Budnik's and Kuck's (1971).
     """
 
     #: cycles from a read request to ``master``: two for the bases, one for the banks' adders, two for the rotator
@@ -135,7 +138,7 @@ class WeightMemory(wiring.Component):
         full = self._registers(m, "full_write", width + 1)
         words = [Cat(self.write.data[j], self.write.en[j]) for j in range(lanes)]
         m.d.sync += [a.eq(b) for a, b in zip(half, rotated(words, self.write.rot[:2], -1))]
-        m.d.sync += [a.eq(b) for a, b in zip(full, rotated(half, delays(m, self.write.rot, 1)[-1][2:], -4))]
+        m.d.sync += [a.eq(b) for a, b in zip(full, rotated(half, delays(m, self.write.rot, 1)[1][2:], -4))]
         addr = delays(m, self.write.addr, 2)[-1]
         for ram, word in zip(banks, full):
             m.d.comb += [ram.w_addr.eq(addr), ram.w_data.eq(word[:width]), ram.w_en.eq(word[width])]
@@ -155,8 +158,8 @@ class WeightMemory(wiring.Component):
     def _addresses(self, m, banks):
         """Read addresses of the banks, three cycles after the request.
 
-        Bank b adds ``((b - rot) mod lanes) * out_bricks``. That is ``b * out_bricks``, a multiple common to all requests of a
-        command, on top of one of two bases: ``addr - rot * out_bricks`` for banks from ``rot`` up, and
+        Bank b adds ``((b - rot) mod lanes) * out_bricks``. That is ``b * out_bricks``, a multiple common to all
+        requests of a command, on top of one of two bases: ``addr - rot * out_bricks`` for banks from ``rot`` up, and
         ``addr + (lanes - rot) * out_bricks`` for those below, which have wrapped.
         """
         bits, lanes = address_bits(self.config), self.config.lanes
@@ -178,7 +181,7 @@ class WeightMemory(wiring.Component):
             parts = []
             for low in range(0, len(rot), 2):
                 part = Signal(bits, name=f"{name}{low}")
-                m.d.sync += part.eq(sum((stride & rot[i].replicate(bits)) << i for i in range(low, min(low + 2, len(rot)))))
+                m.d.sync += part.eq(sum(Mux(rot[i], stride << i, 0) for i in range(low, min(low + 2, len(rot)))))
                 parts.append(part)
             return sum(parts)
 

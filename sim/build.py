@@ -27,7 +27,7 @@ VERILATOR_FLAGS = (
     "-CFLAGS", "-march=native -fPIC -fvisibility=hidden -fno-gnu-unique", "-LDFLAGS", "-shared -Wl,-Bsymbolic",
 )
 
-MEMORY = re.compile(r"^ *reg (?:signed )?\[\d+:0\] (\S+) \[\d+:0\];$", re.MULTILINE)
+MEMORY = re.compile(r"^ *reg (?:signed )?(?:\[\d+:0\] )?(\S+) +\[\d+:0\];$", re.MULTILINE)
 ZEROS = re.compile(r"^  initial begin\n((?:    (\S+) ?\[\d+\] = \d+'h0+;\n)+)  end\n", re.MULTILINE)
 
 
@@ -110,6 +110,8 @@ def library(verilog: str, trace: str | None = None) -> Path:
 
     def make(work):
         toolchain.require("perl", "make", "g++")
+        if trace == "fst":
+            toolchain.require_header("lz4.h", "FST waves need it; on Debian: apt install liblz4-dev; or write .vcd")
         (work / "gradgate.v").write_text(compact(verilog), encoding="utf-8")
         (work / "harness.cpp").write_text(harness, encoding="utf-8")
         (work / "memories.vlt").write_text(visible(verilog), encoding="utf-8")

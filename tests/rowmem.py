@@ -9,8 +9,8 @@ from gradgate.hw.rowport import RowPortSignature
 class RowMemory:
     """The memories behind a :class:`RowPortSignature`, in Python; add :meth:`process` to the simulator.
 
-    ``words[row][brick][lane]`` are unsigned and random at first, so that a word nobody wrote is seen. A read in the cycle of
-    a write to the same brick gives random words, as some targets do. ``writes`` counts words written.
+    ``words[row][brick][lane]`` are unsigned and random at first, so that a word nobody wrote is seen. A read in the
+    cycle of a write to the same brick gives random words, as some targets do. ``writes`` counts words written.
     """
 
     def __init__(self, config, port, seed=0):
@@ -31,13 +31,13 @@ class RowMemory:
         pipe = deque([0] * (RowPortSignature.READ - 1))
         sampled = ctx.tick().sample(port.row, port.addr, port.en, port.w_data.as_value())
         async for _, _, row, addr, enables, w_data in sampled:
-            assert row < self.config.rows, f"row {row}"
-            brick = self.words[row][addr] if addr < self.config.act_bricks else self._noise()
+            inside = row < self.config.rows and addr < self.config.act_bricks
+            brick = self.words[row][addr] if inside else self._noise()
+            assert inside or not enables, f"write to row {row}, brick {addr}"
             pipe.append(self._join(self._noise() if enables else brick))
             ctx.set(port.r_data.as_value(), pipe.popleft())
             for lane in range(self.config.lanes):
                 if enables >> lane & 1:
-                    assert addr < self.config.act_bricks, f"write to brick {addr}"
                     brick[lane] = w_data >> self.bits * lane & (1 << self.bits) - 1
                     self.writes += 1
 
@@ -59,7 +59,8 @@ class RowMemory:
 async def run_unit(ctx, unit, fields, layout, observe=()):
     """Start ``unit`` with a command's ``fields`` and return ``(cycles, sums)``.
 
-    ``cycles`` counts from ``start`` to ``done``, both included; ``sums`` adds up what each signal of ``observe`` showed in them.
+    ``cycles`` counts from ``start`` to ``done``, both included; ``sums`` adds up what the signals of ``observe``
+    showed.
     """
     payload = sum(int(fields[name]) << layout[name][0] for name in layout)
     ctx.set(unit.payload, payload)

@@ -12,15 +12,16 @@ from gradgate.golden.model import GoldenModel, he_normal
 
 FORMATS = Formats()
 CONV, RELU, POOL = {"type": "conv", "kernel": 3, "padding": 1}, {"type": "relu"}, {"type": "maxpool"}
+DENSE = {"type": "dense"}
 
 NETWORKS = {
-    "pooled": Network.build("pooled", (6, 4, 2), [{**CONV, "out": 3}, RELU, {**CONV, "out": 4}, RELU, POOL, {"type": "dense", "out": 3}]),
-    "strided": Network.build("strided", (7, 6, 1), [{**CONV, "out": 3, "stride": 2}, {**CONV, "out": 2, "padding": 2}, RELU,
-                                                    {"type": "dense", "out": 2}]),
-    "oddpool": Network.build("oddpool", (7, 5, 1), [{"type": "conv", "out": 2, "kernel": 1}, RELU, POOL, {"type": "dense", "out": 5},
-                                                    RELU, {"type": "dense", "out": 4}]),
-    "plain": Network.build("plain", (1, 1, 5), [{"type": "dense", "out": 3}]),
+    "pooled": ((6, 4, 2), [{**CONV, "out": 3}, RELU, {**CONV, "out": 4}, RELU, POOL, {**DENSE, "out": 3}]),
+    "strided": ((7, 6, 1), [{**CONV, "out": 3, "stride": 2}, {**CONV, "out": 2, "padding": 2}, RELU,
+                            {**DENSE, "out": 2}]),
+    "oddpool": ((7, 5, 1), [{**CONV, "out": 2}, RELU, POOL, {**DENSE, "out": 5}, RELU, {**DENSE, "out": 4}]),
+    "plain": ((1, 1, 5), [{**DENSE, "out": 3}]),
 }
+NETWORKS = {name: Network.build(name, shape, blocks) for name, (shape, blocks) in NETWORKS.items()}
 FORMAT_SETS = {
     "default": FORMATS,
     "narrow": Formats(act_bits=10, act_frac=5, weight_frac=6, master_bits=16, master_frac=12, grad_frac=7, acc_bits=20),
@@ -32,8 +33,8 @@ def case(network, formats, seed, batch=4, spread=1.0):
     rng = np.random.default_rng(seed)
     model = GoldenModel(network, formats, seed)
     limit = (1 << (formats.master_bits - 1)) - 1
-    model.set_masters([np.clip(np.rint(spread * m + rng.normal(0, .05, m.shape) * 2.0 ** formats.master_frac), -limit, limit).astype(np.int64)
-                       for m in model.masters])
+    noisy = [spread * m + rng.normal(0, 0.05, m.shape) * 2.0 ** formats.master_frac for m in model.masters]
+    model.set_masters([np.clip(np.rint(m), -limit, limit) for m in noisy])
     top = (1 << (formats.act_bits - 1)) - 1
     x = rng.random((batch, network.height, network.width, network.channels)) * (rng.random((batch, 1, 1, 1)) + .5)
     x = np.clip(np.rint(spread * x * 2.0 ** formats.act_frac), 0, top).astype(np.int64)
@@ -47,8 +48,8 @@ class Reference:
         self.network, self.formats, self.overflow = network, formats, 0
         self.masters = [m.tolist() for m in masters]
         half = 1 << (formats.master_drop - 1)
-        self.weights = [[[self.limit((v + half) // (1 << formats.master_drop), formats.act_bits) for v in row] for row in m]
-                        for m in self.masters]
+        self.weights = [[[self.limit((v + half) // (1 << formats.master_drop), formats.act_bits) for v in row]
+                         for row in m] for m in self.masters]
 
     @staticmethod
     def limit(value, bits):
@@ -79,7 +80,8 @@ class Reference:
         for block, w in zip(self.network.blocks, self.weights):
             x = inputs[-1]
             conv = np.zeros((len(images), block.out_height, block.out_width, block.cout), object)
-            for b, oy, ox, co in np.ndindex(conv.shape):
+            used = [size // 2 * 2 if block.pool else size for size in conv.shape[1:3]]
+            for b, oy, ox, co in np.ndindex(conv.shape[0], *used, conv.shape[3]):
                 total = w[co][-1] * one
                 for y, xx, column in self.taps(block, oy, ox):
                     total += sum(int(x[b, y, xx, ci]) * w[co][column + ci] for ci in range(block.cin))
@@ -124,7 +126,8 @@ class Reference:
             result[f"{block.name}.wgrad"] = dw
             master = np.array(self.masters[index], object)
             for i in np.ndindex(dw.shape):
-                master[i] = self.limit(master[i] - (dw[i] + (1 << (shift - 1))) // (1 << shift), self.formats.master_bits)
+                step = (dw[i] + (1 << (shift - 1))) // (1 << shift)
+                master[i] = self.limit(master[i] - step, self.formats.master_bits)
             result[f"{block.name}.master"] = master
         return {"input": images, **result}
 
@@ -151,9 +154,9 @@ def test_step_equals_python_integers(name, formats, seed):
 def test_the_narrow_cases_saturate_and_overflow():
     """What the test above relies on: its narrow formats do reach both limits and the counter."""
     formats, seen, overflow = FORMAT_SETS["narrow"], set(), 0
-    for name in NETWORKS:
+    for network in NETWORKS.values():
         for seed in range(2):
-            model, x, labels = case(NETWORKS[name], formats, seed, spread=3.0)
+            model, x, labels = case(network, formats, seed, spread=3.0)
             step = model.step(x, labels, 1)
             overflow += step.overflow
             seen |= {v for k, t in step.tensors.items() if k.endswith((".out", ".grad")) for v in t.ravel().tolist()}
@@ -187,6 +190,16 @@ def test_overflow_of_backward_data_ignores_what_the_mask_hides(relu, overflow):
     assert step.tensors["dense2.grad"].ravel().tolist() == [32767, 32767]
     assert step.tensors["dense1.grad"].ravel().tolist() == [32767, 0 if relu else 32767]
     assert step.overflow == overflow
+
+
+def test_overflow_ignores_what_pooling_drops():
+    """A sum of 2**30 in 32 bits at each of 3x3 positions, of which the pooling window takes four."""
+    point = {"type": "conv", "kernel": 1, "out": 1}
+    network = Network.build("odd", (3, 3, 1), [point, RELU, POOL, {**DENSE, "out": 2}])
+    model = GoldenModel(network, Formats(acc_bits=32))
+    model.set_masters([[[-(1 << 23), 0]], np.zeros((2, 2), int)])
+    x = np.full((2, 3, 3, 1), -32768)
+    assert model.step(x, np.array([0, 1]), train=False).overflow == 8
 
 
 @pytest.mark.parametrize(("labels", "overflow"), [([0] * 8, 1), ([0, 0, 0, 0, 1, 1, 1, 1], 0)], ids=["same", "cancel"])
@@ -253,7 +266,8 @@ def test_set_masters_copies_and_checks():
 def test_initial_weights_are_he_normal_and_follow_the_seed():
     network = Network.load("digits")
     weights = he_normal(network, 3)
-    for block, w, m, f in zip(network.blocks, weights, GoldenModel(network, FORMATS, 3).masters, FloatModel(network, 3, np.float64).weights):
+    masters, floats = GoldenModel(network, FORMATS, 3).masters, FloatModel(network, 3, np.float64).weights
+    for block, w, m, f in zip(network.blocks, weights, masters, floats):
         assert w.shape == (block.cout, block.k + 1) and not w[:, -1].any()
         assert w[:, :-1].std() == pytest.approx(np.sqrt(2 / block.k), rel=0.2)
         assert np.abs(m / 2 ** 20 - w).max() <= 2.0 ** -21 and (f == w).all()
@@ -263,7 +277,7 @@ def test_initial_weights_are_he_normal_and_follow_the_seed():
 @pytest.mark.parametrize("seed", range(3), ids="seed{}".format)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_float64_gradient_equals_finite_differences(name, seed):
-    """Central differences at 40 random weights of every block; x is dense, so that no ReLU or maximum sits on its edge."""
+    """Central differences at 40 random weights of every block; no ReLU or maximum sits on its edge by chance."""
     network, h = NETWORKS[name], 1e-6
     rng = np.random.default_rng(seed)
     model = FloatModel(network, seed, np.float64)
@@ -296,7 +310,8 @@ def test_integer_outputs_are_within_rounding_of_float64(name, seed):
     tensors = golden.step(x, labels, 2).tensors
     error = np.zeros(x.shape)
     for block, w, (_, out, _) in zip(network.blocks, reference.weights, reference.forward(x / 1024)):
-        error = layers.windows(error, block.kh, block.kw, block.stride, block.padding) @ np.abs(w[:, :-1]).T + 2.0 ** -11
+        error = layers.windows(error, block.kh, block.kw, block.stride, block.padding) @ np.abs(w[:, :-1]).T
+        error += 2.0 ** -11
         if block.pool:
             error = layers.pool(error)[0]
         got = tensors[f"{block.name}.out"] / 1024
@@ -309,8 +324,8 @@ def test_integer_outputs_are_within_rounding_of_float64(name, seed):
 def test_integer_gradients_are_within_rounding_of_float64(name, seed):
     """Backward passes from the same outputs, choices and masks; a strict bound for every element.
 
-    A probability is off by at most 6.25 % of itself (straight mantissa and truncated exponent) and two last places; a layer
-    passes on at most sum(abs(weight)) times its error and adds half a last place; a weight gradient adds nothing.
+    A probability is off by at most 6.25 % of itself (straight mantissa and truncated exponent) and two last places; a
+    layer passes on at most sum(abs(weight)) times its error and adds half a last place; a weight gradient adds nothing.
     """
     network = NETWORKS[name]
     golden, x, labels = case(network, FORMATS, seed, batch=8)
@@ -327,7 +342,8 @@ def test_integer_gradients_are_within_rounding_of_float64(name, seed):
         assert np.abs(got).max() < 4 - 2.0 ** -13, "saturated: the bound does not hold"
         assert (np.abs(got - grad) <= error + 1e-12).all()
         if block.pool:
-            grad, error = (layers.expand(g, tensors[f"{block.name}.argmax"], block.out_height, block.out_width) for g in (grad, error))
+            choice, size = tensors[f"{block.name}.argmax"], (block.out_height, block.out_width)
+            grad, error = layers.expand(grad, choice, *size), layers.expand(error, choice, *size)
         source = tensors[f"{network.blocks[index - 1].name}.out"] if index else x
         columns = layers.windows(source / 1024, block.kh, block.kw, block.stride, block.padding).reshape(-1, block.k)
         columns = np.column_stack([columns, np.ones(len(columns))])
@@ -336,4 +352,5 @@ def test_integer_gradients_are_within_rounding_of_float64(name, seed):
         assert (off <= flat_error.T @ np.abs(columns) + 1e-9).all()
         mask = source != 0 if block.input_relu else np.ones(source.shape, bool)
         where = block.height, block.width, block.kh, block.kw, block.stride, block.padding
-        grad, error = layers.scatter(grad @ w, *where) * mask, (layers.scatter(error @ np.abs(w), *where) + 2.0 ** -14) * mask
+        grad = layers.scatter(grad @ w, *where) * mask
+        error = (layers.scatter(error @ np.abs(w), *where) + 2.0 ** -14) * mask

@@ -115,6 +115,10 @@ def test_sums_wrap_modulo_the_accumulator():
     assert layers.backward_data(x, wide, 1, 1, 1, 0, FORMATS).item() == 0
     dw, db = layers.weight_gradient(wide, wide, 1, 1, 1, 0, FORMATS)
     assert dw.item() == 0 and db.item() == -(1 << 31)
+    many = np.full((2048, 1, 1, 1), low)
+    for images, total in ((2048, 0), (1024, -(1 << 35)), (1023, -(1 << 35) + (1 << 25))):
+        _, db = layers.weight_gradient(many[:images], many[:images], 1, 1, 1, 0, FORMATS)
+        assert db.item() == total
 
 
 def test_product_leaves_float_exactly_where_it_must():
@@ -160,18 +164,19 @@ def test_pool_and_expand_equal_loops(height, width, seed):
 
 
 def test_pool_of_equal_values_takes_the_first():
-    x = np.array([[[0, 0], [0, 0]], [[1, 2], [2, 2]], [[1, 1], [2, 2]], [[1, 1], [1, 2]], [[-3, -3], [-4, -3]]])[..., None]
-    assert layers.pool(x)[1].ravel().tolist() == [0, 1, 2, 3, 0]
+    x = np.array([[[0, 0], [0, 0]], [[1, 2], [2, 2]], [[1, 1], [2, 2]], [[1, 1], [1, 2]], [[-3, -3], [-4, -3]]])
+    assert layers.pool(x[..., None])[1].ravel().tolist() == [0, 1, 2, 3, 0]
 
 
 def test_wrap_equals_the_definition():
-    values = [v + d for v in (0, 1 << 15, 1 << 16, 1 << 35, 1 << 36, 1 << 62) for s in (1, -1) for d in (-1, 0, 1) for v in (s * v,)]
+    values = [s * (1 << n) + d for n in (0, 15, 16, 35, 36, 62) for s in (1, -1) for d in (-1, 0, 1)]
     for bits in (2, 16, 36, 63):
         assert fixed.wrap(np.array(values), bits).tolist() == [ref_wrap(v, bits) for v in values]
 
 
 def test_saturate_keeps_the_limits():
-    assert fixed.saturate(np.array([-129, -128, -1, 0, 127, 128, 1 << 40]), 8).tolist() == [-128, -128, -1, 0, 127, 127, 127]
+    values = np.array([-129, -128, -1, 0, 127, 128, 1 << 40])
+    assert fixed.saturate(values, 8).tolist() == [-128, -128, -1, 0, 127, 127, 127]
 
 
 def test_requantise_rounds_halves_up():
@@ -183,9 +188,11 @@ def test_requantise_rounds_halves_up():
 
 
 def test_requantise_saturates_and_does_not_wrap():
-    """The rounding of the largest 36-bit sum must not turn it negative; the last value that does not saturate is kept."""
-    acc = np.array([(1 << 35) - 1, -(1 << 35), (32767 << 12) + 2047, (32767 << 12) + 2048, (-32768 << 12) - 2048, (-32768 << 12) - 2049])
-    assert fixed.requantise(acc, 12, 16).tolist() == [32767, -32768, 32767, 32767, -32768, -32768]
+    """Rounding the largest 36-bit sum must not turn it negative; the last value that does not saturate is kept."""
+    high, low = 32767 << 12, -32768 << 12
+    acc = np.array([(1 << 35) - 1, -(1 << 35), high - 2049, high + 2047, high + 2048,
+                    low + 2048, low - 2048, low - 2049])
+    assert fixed.requantise(acc, 12, 16).tolist() == [32767, -32768, 32766, 32767, 32767, -32767, -32768, -32768]
     assert fixed.requantise(np.array([(1 << 35) - 1]), 1, 36).tolist() == [(1 << 34)]
 
 

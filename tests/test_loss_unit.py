@@ -76,7 +76,8 @@ async def step(ctx, dut, memory, rng, images, classes, grad, labels_beyond=False
     expected = memory.copy()
     for i in range(images):
         row, slot = i % config.rows, i // config.rows
-        logits = [memory.signed(row, fields["logits"] + slot * gap + j // config.lanes, j % config.lanes) for j in range(classes)]
+        first = fields["logits"] + slot * gap
+        logits = [memory.signed(row, first + j // config.lanes, j % config.lanes) for j in range(classes)]
         hit, gradient = reference(logits, memory.signed(row, slot, 0), config.formats)
         correct += hit
         if grad:

@@ -37,10 +37,11 @@ def places(config, fields):
     step = config.bricks(fields["channels"])
     word = fields["stage_addr"]
     for i in range(fields["images"]):
+        image = fields["row_addr"] + i // config.rows * fields["slot_step"]
         for pixel in range(fields["pixels"]):
             for channel in range(fields["channels"]):
-                brick = fields["row_addr"] + i // config.rows * fields["slot_step"] + pixel * step + channel // config.lanes
-                yield word, i % config.rows, brick % 65536, channel % config.lanes
+                brick = (image + pixel * step + channel // config.lanes) % 65536
+                yield word, i % config.rows, brick, channel % config.lanes
                 word += 1
 
 
@@ -72,8 +73,8 @@ def draw(rng, config):
         step = image + rng.randrange(3)
         space = config.act_bricks - step * -(-fields["images"] // config.rows)
         if words <= config.staging_words and space >= 0:
-            return fields | {"stage_addr": rng.randint(0, config.staging_words - words), "row_addr": rng.randint(0, space),
-                             "slot_step": step}
+            stage_addr = rng.randint(0, config.staging_words - words)
+            return fields | {"stage_addr": stage_addr, "row_addr": rng.randint(0, space), "slot_step": step}
 
 
 def simulate(config, seed, body):
@@ -137,7 +138,7 @@ def test_negative_step():
     config = Config(rows=2, lanes=4, act_bricks=64, staging_words=64)
 
     async def body(ctx, dut, memory, staging, rng):
-        fields = {"out": 0, "channels": 4, "pixels": 2, "images": 6, "stage_addr": 0, "row_addr": 20, "slot_step": 65536 - 4}
-        await move(ctx, dut, memory, staging, fields)
+        fields = {"out": 0, "channels": 4, "pixels": 2, "images": 6, "stage_addr": 0, "row_addr": 20}
+        await move(ctx, dut, memory, staging, fields | {"slot_step": 65536 - 4})
 
     simulate(config, 9, body)

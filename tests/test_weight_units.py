@@ -95,13 +95,13 @@ def gradients(config, rng, shift):
     ties = rng.integers(-3, 4, shape) * (1 << shift - 1)  # halves: the rounding of negative and positive ones
     values = np.where(rng.random((config.bank_words, 1, 1)) < 0.25, ties, values)
     edges = rng.choice([acc // 2 - 1, -acc // 2, acc // 4, -acc // 4 - 1, acc // 4 - 1, -acc // 4], shape)
-    return np.where(rng.random(shape) < 0.1, edges, values)
+    return np.where(rng.random(shape) < 0.2, edges, values)
 
 
 @pytest.mark.parametrize("seed", range(3), ids=lambda s: f"seed{s}")
 @every_config
 def test_update(config, seed):
-    """Updates of tiles of a layer, back to back with loads: every word of the memory, the overflow count, the duration."""
+    """Updates of tiles of a layer, back to back with loads: every word, the overflow count, the duration."""
     rng = np.random.default_rng(seed)
     dut = Weights(config)
     layer = Layer(config, rng, base=int(rng.integers(16)))
@@ -109,7 +109,7 @@ def test_update(config, seed):
     memory[layer.base:layer.base + len(layer.banks)] = layer.banks
     masters = layer.masters.copy()
     shifts = [int(s) for s in rng.permutation([1, 31, 4, 8, 16, int(rng.integers(1, 32)), int(rng.integers(1, 15))])]
-    seen = {"overflow": 0, "saturated": 0, "tail": 0}
+    seen = {"overflow": 0, "saturated": 0, "tail": 0, "words": 0}
 
     async def bench(ctx):
         core = Bench(config, ctx, dut, gradients(config, rng, 1))
@@ -133,6 +133,7 @@ def test_update(config, seed):
                     expected_overflows += suspicious(config, total)
                     new = updated(config, int(masters[first + j, k]), total, shift)
                     seen["saturated"] += abs(2 * new + 1) == 2**config.formats.master_bits - 1
+                    seen["words"] += 1
                     masters[first + j, k] = new
                 seen["tail"] += last and tail < config.lanes
             assert overflows == expected_overflows
@@ -149,7 +150,7 @@ def test_update(config, seed):
         await core.expect_memory(memory)
 
     simulate(dut, bench)
-    assert all(seen.values()) or (config.lanes == 2 and seen["overflow"] and seen["saturated"]), seen
+    assert all(seen.values()) or seen["words"] < 50, seen
 
 
 @pytest.mark.parametrize("shift", [1, 2, 11, 12, 24, 31])
@@ -161,7 +162,8 @@ def test_update_arithmetic(shift):
     half = 1 << shift - 1
     sums = [0, 1, -1, half - 1, half, half + 1, -half - 1, -half, -half + 1, 3 * half, -3 * half,
             acc // 2 - 1, -acc // 2, acc // 4 - 1, acc // 4, -acc // 4, -acc // 4 - 1]
-    sums += [s for edge in (top << shift, (2 * top) << shift, (4 * top) << shift) for s in (edge - half - 1, edge - half, -edge)]
+    sums += [s for edge in (top << shift, (2 * top) << shift, (4 * top) << shift)
+             for s in (edge - half - 1, edge - half, -edge)]
     sums = [s for s in sums if -acc // 2 <= s < acc // 2]
     masters = np.array([(m, m) for m in (-top, -top + 1, -1, 0, 1, top - 1)])
     accumulators = np.zeros((128, 1, 2), dtype=np.int64)
@@ -172,9 +174,9 @@ def test_update_arithmetic(shift):
         core = Bench(config, ctx, dut, accumulators)
         for start in range(0, len(memory), len(sums)):
             await core.host_fill(memory[start:start + len(sums)])
-            fields = {f.name: 0 for f in WEIGHT_LOOP} | {"t_count": len(sums), "inner_count": 1, "outer_count": 1, "t_step": 1}
-            cycles, _, overflows = await core.run(
-                dut.update, Command(Opcode.UPDATE, fields | {"shift": shift, "tail": 2}))
+            fields = {f.name: 0 for f in WEIGHT_LOOP}
+            fields |= {"t_count": len(sums), "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": shift, "tail": 2}
+            cycles, _, overflows = await core.run(dut.update, Command(Opcode.UPDATE, fields))
             assert cycles == len(sums) + Updater.latency(config)
             assert overflows == sum(suspicious(config, s) for s in sums)
             expected = memory[start:start + len(sums)].copy()

@@ -1,4 +1,4 @@
-"""What the tests of the weight memory and its units share: references in plain Python, and a bench that plays the rest of the core."""
+"""Shared by the tests of weight memory and units: references, random layers, and a bench that plays the rest."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ CONFIGS = [
     Config(lanes=2, rows=1, weight_bricks=256, bank_words=32),
     Config(lanes=4, rows=2, weight_bricks=200, bank_words=128, formats=NARROW),
     Config(lanes=8, rows=3, weight_bricks=256, bank_words=64),
-    Config(lanes=16, rows=5, weight_bricks=128, bank_words=64),
+    Config(lanes=16, rows=5, weight_bricks=96, bank_words=64),
 ]
 NAMES = [f"{c.rows}x{c.lanes}" for c in CONFIGS]
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=NAMES)

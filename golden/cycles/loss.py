@@ -3,15 +3,16 @@
 from gradgate.arch import latency
 
 READ = latency.RAM + 1  #: row address to data
-EXPONENTIAL = latency.MULTIPLY + 5  #: class number to the exponential: memory, distance, product, exponent, mantissa, shift
+#: class number to its exponential: memory, distance, product, exponent, mantissa, shift
+EXPONENTIAL = latency.MULTIPLY + 5
 
 
 def loss_cycles(config, images: int, classes: int, grad: bool) -> int:
     """Cycles from the unit's start to its done, both included.
 
-    An image costs: the label and the logits, one a cycle; the way of the last through the memory and the comparison; one
-    cycle for the prediction and one for the next image. With ``grad`` also one cycle for each exponential and the way of the
-    last, and for each class a serial division, its start and its store.
+    An image costs: the label and the logits, one a cycle; the way of the last through the memory and the comparison;
+    one cycle for the prediction and one for the next image. With ``grad`` also one cycle for each exponential and the
+    way of the last, and for each class a serial division, its start and its store.
     """
     image = 1 + classes + READ + 1 + 2
     if grad:

@@ -6,5 +6,5 @@ DRAIN = latency.RAM + 2  #: cycles from a word's row address to its cycle on the
 
 
 def move_cycles(config, words: int) -> int:
-    """Cycles from the unit's start to its done, both included, for ``words`` = channels * pixels * images, either way."""
+    """Cycles from the unit's start to its done, both included; ``words`` = channels * pixels * images, either way."""
     return 1 + words + DRAIN

@@ -5,7 +5,7 @@ from gradgate.arch.commands import Opcode
 
 
 def fetch_cycles(length: int) -> int:
-    """Cycles from a command's first fetch up to the cycle before its unit's start; ``length`` in words, header included.
+    """Cycles from a command's first fetch up to the cycle before its unit's start; ``length`` in words with header.
 
     One cycle for each word, the memory's latency, and one to check the header.
     """
@@ -15,7 +15,7 @@ def fetch_cycles(length: int) -> int:
 def command_cycles(opcode: Opcode, unit: int = 0) -> int:
     """What the counter of a command shows when its unit takes ``unit`` cycles from start to done, both included.
 
-    ``END`` has no unit: it takes two cycles behind its fetch. A command's first fetch follows the last cycle of the command
-    before, so that a program's cycles are the sum over its commands.
+    ``END`` has no unit: it takes two cycles behind its fetch. A command's first fetch follows the last cycle of the
+    command before, so that a program's cycles are the sum over its commands.
     """
     return fetch_cycles(commands.length(opcode)) + (2 if opcode == Opcode.END else unit)

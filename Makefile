@@ -1,0 +1,63 @@
+# Everything runs in a virtual environment, which `make setup` fills and the other targets keep up to date.
+# Override what you like: make demo CONFIG=tiny EPOCHS=3
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+PRESETS ?= tiny small base
+
+MODEL ?= digits
+CONFIG ?= small
+EPOCHS ?= 1
+MODE ?= bp
+BACKEND ?= rtl
+DEMO_OUT ?= results/demo
+
+BOARD ?= ulx3s-85f
+SYNTH_OUT ?= build/synth/$(BOARD)-$(CONFIG)
+
+BIN := $(VENV)/bin
+GRADGATE := $(BIN)/gradgate
+STAMP := $(VENV)/.installed
+FPGA_STAMP := $(VENV)/.installed-fpga
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full lint verilog synth clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create the virtual environment; again only when pyproject.toml has changed
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(FPGA_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fpga]'
+	touch $@
+
+demo: $(STAMP) ## train a small network on the simulated core, every tensor compared with the model
+	$(GRADGATE) train --model $(MODEL) --config $(CONFIG) --epochs $(EPOCHS) --mode $(MODE) --backend $(BACKEND) --out $(DEMO_OUT)
+
+test: $(STAMP) ## run the tests, without the few that take minutes
+	$(BIN)/python -m pytest -n $(JOBS) -m "not full"
+
+test-full: $(STAMP) ## run all tests
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(STAMP) ## check the Python sources and the Verilog of the presets
+	$(BIN)/ruff check .
+	$(GRADGATE) lint $(PRESETS)
+
+verilog: $(STAMP) ## write Verilog and manifest of the presets to build/verilog
+	set -e; for preset in $(PRESETS); do $(GRADGATE) generate --config $$preset --out build/verilog/$$preset; done
+
+synth: $(FPGA_STAMP) ## synthesise, place and route CONFIG for BOARD
+	$(GRADGATE) synth --board $(BOARD) --config $(CONFIG) --out $(SYNTH_OUT)
+
+clean: ## remove what was built; keeps the virtual environment and results/
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,20 @@
+"""Cycles of LOAD and UPDATE."""
+
+LOAD_LATENCY = 9  #: cycles of LOAD beyond one for each brick: walk, weight memory, rotator, rounding
+UPDATE_LATENCY = 5  #: the same for UPDATE, beyond the longer of its two pipelines
+MASTER = 7  #: pipeline of the master weight: address, memory, rotator
+GRADIENT = 5  #: pipeline of the gradient: memory, rounding, shift; and one for each level of the adder tree over the rows
+
+
+def _bricks(command) -> int:
+    return command.t_count * command.inner_count * command.outer_count
+
+
+def load_cycles(command) -> int:
+    """Cycles of a LOAD command, ``start`` to ``done``."""
+    return _bricks(command) + LOAD_LATENCY
+
+
+def update_cycles(config, command) -> int:
+    """Cycles of an UPDATE command, ``start`` to ``done``: one for each brick, and the pipeline."""
+    return _bricks(command) + UPDATE_LATENCY + max(MASTER, GRADIENT + (config.rows - 1).bit_length())

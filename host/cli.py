@@ -1,0 +1,148 @@
+"""The command line. Files of this kind hold no logic: library functions do the work."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from gradgate.arch import commands
+from gradgate.arch.checks import ConfigError
+from gradgate.arch.config import Config
+from gradgate.arch.network import Network
+
+
+class Group(click.Group):
+    """Turns the errors a user can cause into one line and exit status 1."""
+
+    def invoke(self, ctx):
+        from gradgate.host.driver import DeviceError
+        from gradgate.host.link import DeviceTimeout
+        from gradgate.sim.toolchain import ToolError
+
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, ToolError, DeviceError, DeviceTimeout, OSError) as error:
+            click.echo(f"gradgate: {error}", err=True)
+            sys.exit(1)
+
+
+def write_json(path, table) -> None:
+    """Write ``table`` to ``path``, whole or not at all."""
+    if path is not None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="gradgate")
+def main():
+    """Generator for FPGA accelerators that train neural networks."""
+
+
+@main.command()
+@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base) or TOML file.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory for the files.")
+def generate(config_name, out):
+    """Write gradgate.v and manifest.json."""
+    from gradgate.hw.generate import generate as write
+    from gradgate.sim import toolchain
+
+    config = Config.load(config_name)
+    toolchain.use_yosys()
+    for path in write(config, out):
+        click.echo(path)
+
+
+def parse_lr_shifts(text: str, epochs: int) -> tuple:
+    """``--lr-shift``: one number, or one for each epoch."""
+    try:
+        shifts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"lr-shift must be an integer, or one for each epoch separated by commas, not {text!r}") from None
+    if len(shifts) == 1:
+        return shifts * epochs
+    if len(shifts) != epochs:
+        raise ConfigError(f"lr-shift must be one value or {epochs}, one for each epoch, not {len(shifts)}")
+    return shifts
+
+
+@main.command()
+@click.option("--model", default="digits", help="Built-in network or TOML file.")
+@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base) or TOML file.")
+@click.option("--epochs", type=click.IntRange(1, 1000), default=1, help="Epochs.")
+@click.option("--mode", type=click.Choice(["bp"]), default="bp", help="bp: plain backpropagation.")
+@click.option("--backend", type=click.Choice(["rtl", "golden"]), default="rtl",
+              help="rtl: simulate, and compare every tensor of every step; golden: the model alone.")
+@click.option("--batch", type=int, default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
+@click.option("--lr-shift", default="2", help="Learning rate 2^-N; or one N for each epoch: 2,2,2,3,4.")
+@click.option("--seed", type=int, default=0, help="Of initial weights, batch order and data split.")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Stop training after so many steps.")
+@click.option("--dense-steps", type=click.IntRange(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
+@click.option("--wave", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Record a wave file (.fst or .vcd); slow.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for report, plot and JSON.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
+def train(model, config_name, epochs, mode, backend, batch, lr_shift, seed, steps, dense_steps, wave, out, json_path):
+    """Train a network on the accelerator, or on its golden model."""
+    from tqdm import tqdm
+
+    from gradgate.host import report
+    from gradgate.host.datasets import digits
+    from gradgate.host.training import Schedule, Trainer, fitting_batch
+
+    network, config = Network.load(model), Config.load(config_name)
+    batch = fitting_batch(network, config) if batch is None else batch
+    schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=parse_lr_shifts(lr_shift, epochs), seed=seed,
+                        max_steps=steps, dense_steps=dense_steps, backend=backend)
+    with tqdm(unit="step", disable=None) as bar:
+        def progress(done, total, loss):
+            bar.total = total
+            bar.update(done - bar.n)
+            bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+        result = Trainer(schedule, digits(seed), progress).run(trace=wave)
+    click.echo(report.text(result))
+    figures = {"mode": mode, **result.json()}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.txt").write_text(report.text(result) + "\n", encoding="utf-8")
+        report.plot(result, out / "training.png")
+        write_json(out / "result.json", figures)
+        click.echo(f"\nreport, plot and figures are in {out}")
+    write_json(json_path, figures)
+    if not result.exact:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit status 1 when a page is stale.")
+def docs(check):
+    """Write the generated pages of docs/."""
+    path = Path("docs/commands.md")
+    if check:
+        if not path.is_file() or path.read_text(encoding="utf-8") != commands.markdown():
+            raise ConfigError(f"{path} is stale: run `gradgate docs`")
+        return
+    path.write_text(commands.markdown(), encoding="utf-8")
+    click.echo(path)
+
+
+@main.command()
+@click.argument("configs", nargs=-1)
+def lint(configs):
+    """Check the generated Verilog of CONFIGS (default: all presets) with verilator --lint-only -Wall."""
+    import tempfile
+
+    from gradgate.arch.config import PRESETS
+    from gradgate.hw.generate import verilog
+    from gradgate.sim import toolchain
+
+    toolchain.use_yosys()
+    for name in configs or PRESETS:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "gradgate.v"
+            path.write_text(verilog(Config.load(name)), encoding="utf-8")
+            toolchain.lint(path)
+        click.echo(f"{name}: clean")

@@ -1,0 +1,77 @@
+"""What a training run shows a person: a short text and a plot."""
+
+from pathlib import Path
+
+import numpy as np
+
+from gradgate.host.training import Result
+
+PHASES = ("FW", "BD", "WG", "load", "update", "post", "loss", "move", "end")
+
+
+def text(result: Result) -> str:
+    """The report of a run, a few lines."""
+    schedule, tally = result.schedule, result.tally
+    config = schedule.config
+    lines = [
+        f"{schedule.network.name} on {config.name} ({config.rows}x{config.lanes} PEs, {config.lists} lists), batch {schedule.batch}, "
+        f"{result.steps} steps, {len(schedule.lr_shifts)} epoch(s), learning rate 2^-({', '.join(map(str, schedule.lr_shifts))})",
+        f"test accuracy      {result.test_accuracy:.2f} % ({schedule.backend}), {result.golden_accuracy:.2f} % golden model, "
+        f"{result.float32_accuracy:.2f} % float32",
+    ]
+    if schedule.backend == "rtl":
+        rtl, model = sum(tally.rtl_cycles.values()), sum(tally.model_cycles.values())
+        lines += [
+            f"words compared     {tally.compared_words:,}, mismatched {tally.mismatched_words}",
+            f"cycles             {rtl:,} RTL, {model:,} model, {tally.wrong_cycles} commands differ",
+            f"simulation         {rtl / max(result.simulation_s, 1e-9):,.0f} cycles/s, comparison included; {result.wall_s:.0f} s in all",
+            "",
+            f"{'phase':8}{'cycles':>14}{'share':>8}{'MACs':>16}{'MACs/cycle/PE':>15}",
+        ]
+        for phase in PHASES:
+            if phase in tally.rtl_cycles:
+                cycles, macs = tally.rtl_cycles[phase], tally.macs.get(phase, 0)
+                lines.append(f"{phase:8}{cycles:14,}{cycles / rtl:8.1%}" + (f"{macs:16,}{macs / cycles / config.pes:15.2f}" if macs else ""))
+    if result.dense:
+        on, off = sum(result.sparse.values()), sum(result.dense.values())
+        lines += ["", f"the same {schedule.dense_steps} steps    skip off {off:,} cycles, skip on {on:,}: {off / on:.2f}x"]
+        lines += [f"  {phase:6} {result.dense[phase]:12,} {result.sparse[phase]:12,}   {result.dense[phase] / result.sparse[phase]:.2f}x"
+                  for phase in PHASES if phase in result.dense]
+    if tally.first:
+        lines += ["", f"FIRST DIFFERENCE   {tally.first}"]
+    if tally.first_cycles:
+        lines += ["", f"FIRST CYCLE COUNT  {tally.first_cycles}"]
+    return "\n".join(lines)
+
+
+def plot(result: Result, path: Path) -> None:
+    """Loss, accuracy and cycles of the run as a PNG."""
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    losses = np.array(result.losses)
+    width = max(1, len(losses) // 40)
+    axes[0].plot(losses, color="0.8", linewidth=0.8)
+    axes[0].plot(np.arange(len(losses) - width + 1) + width - 1, np.convolve(losses, np.ones(width) / width, "valid"))
+    axes[0].set(title="loss", xlabel="step", ylabel="cross-entropy (nats)", ylim=(0, None))
+    axes[1].plot(range(1, len(result.accuracy) + 1), result.accuracy, "o-", label="accelerator (bit-exact model)")
+    axes[1].axhline(result.float32_accuracy, color="0.5", linestyle="--", label="float32, at the end")
+    axes[1].set(title="test accuracy", xlabel="epoch", ylabel="%")
+    axes[1].legend()
+    cycles = result.tally.rtl_cycles
+    phases = [phase for phase in PHASES if phase in cycles]
+    if result.dense:
+        where = np.arange(len(phases))
+        steps = result.schedule.dense_steps
+        axes[2].bar(where - 0.2, [result.dense.get(p, 0) / steps for p in phases], 0.4, label="skip off")
+        axes[2].bar(where + 0.2, [result.sparse.get(p, 0) / steps for p in phases], 0.4, label="skip on")
+        axes[2].set_xticks(where, phases)
+        axes[2].legend()
+        axes[2].set(title="RTL cycles of a step", ylabel="cycles")
+    elif phases:
+        axes[2].bar(phases, [cycles[p] / max(result.steps, 1) for p in phases])
+        axes[2].set(title="RTL cycles per step", ylabel="cycles")
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

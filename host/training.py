@@ -1,0 +1,195 @@
+"""Training on a simulated core or on the golden model alone, and what came of it."""
+
+import functools
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradgate.arch.checks import ConfigError, integer, one_of
+from gradgate.arch.config import Config
+from gradgate.arch.network import Network
+from gradgate.compiler.compile import compile_step
+from gradgate.compiler.passes import Switches
+from gradgate.golden.floating import FloatModel
+from gradgate.golden.model import GoldenModel
+from gradgate.host.datasets import Dataset, batches, quantise
+from gradgate.host.driver import Driver
+from gradgate.sim.compare import Bench, Tally
+from gradgate.sim.simulator import Simulator
+
+DENSE = Switches(input_skip=False, output_skip=False)
+BACKENDS = ("rtl", "golden")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What to train. ``lr_shifts``: for each epoch, the negative power of two of the learning rate."""
+
+    network: Network
+    config: Config
+    batch: int
+    lr_shifts: tuple
+    seed: int = 0  #: of initial weights and batch order
+    max_steps: int | None = None  #: stop training after so many steps
+    dense_steps: int = 0  #: RTL: steps that are run once with and once without skipping at the end
+    backend: str = "rtl"
+
+    def __post_init__(self):
+        one_of("backend", self.backend, BACKENDS)
+        integer("dense_steps", self.dense_steps, 0, 10_000)
+
+
+@dataclass(kw_only=True)
+class Result:
+    """What came of it; ``json()`` is what ``--json`` writes. Losses in nats, accuracies in percent of the test images."""
+
+    schedule: Schedule
+    steps: int = 0
+    losses: list = field(default_factory=list)
+    accuracy: list = field(default_factory=list)  #: golden model, after each epoch
+    test_accuracy: float = 0.0  #: of the backend, at the end
+    golden_accuracy: float = 0.0
+    float32_accuracy: float = 0.0
+    tally: Tally = field(default_factory=Tally)
+    sparse: dict = field(default_factory=dict)  #: cycles of a phase, of the steps that were run with and without skipping
+    dense: dict = field(default_factory=dict)
+    dense_macs: dict = field(default_factory=dict)
+    step_cycles: list = field(default_factory=list)
+    wall_s: float = 0.0
+    simulation_s: float = 0.0
+
+    @property
+    def exact(self) -> bool:
+        """No difference between hardware and models."""
+        return self.tally.exact
+
+    def json(self) -> dict:
+        """All figures, for machines."""
+        tally, schedule = self.tally, self.schedule
+        result = {
+            "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
+            "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts), "seed": schedule.seed,
+            "steps": self.steps, "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
+            "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
+            "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
+            "rtl_cycles": sum(tally.rtl_cycles.values()), "model_cycles": sum(tally.model_cycles.values()),
+            "commands_with_wrong_cycles": tally.wrong_cycles,
+            "rtl_cycles_per_phase": tally.rtl_cycles, "model_cycles_per_phase": tally.model_cycles, "macs_per_phase": tally.macs,
+            "wall_s": self.wall_s, "simulation_s": self.simulation_s,
+        }
+        if self.dense:
+            result["skip_on_off"] = {
+                "steps": schedule.dense_steps, "cycles_skip_on": self.sparse, "cycles_skip_off": self.dense,
+                "speedup": sum(self.dense.values()) / sum(self.sparse.values()),
+                "utilisation_skip_off": {phase: macs / (self.dense[phase] * schedule.config.pes) for phase, macs in self.dense_macs.items()},
+            }
+        return result
+
+
+class Trainer:
+    """One run of a :class:`Schedule` on ``data``; ``progress(steps done, steps in all, loss)`` is called after every step."""
+
+    def __init__(self, schedule: Schedule, data: Dataset, progress=lambda done, total, loss: None):
+        self.schedule, self.data, self.progress = schedule, data, progress
+        formats = schedule.config.formats
+        self.train_x, self.test_x = quantise(data.train_x, formats), quantise(data.test_x, formats)
+        if len(self.train_x) < schedule.batch:
+            raise ConfigError(f"batch must be at most the {len(self.train_x)} training images, not {schedule.batch}")
+        self.golden = GoldenModel(schedule.network, formats, schedule.seed)
+        self.float32 = FloatModel(schedule.network, schedule.seed, np.float32)
+        self.result = Result(schedule=schedule)
+        for lr_shift in set(schedule.lr_shifts):
+            self._program(schedule.batch, lr_shift)  # what does not fit is told before anything is built
+        self.bench = None
+
+    @functools.cache  # noqa: B019 - a trainer lives as long as its run
+    def _program(self, batch, lr_shift, training=True, switches=Switches()):
+        return compile_step(self.schedule.network, self.schedule.config, batch=batch, lr_shift=lr_shift, training=training, switches=switches)
+
+    def run(self, trace=None) -> Result:
+        """Train and test. Stops at the first difference between hardware and models; ``result.exact`` is then false."""
+        began = time.perf_counter()
+        if self.schedule.backend == "rtl":
+            with Simulator(self.schedule.config, trace=trace) as sim:
+                driver = Driver(sim, self.schedule.config)
+                driver.identify()
+                self.bench = Bench(self.schedule.config, sim, driver)
+                self.result.tally = self.bench.tally
+                self.bench.write_weights(self._program(self.schedule.batch, self.schedule.lr_shifts[0]), self.schedule.network, self.golden.masters)
+                self._run()
+        else:
+            self._run()
+        self.result.wall_s = time.perf_counter() - began
+        return self.result
+
+    def _run(self):
+        schedule, result = self.schedule, self.result
+        rng = np.random.default_rng(schedule.seed)
+        total = len(schedule.lr_shifts) * (len(self.train_x) // schedule.batch)
+        total = min(total, schedule.max_steps or total)
+        for lr_shift in schedule.lr_shifts:
+            for index in batches(len(self.train_x), schedule.batch, rng):
+                if result.steps == total or not result.exact:
+                    break
+                self._step(index, lr_shift)
+                self.float32.step(self.data.train_x[index], self.data.train_y[index], 2.0 ** -lr_shift)
+                self.progress(result.steps, total, result.losses[-1])
+            result.accuracy.append(100 * self.golden.accuracy(self.test_x, self.data.test_y))
+        result.golden_accuracy = result.accuracy[-1]
+        result.float32_accuracy = 100 * self.float32.accuracy(self.data.test_x, self.data.test_y)
+        result.test_accuracy = result.golden_accuracy
+        if self.bench and result.exact:
+            result.test_accuracy = self._test()
+            if schedule.dense_steps:
+                self._skip_on_off(rng)
+
+    def _step(self, index, lr_shift, switches=Switches()):
+        x, labels = self.train_x[index], self.data.train_y[index]
+        step = self.golden.step(x, labels, lr_shift)
+        if self.bench:
+            self._timed(self._program(len(index), lr_shift, True, switches), x, labels, step)
+        self.result.steps += 1
+        self.result.losses.append(step.loss())
+
+    def _timed(self, program, x, labels, step):
+        began, cycles = time.perf_counter(), sum(self.bench.tally.rtl_cycles.values())
+        self.bench.step(program, self.schedule.network, x, labels, step)
+        self.result.simulation_s += time.perf_counter() - began
+        self.result.step_cycles.append(sum(self.bench.tally.rtl_cycles.values()) - cycles)
+
+    def _test(self) -> float:
+        """Accuracy on the test images as the core counts it."""
+        correct = 0
+        for start in range(0, len(self.test_x), self.schedule.batch):
+            x, labels = self.test_x[start:start + self.schedule.batch], self.data.test_y[start:start + self.schedule.batch]
+            self._timed(self._program(len(x), 0, False), x, labels, self.golden.step(x, labels, train=False))
+            correct += self.bench.driver.correct()
+        return 100 * correct / len(self.test_x)
+
+    def _skip_on_off(self, rng):
+        """The same steps from the same weights, once with and once without skipping; cycles by phase."""
+        masters = [m.copy() for m in self.golden.masters]
+        lr_shift = self.schedule.lr_shifts[-1]
+        order = [rng.choice(len(self.train_x), self.schedule.batch, replace=False) for _ in range(self.schedule.dense_steps)]
+        for switches, cycles in ((Switches(), self.result.sparse), (DENSE, self.result.dense)):
+            self.golden.set_masters(masters)
+            self.bench.write_weights(self._program(self.schedule.batch, lr_shift), self.schedule.network, masters)
+            before, macs = dict(self.bench.tally.rtl_cycles), dict(self.bench.tally.macs)
+            for index in order:
+                self._step(index, lr_shift, switches)
+            cycles |= {phase: n - before.get(phase, 0) for phase, n in self.bench.tally.rtl_cycles.items()}
+            self.result.dense_macs = {phase: n - macs.get(phase, 0) for phase, n in self.bench.tally.macs.items()}
+
+
+def fitting_batch(network, config, most: int = 16) -> int:
+    """The largest power of two up to ``most`` whose training step fits ``config``; raises :class:`ConfigError` when none does."""
+    batch = most
+    while True:
+        try:
+            compile_step(network, config, batch=batch)
+            return batch
+        except ConfigError:
+            if batch == 1:
+                raise
+            batch //= 2

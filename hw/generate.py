@@ -1,0 +1,51 @@
+"""Verilog and manifest of a core."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+from gradgate.arch import commands, memorymap
+from gradgate.arch.config import Config
+from gradgate.arch.latency import MULTIPLY, RAM
+
+TOP = "gradgate"
+
+
+def verilog(config: Config) -> str:
+    """The core of ``config`` as Verilog; the same text for the same configuration. Needs Yosys (see ``sim.toolchain``)."""
+    from amaranth.back import verilog as backend
+
+    from gradgate.hw.core import Core  # elaboration is slow to import, and not needed for the manifest
+
+    return backend.convert(Core(config), name=TOP, emit_src=False, strip_internal_attrs=True)
+
+
+def manifest(config: Config) -> dict:
+    """What a program that drives the core has to know about it."""
+    return {
+        "generator": "gradgate", "version": version("gradgate"), "top": TOP,
+        "config": config.to_dict(),
+        "latency_cycles": {"ram": RAM, "multiply": MULTIPLY},
+        "memory_map": {
+            "address_bits": memorymap.ADDRESS_BITS, "region_shift": memorymap.REGION_SHIFT,
+            "csr": {csr.name: {"offset": int(csr), "access": access, "meaning": doc}
+                    for csr, (access, doc) in memorymap.CSR_DOC.items()},
+            "windows": {region.name: {"base": memorymap.address(region, 0), "words": window.words, "bits": window.bits,
+                                      "meaning": window.doc} for region, window in memorymap.windows(config).items()},
+        },
+        "commands": {op.name: {"opcode": int(op), "words": commands.length(op), "meaning": commands.COMMANDS[op][0],
+                               "fields": {name: {"bit": offset, "bits": f.bits, "meaning": f.doc}
+                                          for name, (offset, f) in commands.layout(op).items()}} for op in commands.Opcode},
+        "errors": {error.name: int(error) for error in commands.Error},
+    }
+
+
+def generate(config: Config, directory: Path) -> list:
+    """Write ``gradgate.v`` and ``manifest.json`` to ``directory``; returns the paths. Nothing is written if generation fails."""
+    files = {"gradgate.v": verilog(config), "manifest.json": json.dumps(manifest(config), indent=1) + "\n"}
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        part = directory / f".{name}.part"
+        part.write_text(text, encoding="utf-8")
+        part.replace(directory / name)
+    return [directory / name for name in files]

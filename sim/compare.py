@@ -1,0 +1,185 @@
+"""Runs programs on a simulated core and compares every word and every cycle count with the golden models."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradgate.arch import weights
+from gradgate.sim.costs import program_costs
+from gradgate.sim.image import to_bricks
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Where hardware and model first differ: ``index`` is (image, y, x, channel), or (output, k) of a weight."""
+
+    step: int
+    command: int
+    tensor: str
+    index: tuple
+    got: int
+    expected: int
+
+    def __str__(self):
+        return (f"step {self.step}, command {self.command}: {self.tensor}{list(self.index)} is {self.got}, "
+                f"the golden model says {self.expected}")
+
+
+@dataclass
+class Tally:
+    """Words compared and found different, by tensor kind; cycles by phase; the first difference of each sort."""
+
+    compared: dict = field(default_factory=dict)
+    mismatched: dict = field(default_factory=dict)
+    first: Mismatch | None = None
+    rtl_cycles: dict = field(default_factory=dict)
+    model_cycles: dict = field(default_factory=dict)
+    macs: dict = field(default_factory=dict)
+    wrong_cycles: int = 0
+    first_cycles: str = ""
+    steps: int = 0
+
+    @property
+    def compared_words(self) -> int:
+        """Words read out of the core and compared."""
+        return sum(self.compared.values())
+
+    @property
+    def mismatched_words(self) -> int:
+        """Words that differed."""
+        return sum(self.mismatched.values())
+
+    @property
+    def exact(self) -> bool:
+        """No word and no cycle count differed."""
+        return self.mismatched_words == 0 and self.wrong_cycles == 0
+
+    def words(self, command, name, got, expected, where) -> None:
+        """Compare arrays of one shape; ``where`` turns an index of them into the tensor's index, or None for padding."""
+        kind = name.split(".")[-1]
+        self.compared[kind] = self.compared.get(kind, 0) + got.size
+        wrong = np.argwhere(got != expected)
+        if len(wrong):
+            self.mismatched[kind] = self.mismatched.get(kind, 0) + len(wrong)
+            if self.first is None:
+                at = tuple(int(i) for i in wrong[0])
+                self.first = Mismatch(self.steps, command, name, where(at), int(got[at]), int(expected[at]))
+
+    def cycles(self, command, note, opcode, got, cost) -> None:
+        """Compare the cycle count of one command."""
+        expected, macs = cost
+        self.rtl_cycles[note.phase] = self.rtl_cycles.get(note.phase, 0) + int(got)
+        self.model_cycles[note.phase] = self.model_cycles.get(note.phase, 0) + expected
+        if macs:
+            self.macs[note.phase] = self.macs.get(note.phase, 0) + macs
+        if int(got) != expected:
+            self.wrong_cycles += 1
+            self.first_cycles = self.first_cycles or (
+                f"step {self.steps}, command {command} ({opcode.name} {note.phase} {note.block} {note.tile}): {got} cycles, "
+                f"the model says {expected}")
+
+
+class Bench:
+    """A simulated core under a driver, compared with the golden model step by step.
+
+    sim : :class:`gradgate.sim.simulator.Simulator`; driver : :class:`gradgate.host.driver.Driver` on it. ``tally`` collects.
+    Memories are read by the backdoor.
+    """
+
+    MAX_CYCLES = 20_000_000
+
+    def __init__(self, config, sim, driver):
+        self.config, self.sim, self.driver = config, sim, driver
+        self.tally = Tally()
+        lanes = config.lanes
+        self._rows = [sim.memory(f"array.row{r}.act.mem") for r in range(config.rows)]
+        self._choices = [sim.memory(f"array.row{r}.argmax.mem") for r in range(config.rows)]
+        self._banks = [[sim.memory(f"array.row{r}.lane{j}.bank.mem") for j in range(lanes)] for r in range(config.rows)]
+        self._program = None
+
+    def load(self, program) -> None:
+        """Load a program unless it is the one loaded last."""
+        if program is not self._program:
+            self.driver.load_program(program.words())
+            self._program = program
+
+    def write_weights(self, program, network, masters) -> None:
+        """Write master weights, a list of arrays (cout, k + 1)."""
+        for block, m in zip(network.blocks, masters):
+            self.driver.write_weights(program.weights[block.name], weights.place(m, self.config.lanes))
+
+    def step(self, program, network, x, labels, golden_step) -> None:
+        """Run one step of ``program`` on images ``x`` (B, H, W, C) and ``labels``; compare with ``golden_step``.
+
+        The run stops behind every command that completes a tensor, so that a tensor is read before another takes its place.
+        """
+        self.load(program)
+        tensors = golden_step.tensors
+        self.driver.clear_counts()
+        self.driver.write_staging(program.staging["input"], x.reshape(-1))
+        self.driver.write_staging(program.staging["labels"], labels)
+        stops = [i for i, note in enumerate(program.notes) if note.completes or note.sums]
+        at = 0
+        for stop in stops + [len(program.commands) - 1]:
+            self.driver.start(at=at, stop=stop)
+            self.driver.wait(self.MAX_CYCLES)
+            at = None  # go on from there
+            note = program.notes[stop]
+            for name in note.completes:
+                self._compare(stop, name, program, network, tensors)
+            if note.sums:
+                self._compare_sums(stop, f"{note.block}.wgrad", note, tensors)
+        costs = program_costs(self.config, program, tensors)
+        counters = self.driver.counters(len(program.commands))
+        for i, (command, note, cost, got) in enumerate(zip(program.commands, program.notes, costs, counters)):
+            self.tally.cycles(i, note, command.opcode, got, cost)
+        end = len(program.commands) - 1
+        for name, got, expected in (("correct", self.driver.correct(), golden_step.correct), ("overflow", self.driver.overflow(), golden_step.overflow)):
+            self.tally.words(end, name, np.array([got]), np.array([expected]), lambda at: at)
+        self.tally.steps += 1
+
+    def _compare(self, stop, name, program, network, tensors):
+        """Compare one tensor that command ``stop`` completed."""
+        expected = tensors[name]
+        if name.endswith(".master"):
+            block = next(b for b in network.blocks if f"{b.name}.master" == name)
+            base, count = program.weights[block.name], (block.k + 1) * self.config.bricks(block.cout)
+            got = weights.gather(self.driver.read_weights(base, count), block.cout)
+            self.tally.words(stop, name, got, expected, lambda at: at)
+            return
+        argmax = name in program.choices
+        place = (program.choices if argmax else program.places)[name]
+        for row, bricks in enumerate(to_bricks(expected, self.config.rows, self.config.lanes)):
+            count = len(bricks) * place.slot
+            got = self._read(row, place.base, count, argmax).reshape(bricks.shape[0], place.height, place.width, -1)
+            want = bricks.reshape(got.shape)
+            channels = place.channels
+            self.tally.words(stop, name, got[..., :channels], want[..., :channels],
+                             lambda at, row=row: (at[0] * self.config.rows + row,) + at[1:])
+            if not argmax and got[..., channels:].any():
+                raise AssertionError(f"step {self.tally.steps}, command {stop}: words behind the channels of {name} are not zero")
+
+    def _read(self, row, base, count, argmax) -> np.ndarray:
+        """Bricks of a row memory, (count, lanes), int64."""
+        lanes = self.config.lanes
+        memory = (self._choices if argmax else self._rows)[row][base:base + count]
+        if argmax:
+            return memory.astype(np.int64)[:, None] >> 2 * np.arange(lanes) & 3
+        bits = self.config.formats.act_bits
+        raw = np.ascontiguousarray(memory).view(np.uint8).reshape(count, -1)
+        if bits == 16:
+            return raw[:, :2 * lanes].copy().view(np.int16).astype(np.int64)
+        every = np.unpackbits(raw, axis=1, bitorder="little")[:, :bits * lanes].reshape(count, lanes, bits).astype(np.int64)
+        value = (every << np.arange(bits)).sum(axis=2)
+        return value - (every[..., -1] << bits)
+
+    def _compare_sums(self, stop, name, note, tensors):
+        """Compare the weight gradients that lie in the banks, added over the rows."""
+        first, bricks, k = note.sums
+        lanes, acc = self.config.lanes, self.config.formats.acc_bits
+        total = sum(np.stack([bank[:len(k) * bricks].astype(np.int64) for bank in row]) for row in self._banks)
+        total &= (1 << acc) - 1
+        total -= (total >> acc - 1) << acc  # (lanes, k * bricks)
+        got = total.reshape(lanes, len(k), bricks).transpose(2, 0, 1).reshape(bricks * lanes, len(k))
+        expected = tensors[name][first * lanes:(first + bricks) * lanes][:, k]
+        self.tally.words(stop, name, got[:len(expected)], expected, lambda at: (first * lanes + at[0], int(k[at[1]])))

@@ -1,0 +1,43 @@
+"""The cycle model applied to a program and the tensors of one step."""
+
+from gradgate.arch.commands import Opcode
+from gradgate.golden.cycles.array import clear_cycles, post_cycles
+from gradgate.golden.cycles.loss import loss_cycles
+from gradgate.golden.cycles.move import move_cycles
+from gradgate.golden.cycles.run import run_cost
+from gradgate.golden.cycles.sequencer import command_cycles
+from gradgate.golden.cycles.weights import load_cycles, update_cycles
+from gradgate.sim.image import RowImage
+
+
+def program_costs(config, program, tensors: dict) -> list:
+    """Cycles of every command of ``program`` for a step with the golden ``tensors``, and multiplications of the RUNs: a list of
+    (cycles, multiplications). A tensor counts as written from the command on that completes it."""
+    image, flags = RowImage(config), None
+    image.write(program.places["input"], tensors["input"])
+    costs = []
+    for command, note in zip(program.commands, program.notes):
+        unit, macs = 0, 0
+        match command.opcode:
+            case Opcode.MOVE:
+                unit = move_cycles(config, command.channels * command.pixels * command.images)
+            case Opcode.LOAD:
+                unit = load_cycles(command)
+            case Opcode.UPDATE:
+                unit = update_cycles(config, command)
+            case Opcode.CLEAR:
+                unit = clear_cycles(command)
+            case Opcode.POST:
+                unit = post_cycles(command)
+            case Opcode.LOSS:
+                unit = loss_cycles(config, command.images, command.classes, command.grad)
+            case Opcode.RUN:
+                flags = image.flags if flags is None else flags
+                cost = run_cost(config, command, flags, flags)
+                unit, macs = cost.cycles, cost.macs
+        costs.append((command_cycles(command.opcode, unit), macs))
+        for name in note.completes:
+            if name in program.places:
+                image.write(program.places[name], tensors[name])
+                flags = None
+    return costs
