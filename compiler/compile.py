@@ -3,12 +3,13 @@
 from gradgate.arch.checks import ConfigError, integer
 from gradgate.arch.commands import Opcode
 from gradgate.compiler import passes
-from gradgate.compiler.passes import Context, Switches
+from gradgate.compiler.passes import SPARSE, Context, Switches
 from gradgate.compiler.plan import plan_rows, plan_weights
 from gradgate.compiler.program import Note, Program
 
 
-def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bool = True, switches: Switches = Switches()) -> Program:
+def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bool = True,
+                 switches: Switches = SPARSE) -> Program:
     """The program of one training step (or, without ``training``, of counting correct predictions) of ``batch`` images.
 
     Raises :class:`ConfigError` when something does not fit; the message names the memory and what is missing.

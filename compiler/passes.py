@@ -21,6 +21,10 @@ class Switches:
     output_skip: bool = True  #: masked outputs of BD cost nothing
 
 
+SPARSE = Switches()
+DENSE = Switches(input_skip=False, output_skip=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What every pass needs."""
@@ -97,7 +101,8 @@ def forward(ctx: Context, block, source: str):
                     Opcode.RUN, Note(phase="FW", block=block.name, reads=source, tile=tile),
                     outer=0, fetch=0, bias=bias, accumulate=inputs is not ks[0], skip_list=ctx.switches.input_skip, skip_target=0,
                     slots=slots.count, last_rows=ctx.last_rows(slots), y_count=span.count, x_count=block.out_width,
-                    **list_fields(x, slots.first, rows.at(span.first, block.stride), columns, block.stride, inputs, config.lanes, outputs.count),
+                    **list_fields(x, slots.first, rows.at(span.first, block.stride), columns, block.stride, inputs, config.lanes,
+                                  outputs.count),
                     **tail, t_addr=0, t_x=0, t_y=0, t_slot=0, bank_addr=0, psum_addr=0)
             finished = outputs is ns[-1] and (slots, span) == parts[-1]
             completes = (name,) + ((f"{block.name}.argmax",) if block.pool else ())
@@ -118,7 +123,8 @@ def _post_forward(ctx, block, outputs, slots, span, tail, out, completes):
                             slot=(slots.count, span.count * wide * t, out.slot))
         aux = 0
     ctx.program.add(Opcode.POST, Note(phase="post", block=block.name, completes=completes), expand=0, relu=block.relu, mask=0,
-                    pool=block.pool, tail=tail, last_rows=ctx.last_rows(slots), src_addr=0, dst_addr=out.base + first, aux_addr=aux, **loops)
+                    pool=block.pool, tail=tail, last_rows=ctx.last_rows(slots), src_addr=0, dst_addr=out.base + first,
+                    aux_addr=aux, **loops)
 
 
 def expand(ctx: Context, block):
@@ -138,7 +144,8 @@ def expand(ctx: Context, block):
                     y=(grad.height, grad.pitch, 2 * full.pitch), slot=(ctx.slots, grad.slot, full.slot)))
     # rows and columns that no pooling window covers have no gradient: a tail of no words makes zeros
     if odd[0]:
-        program.add(Opcode.POST, note(not odd[1]), **common, tail=0, src_addr=0, aux_addr=0, dst_addr=full.base + (full.height - 1) * full.pitch,
+        program.add(Opcode.POST, note(not odd[1]), **common, tail=0, src_addr=0, aux_addr=0,
+                    dst_addr=full.base + (full.height - 1) * full.pitch,
                     **post_levels(x=(full.pitch, 0, 1), slot=(ctx.slots, 0, full.slot)))
     if odd[1]:
         program.add(Opcode.POST, note(True), **common, tail=0, src_addr=0, aux_addr=0, dst_addr=full.base + full.pitch - full.bricks,
@@ -170,7 +177,8 @@ def _backward_phase(ctx, block, gradient, source, target, phase, last_phase):
     columns, column_taps = _phase_axis(phase[1], block.stride, block.kw, block.padding, block.out_width)
     grid = Grid(rows=-(-(block.height - phase[0]) // block.stride), columns=-(-(block.width - phase[1]) // block.stride),
                 y0=phase[0], x0=phase[1], step=block.stride)
-    ks, ns = tiles.cut(config, f"{block.name} backward-data", taps=max(1, len(row_taps) * len(column_taps)), channels=block.cout, bias=False,
+    ks, ns = tiles.cut(config, f"{block.name} backward-data", taps=max(1, len(row_taps) * len(column_taps)), channels=block.cout,
+                       bias=False,
                        targets=config.bricks(block.cin), bank=config.bank_weights, positions=grid.columns)
     fetch = block.input_relu and ctx.switches.output_skip
     for inputs in ns:
@@ -196,7 +204,8 @@ def _backward_phase(ctx, block, gradient, source, target, phase, last_phase):
                 Opcode.POST, Note(phase="post", block=block.name, completes=(target,) if done else ()), expand=0, relu=0,
                 mask=block.input_relu, pool=0, tail=targets["t_tail"], last_rows=ctx.last_rows(slots), src_addr=0, dst_addr=first,
                 aux_addr=first - dx.base + x.base,
-                **post_levels(t=(t, 1, 1), x=(wide, t, x_step), y=(span.count, wide * t, y_step), slot=(slots.count, span.count * wide * t, slot_step)))
+                **post_levels(t=(t, 1, 1), x=(wide, t, x_step), y=(span.count, wide * t, y_step), slot=(slots.count,
+                                                                                                        span.count * wide * t, slot_step)))
 
 
 def _load_spread(ctx, block, outputs, inputs, row_taps, column_taps, tile):

@@ -10,10 +10,11 @@ from gradgate.arch.memorymap import ID_VALUE, STOP_NONE, Csr, Region, address, r
 from gradgate.host.link import DeviceTimeout, Link
 
 START, CLEAR = 1, 2  # bits of CONTROL
+DATA = (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX)  # answer only while the core is idle
 
 
 class DeviceError(RuntimeError):
-    """The core stopped with an error, or is not the core it should be.
+    """The core stopped with an error, is busy when it must not be, or is not the core it should be.
 
     ``code`` is the error code, ``index`` the number of the command at fault, ``pc`` its program word; all None where no
     command is at fault.
@@ -30,6 +31,7 @@ class Status:
 
     busy: bool
     ended: bool  #: the last program came to its end
+    refused: bool  #: an access was refused since :meth:`Driver.clear_counts`
     error: int  #: error code, 0 for none
     index: int  #: commands done since the start of the program; with an error, the command at fault
     pc: int  #: program word of the next command; with an error, of the command at fault
@@ -41,7 +43,8 @@ class Driver:
 
     Arrays of numbers are int32 and hold two's-complement values of the width that ``config.formats`` gives. Every call
     raises :class:`ValueError` for what does not fit the core's memories, before anything is sent, and
-    :class:`DeviceTimeout` when the core does not answer. The data memories answer only while the core is idle.
+    :class:`DeviceTimeout` when the core does not answer. Starting a program, and access to staging, weights, rows and
+    choices, raise :class:`DeviceError` while the core is busy.
     """
 
     def __init__(self, link: Link, config: Config):
@@ -98,6 +101,7 @@ class Driver:
             raise ValueError(f"at must be 0 to {self.config.program_words - 1}, not {at!r}")
         if stop is not None and not 0 <= stop < STOP_NONE:
             raise ValueError(f"stop must be 0 to {STOP_NONE - 1}, not {stop!r}")
+        self._require_idle("a program cannot be started")
         if at is not None:
             self._set(Csr.START, at)
         self._set(Csr.STOP, STOP_NONE if stop is None else stop)
@@ -130,8 +134,8 @@ class Driver:
         """What the core does now."""
         word = self._csr(Csr.STATUS)
         index, pc = self._csr(Csr.INDEX, 2)
-        return Status(busy=bool(word & 1), ended=bool(word & 2), error=word >> 8 & 0xFF, index=int(index), pc=int(pc),
-                      cycles=self._csr(Csr.CYCLES))
+        return Status(busy=bool(word & 1), ended=bool(word & 2), refused=bool(word & 4), error=word >> 8 & 0xFF,
+                      index=int(index), pc=int(pc), cycles=self._csr(Csr.CYCLES))
 
     def counters(self, n: int, first: int = 0) -> np.ndarray:
         """Cycles that commands ``first .. first + n - 1`` took: uint32, shape ``(n,)``."""
@@ -146,7 +150,7 @@ class Driver:
         return self._csr(Csr.OVERFLOW)
 
     def clear_counts(self) -> None:
-        """Set the counts of correct predictions and of overflows to zero."""
+        """Set the counts of correct predictions and of overflows to zero, and forget refused accesses."""
         self._set(Csr.CONTROL, CLEAR)
 
     def _csr(self, csr, n=1):
@@ -155,6 +159,10 @@ class Driver:
 
     def _set(self, csr, value):
         self.link.write(address(Region.CSR, csr), [value])
+
+    def _require_idle(self, consequence):
+        if self._csr(Csr.STATUS) & 1:
+            raise DeviceError(f"the core is busy: {consequence}")
 
     def _row(self, row, brick, n, bricks):
         """Offset of a row's brick, checked: the window itself is padded."""
@@ -185,10 +193,14 @@ class Driver:
         low, high = (-half, half - 1) if signed else (0, 2 * half - 1)
         if values.min() < low or values.max() > high:
             raise ValueError(f"{region.name}: values must be {low} to {high}, not {values.min()} to {values.max()}")
+        if region in DATA:
+            self._require_idle(f"{region.name} cannot be written")
         self.link.write(address(region, offset), values)
 
     def _read(self, region, offset, n):
         self._check(region, offset, n)
+        if region in DATA:
+            self._require_idle(f"{region.name} cannot be read")
         return self.link.read(address(region, offset), n)
 
     def _read_signed(self, region, offset, n):

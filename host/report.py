@@ -31,7 +31,8 @@ def text(result: Result) -> str:
         for phase in PHASES:
             if phase in tally.rtl_cycles:
                 cycles, macs = tally.rtl_cycles[phase], tally.macs.get(phase, 0)
-                lines.append(f"{phase:8}{cycles:14,}{cycles / rtl:8.1%}" + (f"{macs:16,}{macs / cycles / config.pes:15.2f}" if macs else ""))
+                rate = f"{macs:16,}{macs / cycles / config.pes:15.2f}" if macs else ""
+                lines.append(f"{phase:8}{cycles:14,}{cycles / rtl:8.1%}{rate}")
     if result.dense:
         on, off = sum(result.sparse.values()), sum(result.dense.values())
         lines += ["", f"the same {schedule.dense_steps} steps    skip off {off:,} cycles, skip on {on:,}: {off / on:.2f}x"]

@@ -10,7 +10,7 @@ from gradgate.arch.checks import ConfigError, integer, one_of
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.compiler.compile import compile_step
-from gradgate.compiler.passes import Switches
+from gradgate.compiler.passes import DENSE, SPARSE
 from gradgate.golden.floating import FloatModel
 from gradgate.golden.model import GoldenModel
 from gradgate.host.datasets import Dataset, batches, quantise
@@ -18,7 +18,6 @@ from gradgate.host.driver import Driver
 from gradgate.sim.compare import Bench, Tally
 from gradgate.sim.simulator import Simulator
 
-DENSE = Switches(input_skip=False, output_skip=False)
 BACKENDS = ("rtl", "golden")
 
 
@@ -82,7 +81,8 @@ class Result:
             result["skip_on_off"] = {
                 "steps": schedule.dense_steps, "cycles_skip_on": self.sparse, "cycles_skip_off": self.dense,
                 "speedup": sum(self.dense.values()) / sum(self.sparse.values()),
-                "utilisation_skip_off": {phase: macs / (self.dense[phase] * schedule.config.pes) for phase, macs in self.dense_macs.items()},
+                "utilisation_skip_off": {phase: macs / (self.dense[phase] * schedule.config.pes) for phase,
+                                         macs in self.dense_macs.items()},
             }
         return result
 
@@ -104,8 +104,9 @@ class Trainer:
         self.bench = None
 
     @functools.cache  # noqa: B019 - a trainer lives as long as its run
-    def _program(self, batch, lr_shift, training=True, switches=Switches()):
-        return compile_step(self.schedule.network, self.schedule.config, batch=batch, lr_shift=lr_shift, training=training, switches=switches)
+    def _program(self, batch, lr_shift, training=True, switches=SPARSE):
+        return compile_step(self.schedule.network, self.schedule.config, batch=batch, lr_shift=lr_shift, training=training,
+                            switches=switches)
 
     def run(self, trace=None) -> Result:
         """Train and test. Stops at the first difference between hardware and models; ``result.exact`` is then false."""
@@ -116,7 +117,8 @@ class Trainer:
                 driver.identify()
                 self.bench = Bench(self.schedule.config, sim, driver)
                 self.result.tally = self.bench.tally
-                self.bench.write_weights(self._program(self.schedule.batch, self.schedule.lr_shifts[0]), self.schedule.network, self.golden.masters)
+                self.bench.write_weights(self._program(self.schedule.batch, self.schedule.lr_shifts[0]), self.schedule.network,
+                                         self.golden.masters)
                 self._run()
         else:
             self._run()
@@ -144,7 +146,7 @@ class Trainer:
             if schedule.dense_steps:
                 self._skip_on_off(rng)
 
-    def _step(self, index, lr_shift, switches=Switches()):
+    def _step(self, index, lr_shift, switches=SPARSE):
         x, labels = self.train_x[index], self.data.train_y[index]
         step = self.golden.step(x, labels, lr_shift)
         if self.bench:
@@ -172,7 +174,7 @@ class Trainer:
         masters = [m.copy() for m in self.golden.masters]
         lr_shift = self.schedule.lr_shifts[-1]
         order = [rng.choice(len(self.train_x), self.schedule.batch, replace=False) for _ in range(self.schedule.dense_steps)]
-        for switches, cycles in ((Switches(), self.result.sparse), (DENSE, self.result.dense)):
+        for switches, cycles in ((SPARSE, self.result.sparse), (DENSE, self.result.dense)):
             self.golden.set_masters(masters)
             self.bench.write_weights(self._program(self.schedule.batch, lr_shift), self.schedule.network, masters)
             before, macs = dict(self.bench.tally.rtl_cycles), dict(self.bench.tally.macs)

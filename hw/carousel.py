@@ -43,7 +43,8 @@ class Carousel(wiring.Component):
             "open": In(1), "o_length": In(length), "o_psum": In(psum), "o_void": In(1),
             "claim": In(1), "claim_list": In(range(s)), "claim_target": In(range(s + 1)), "fin": In(s * lanes),
             "free": Out(s), "pending": Out(s * lanes), "idle": Out(1),
-            "length": Out(data.ArrayLayout(length, s)), "target": Out(data.ArrayLayout(range(s + 1), s)), "psum": Out(data.ArrayLayout(psum, s)), "void": Out(s),
+            "length": Out(data.ArrayLayout(length, s)), "target": Out(data.ArrayLayout(range(s + 1), s)),
+            "psum": Out(data.ArrayLayout(psum, s)), "void": Out(s),
             "bus": Out(data.ArrayLayout(entry_layout(config), s)),
         })
 

@@ -44,7 +44,8 @@ class ListBuilder(wiring.Component):
             "e_en": Out(1), "e_list": Out(range(config.lists)), "e_addr": Out(range(config.list_entries)),
             "e_entry": Out(entry_layout(config)),
             "open": Out(1), "length": Out(range(config.list_entries + 1)), "psum": Out(range(config.psum_words)),
-            "void": Out(1), "claim": Out(1), "target_slot": Out(range(config.lists + 1)), "target": Out(1), "item": Out(item_layout(config)), "ended": Out(1),
+            "void": Out(1), "claim": Out(1), "target_slot": Out(range(config.lists + 1)), "target": Out(1),
+            "item": Out(item_layout(config)), "ended": Out(1),
         })
 
     def elaborate(self, platform):

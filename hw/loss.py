@@ -70,7 +70,7 @@ class Divider(wiring.Component):
     -------
     start : In, one cycle, with numerator : In(16), at most the denominator
     denominator : In(bits), more than 0, stable from the cycle after ``start`` on
-    quotient : Out(frac + 1), valid ``LATENCY`` cycles after ``start`` and until the next ``start``
+    quotient : Out(frac + 1), valid ``latency`` cycles after ``start`` and until the next ``start``
 
     Latency: ``latency`` = frac + 2 cycles. Throughput: one division in ``latency`` cycles.
     Resources: one subtractor, no DSP.
@@ -119,7 +119,8 @@ class Loss(wiring.Component):
 
     Latency: ``2 + images * (classes + 7)`` cycles without, ``2 + images * (classes * (grad_frac + 5) + 15)`` with
     gradient, from ``start`` to ``done``, both included. Throughput: one image at a time.
-    Resources: 1 DSP, no block RAM, a distributed memory of 32 words for logits, then exponentials.
+    Resources: 1 DSP, no block RAM, a distributed memory of 32 words for logits, then exponentials; yosys for ECP5, 4x8:
+    510 LUT, 420 FF.
 
         rows -> word -> (max, memory z) -> zmax - z -> Exponential -> (sum, memory e) -> Divider -> - one -> rows
 

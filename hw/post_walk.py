@@ -2,12 +2,10 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from gradgate.arch.commands import POST_LEVELS, Opcode
 from gradgate.hw.command import UnitSignature, layout
-
-
 
 
 def beat_layout(config) -> data.StructLayout:

@@ -1,6 +1,6 @@
 """A row of the array: the images it owns, the lists it makes of them, and its lanes."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 

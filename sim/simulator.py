@@ -171,6 +171,8 @@ class Simulator:
         may be left out. The view has shape ``(words,)`` and type uint8, uint16, uint32 or uint64, the first that is
         wide enough; for words of more than 64 bits shape ``(words, parts)`` and type uint32, lowest part first. Unused
         upper bits are 0 and must stay so. Raises :class:`KeyError` when there is no such memory.
+
+        A core may do a bus write some cycles after it has accepted it: :meth:`step` before looking for it in a view.
         """
         entry = self._memories.get(path) or self._memories.get(f"{path}.mem")
         if entry is None:

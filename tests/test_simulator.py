@@ -256,6 +256,9 @@ def test_timeout(driver, sim):
     with pytest.raises(DeviceTimeout, match=r"still busy after 100 cycles, at command 1 \(program word 1\)"):
         driver.run(100)
     assert sim.busy and driver.status().busy
+    for call in (driver.start, lambda: driver.read_rows(0, 0, 1), lambda: driver.write_staging(0, [1])):
+        with pytest.raises(DeviceError, match="^the core is busy: .* cannot be (started|read|written)$"):
+            call()
     assert driver.wait(60000) == 60005 + 9
 
 

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 from weights_bench import (
-    Bench, Layer, every_config, loops, random_masters, read_brick, same, seeds, simulate, walk, working,
+    Bench,
+    Layer,
+    every_config,
+    loops,
+    random_masters,
+    read_brick,
+    same,
+    seeds,
+    simulate,
+    walk,
+    working,
 )
 
 from gradgate.arch import weights

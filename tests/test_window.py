@@ -41,13 +41,14 @@ def scene(config, seed):
         for py in range(rows):
             for px in range(columns):
                 if fetch:
-                    items += [(Kind.TARGET, y.base + slot * y.slot + py * step * y.pitch + px * step * 4 + targets.first + t, t, t == t_count - 1)
-                              for t in range(t_count)]
+                    brick = y.base + slot * y.slot + py * step * y.pitch + px * step * 4 + targets.first
+                    items += [(Kind.TARGET, brick + t, t, t == t_count - 1) for t in range(t_count)]
                 window = [(wy, wx, b) for wy in range(kh) for wx in range(kw) for b in range(part.count)
                           if 0 <= first_y + py * stride + wy < height and 0 <= first_x + px * stride + wx < width]
                 items.append((Kind.HEAD, not window))
                 for number, (wy, wx, b) in enumerate(window):
-                    where = x.base + slot * x.slot + (first_y + py * stride + wy) * x.pitch + (first_x + px * stride + wx) * bricks + part.first + b
+                    pixel = x.base + slot * x.slot + (first_y + py * stride + wy) * x.pitch + (first_x + px * stride + wx) * bricks
+                    where = pixel + part.first + b
                     k = ((wy * kw + wx) * tile_channels + b * config.lanes) * t_count
                     items.append((Kind.LIST, where, k % config.bank_weights, b == part.count - 1, number == len(window) - 1))
     bits = (config.act_bricks - 1).bit_length()
@@ -56,7 +57,7 @@ def scene(config, seed):
 
 
 @pytest.mark.parametrize("stall", [0, 0.4], ids=["full rate", "stalls"])
-@pytest.mark.parametrize("seed", range(6), ids=lambda s: f"seed{s}")
+@pytest.mark.parametrize("seed", range(3), ids=lambda s: f"seed{s}")
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_walk(config, seed, stall):
     """Items, their order, addresses and k; one a cycle without gaps at full rate, the first one cycle behind start; no reset between."""

@@ -109,11 +109,16 @@ class Bench:
         self.ctx.set(self.dut.acc.as_value(), self.accumulators[self.acc_addrs.pop(0)])
         await self.ctx.tick()
 
+    def payload(self, value):
+        """Set the command register: one for both units, as in the core."""
+        self.ctx.set(self.dut.load.payload, value)
+        self.ctx.set(self.dut.update.payload, value)
+
     async def run(self, unit, command):
         """Run a command. Returns its cycles, what went to the banks, and the overflows counted."""
         ctx, dut, config = self.ctx, self.dut, self.config
         words = command.encode()[1:]
-        ctx.set(unit.payload, sum(word << 32 * i for i, word in enumerate(words)))
+        self.payload(sum(word << 32 * i for i, word in enumerate(words)))
         ctx.set(unit.start, 1)
         cycles, writes, overflows, done = 0, [], 0, 0
         while not done:
@@ -126,7 +131,7 @@ class Bench:
             cycles += 1
             await self.tick()
             ctx.set(unit.start, 0)
-        ctx.set(unit.payload, 0)  # nothing may depend on it from here on
+        self.payload(-1)  # nothing may depend on it from here on
         return cycles, writes, overflows
 
     async def host_write(self, brick, bank, word):
