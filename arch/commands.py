@@ -230,13 +230,12 @@ def decode(words: list) -> list:
 
 def markdown() -> str:
     """The page ``docs/commands.md``."""
-    lines = ["# Command set", "",
-             "Written by `gradgate docs` from the table in `arch/commands.py`; do not edit. " + " ".join(__doc__.split("\n",
-                                                                                                                       2)[2].split()), ""]
+    how = " ".join(__doc__.split("\n", 2)[2].split())
+    lines = ["# Command set", "", f"Written by `gradgate docs` from the table in `arch/commands.py`; do not edit. {how}", ""]
     for opcode, (doc, _) in COMMANDS.items():
         lines += [f"## {opcode.name} (opcode {int(opcode)}, {length(opcode)} words)", "", doc, ""]
-        rows = [f"| {1 + offset // WORD} | {offset % WORD} | {f.bits} | `{name}` | {f.doc} |" for name, (offset,
-                                                                                                         f) in layout(opcode).items()]
+        rows = [f"| {1 + offset // WORD} | {offset % WORD} | {f.bits} | `{name}` | {f.doc} |"
+                for name, (offset, f) in layout(opcode).items()]
         if rows:
             lines += ["| word | bit | bits | field | meaning |", "|---|---|---|---|---|"] + rows + [""]
     lines += ["## Error codes", "", "| code | name |", "|---|---|"] + [f"| {int(e)} | `{e.name}` |" for e in Error]

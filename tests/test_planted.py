@@ -1,0 +1,80 @@
+"""Errors planted in compiler, golden model and gateware are found: the comparison can fail, and says where."""
+
+import numpy as np
+import pytest
+from rig import ODD, bench_of, legal_case, random_batch, train
+
+from gradgate.compiler import plan
+from gradgate.golden import fixed
+from gradgate.hw.generate import verilog
+from gradgate.hw.lane import Lane
+from gradgate.hw.multiplier import Multiplier
+from gradgate.host.driver import Driver
+from gradgate.sim import toolchain
+from gradgate.sim.compare import Bench
+from gradgate.sim.simulator import Simulator
+
+CONFIG = ODD[0]
+
+
+def case(batch_seed=2):
+    rng = np.random.default_rng(batch_seed)
+    network, batch = legal_case(CONFIG, rng)
+    return network, [random_batch(rng, network, batch) for _ in range(2)]
+
+
+def test_no_bug_no_difference():
+    network, batches = case()
+    assert train(bench_of(CONFIG), network, batches).exact
+
+
+def test_overlapping_tensors_are_found(monkeypatch):
+    """A memory plan that puts one tensor a brick into another."""
+    network, batches = case()
+    honest = plan.allocate
+
+    def crooked(lives, capacity, memory):
+        result = honest(lives, capacity, memory)
+        name = f"{network.blocks[0].name}.out"
+        return {**result, name: result["input"] + 1} if name in result else result
+
+    monkeypatch.setattr(plan, "allocate", crooked)
+    tally = train(bench_of(CONFIG), network, batches)
+    assert tally.mismatched_words > 0 and tally.first.tensor.endswith((".out", "wgrad"))
+
+
+def test_wrong_weight_address_is_found(monkeypatch):
+    """A weight plan in which two layers share a brick."""
+    network, batches = case()
+    honest = plan.plan_weights
+    monkeypatch.setattr("gradgate.compiler.compile.plan_weights", lambda *a: {
+        name: max(0, base - 1) for name, base in honest(*a).items()})
+    assert train(bench_of(CONFIG), network, batches).mismatched_words > 0
+
+
+def test_wrong_rounding_in_the_golden_model_is_found(monkeypatch):
+    network, batches = case()
+    honest = fixed.requantise
+    monkeypatch.setattr(fixed, "requantise", lambda acc, shift, bits: honest(acc - (1 << shift - 1), shift, bits))
+    tally = train(bench_of(CONFIG), network, batches)
+    first = tally.first
+    assert first.tensor == f"{network.blocks[0].name}.out" and abs(first.got - first.expected) == 1
+    assert str(first).startswith("step 0, command ")
+
+
+@pytest.mark.parametrize("part, attribute, value", [(Lane, "BUBBLE", 1), (Multiplier, "elaborate", None)], ids=["stale sums", "product"])
+def test_bug_in_a_pe_is_found(monkeypatch, part, attribute, value):
+    """Sums read before they are written back; a multiplier that takes its second operand without a sign."""
+    if value is None:
+        honest = Multiplier.elaborate
+
+        def crooked(self, platform):
+            m = honest(self, platform)
+            m.d.comb += self.o.eq(0)
+            return m
+        value = crooked
+    monkeypatch.setattr(part, attribute, value)
+    toolchain.use_yosys()
+    sim = Simulator(CONFIG, verilog=verilog(CONFIG))
+    network, batches = case()
+    assert train(Bench(CONFIG, sim, Driver(sim, CONFIG)), network, batches).mismatched_words > 0
