@@ -12,6 +12,7 @@ from gradgate.hw.lane import Lane
 from gradgate.hw.post_walk import PostWalk
 from gradgate.hw.row import Row
 from gradgate.hw.rowport import RowPortSignature
+from gradgate.hw.shapes import below
 
 
 class Array(wiring.Component):
@@ -39,7 +40,7 @@ class Array(wiring.Component):
         super().__init__({
             "run": Out(UnitSignature()), "clear": Out(UnitSignature()), "post": Out(UnitSignature()),
             "port": In(RowPortSignature(config)),
-            "choice_row": In(range(config.rows)), "choice_addr": In(range(config.argmax_bricks)),
+            "choice_row": In(below(config.rows)), "choice_addr": In(range(config.argmax_bricks)),
             "choices": Out(data.ArrayLayout(2, lanes)),
             "w_en": In(1), "w_addr": In(range(config.bank_weights)), "w_data": In(data.ArrayLayout(formats.act_bits, lanes)),
             "acc_addr": In(range(config.bank_words)),
@@ -73,7 +74,7 @@ class Array(wiring.Component):
         # reads of one row: the choice follows the memory's latency
         row_select, choice_select = self.port.row, self.choice_row
         for stage in range(latency.RAM):
-            next_row, next_choice = Signal(range(config.rows), name=f"row_{stage}"), Signal(range(config.rows), name=f"choice_{stage}")
+            next_row, next_choice = Signal(below(config.rows), name=f"row_{stage}"), Signal(below(config.rows), name=f"choice_{stage}")
             m.d.sync += [next_row.eq(row_select), next_choice.eq(choice_select)]
             row_select, choice_select = next_row, next_choice
         m.d.sync += [

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.hw.list_builder import entry_layout
 from gradgate.hw.ram import Ram
+from gradgate.hw.shapes import below
 
 
 class Carousel(wiring.Component):
@@ -39,9 +40,9 @@ class Carousel(wiring.Component):
         s, lanes = config.lists, config.lanes
         length, psum = range(config.list_entries + 1), range(config.psum_words)
         super().__init__({
-            "e_en": In(1), "e_list": In(range(s)), "e_addr": In(range(config.list_entries)), "e_entry": In(entry_layout(config)),
+            "e_en": In(1), "e_list": In(below(s)), "e_addr": In(range(config.list_entries)), "e_entry": In(entry_layout(config)),
             "open": In(1), "o_length": In(length), "o_psum": In(psum), "o_void": In(1),
-            "claim": In(1), "claim_list": In(range(s)), "claim_target": In(range(s + 1)), "fin": In(s * lanes),
+            "claim": In(1), "claim_list": In(below(s)), "claim_target": In(range(s + 1)), "fin": In(s * lanes),
             "free": Out(s), "pending": Out(s * lanes), "idle": Out(1),
             "length": Out(data.ArrayLayout(length, s)), "target": Out(data.ArrayLayout(range(s + 1), s)),
             "psum": Out(data.ArrayLayout(psum, s)), "void": Out(s),

@@ -15,6 +15,7 @@ from gradgate.hw.move import StageSignature
 from gradgate.hw.ram import Ram
 from gradgate.hw.rowport import RowPortSignature
 from gradgate.hw.sequencer import ControlSignature
+from gradgate.hw.shapes import below
 from gradgate.hw.weights import HostWeightSignature
 
 #: Regions that answer only while no program runs.
@@ -89,7 +90,7 @@ class HostPort(wiring.Component):
             "bus": In(BusSignature()), "busy": Out(1), "control": In(ControlSignature(config)),
             "stage": In(StageSignature(config)), "rows": Out(RowPortSignature(config)),
             "weights": Out(HostWeightSignature(config)),
-            "choice_row": Out(range(config.rows)), "choice_addr": Out(range(config.argmax_bricks)),
+            "choice_row": Out(below(config.rows)), "choice_addr": Out(range(config.argmax_bricks)),
             "choices": In(data.ArrayLayout(2, config.lanes)),
             "correct": In(1), "overflow": In(range(config.pes + 1)),
         })

@@ -8,6 +8,7 @@ from gradgate.arch import latency
 from gradgate.hw.list_builder import entry_layout
 from gradgate.hw.multiplier import Multiplier
 from gradgate.hw.ram import Ram
+from gradgate.hw.shapes import below
 from gradgate.hw.targets import Targets, target_layout
 
 
@@ -57,7 +58,7 @@ class Lane(wiring.Component):
             "target": In(data.ArrayLayout(range(s + 1), s)),
             "bus": In(data.ArrayLayout(entry_layout(config), s)), "fin": Out(s),
             "t_en": In(1), "t_slot": In(range(s + 1)), "t_entry": In(target_layout(config)),
-            "claim": In(1), "claim_list": In(range(s)),
+            "claim": In(1), "claim_list": In(below(s)),
             "w_en": In(1), "w_addr": In(range(config.bank_weights)), "w_data": In(formats.act_bits),
             "clear_en": In(1), "clear_addr": In(range(config.bank_words)),
             "acc_addr": In(range(config.bank_words)), "acc": Out(acc),
@@ -82,7 +83,7 @@ class Lane(wiring.Component):
             return value
 
         # s0: control
-        at, n, index = Signal(range(config.lists)), Signal(range(config.list_entries)), Signal(range(config.targets))
+        at, n, index = Signal(below(config.lists)), Signal(range(config.list_entries)), Signal(range(config.targets))
         bubble = Signal(range(self.BUBBLE + 1))
         count = Mux(self.fetch, targets.count[at], self.every)
         here = self.pending.bit_select(at, 1) & (bubble == 0)

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
 from gradgate.hw.item import Kind, item_layout
+from gradgate.hw.shapes import below
 
 
 def entry_layout(config) -> data.StructLayout:
@@ -40,8 +41,8 @@ class ListBuilder(wiring.Component):
         self.config = config
         super().__init__({
             "start": In(1), "payload": In(PAYLOAD), "i": In(stream.Signature(item_layout(config))),
-            "free": In(config.lists), "slot": Out(range(config.lists)),
-            "e_en": Out(1), "e_list": Out(range(config.lists)), "e_addr": Out(range(config.list_entries)),
+            "free": In(config.lists), "slot": Out(below(config.lists)),
+            "e_en": Out(1), "e_list": Out(below(config.lists)), "e_addr": Out(range(config.list_entries)),
             "e_entry": Out(entry_layout(config)),
             "open": Out(1), "length": Out(range(config.list_entries + 1)), "psum": Out(range(config.psum_words)),
             "void": Out(1), "claim": Out(1), "target_slot": Out(range(config.lists + 1)), "target": Out(1),

@@ -4,6 +4,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
+from gradgate.hw.shapes import below
 
 
 class RowPortSignature(wiring.Signature):
@@ -20,6 +21,6 @@ class RowPortSignature(wiring.Signature):
     def __init__(self, config):
         brick = data.ArrayLayout(config.formats.act_bits, config.lanes)
         super().__init__({
-            "row": Out(range(config.rows)), "addr": Out(range(config.act_bricks)),
+            "row": Out(below(config.rows)), "addr": Out(range(config.act_bricks)),
             "en": Out(config.lanes), "w_data": Out(brick), "r_data": In(brick),
         })

@@ -5,6 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from gradgate.hw.shapes import below
+
 
 def target_layout(config) -> data.StructLayout:
     """A target: ``t``, its brick in the tile, and its 16-bit two's-complement ``value``."""
@@ -29,7 +31,7 @@ class Targets(wiring.Component):
         slots = range(config.lists + 1)
         super().__init__({
             "en": In(1), "slot": In(slots), "entry": In(target_layout(config)),
-            "claim": In(1), "claim_list": In(range(config.lists)),
+            "claim": In(1), "claim_list": In(below(config.lists)),
             "count": Out(data.ArrayLayout(range(config.targets + 1), config.lists)),
             "r_slot": In(slots), "r_index": In(range(config.targets)), "r_entry": Out(target_layout(config)),
         })

@@ -67,6 +67,7 @@ async def empty_program(dut, stall):
     await bus.reset()
     for _ in range(3):
         await bus.write(address(Region.PROGRAM, 0), *Command(Opcode.END, {}).encode())
+        await bus.write(address(Region.CSR, Csr.START), 0)
         await bus.write(address(Region.CSR, Csr.CONTROL), 1)
         await bus.run(1000)
         assert await bus.read(address(Region.CSR, Csr.STATUS)) == [2]

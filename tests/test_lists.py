@@ -45,14 +45,14 @@ class Brick:
 
 @dataclass(kw_only=True)
 class Position:
-    """What goes in, and what must come out: entries, (k, value) each; void; psum; and each lane's cycles on the list."""
+    """What goes in, and what must come out: entries, (k, value) each; void; psum; number of targets of each lane."""
 
     targets: list
     bricks: list
     entries: list = field(default_factory=list)
     void: bool = False
     psum: int = 0
-    targets_of: list = field(default_factory=list)  # number of targets of each lane
+    targets_of: list = field(default_factory=list)
 
     def expect(self, config, fields, number):
         """Fill in what must come out."""
@@ -90,9 +90,10 @@ class Position:
             if brick:
                 tag |= pack(brick.words, bits) << size | pack(brick.flags, 1) << size + bits * config.lanes
             return kind, tag
-        result = [item(Kind.TARGET, t=t, tail=brick is self.targets[-1], brick=brick) for t, brick in enumerate(self.targets)]
-        result.append(item(Kind.HEAD, last=not self.bricks))
-        return result + [item(Kind.LIST, last=brick is self.bricks[-1], k=brick.k, brick=brick) for brick in self.bricks]
+        targets = [item(Kind.TARGET, t=t, brick=brick, tail=brick is self.targets[-1])
+                   for t, brick in enumerate(self.targets)]
+        lists = [item(Kind.LIST, k=brick.k, brick=brick, last=brick is self.bricks[-1]) for brick in self.bricks]
+        return [*targets, item(Kind.HEAD, last=not self.bricks), *lists]
 
 
 def random_brick(config, rng, density):
@@ -112,7 +113,7 @@ def random_scene(config, rng, count=8):
     positions = []
     for number in range(count):
         density = rng.choice([0, 0.15, 0.5, 1])
-        targets = [random_brick(config, rng, rng.choice([0, 0.1, 0.5])) for _ in range(t_count)] if fields["fetch"] else []
+        targets = [random_brick(config, rng, rng.choice([0, 0.1, 0.5])) for _ in range(t_count * fields["fetch"])]
         bricks = [random_brick(config, rng, density) for _ in range(rng.randint(0, min(4, room)))]
         positions.append(Position(targets=targets, bricks=bricks).expect(config, fields, number))
     return fields, positions
@@ -144,7 +145,8 @@ class Bench:
         ctx.set(builder.start, 0)
         current, offered, watched = None, False, []
         self.first = self.cycle + 1
-        while self.end is None or len(self.release) < len(positions) or self.cycle < max(self.freed.values(), default=0):
+        while (self.end is None or len(self.release) < len(positions)
+               or self.cycle < max(self.freed.values(), default=0)):
             offered = bool(fed) and (offered or not wait_source())
             ctx.set(builder.i.valid, offered)
             if offered:
@@ -192,7 +194,7 @@ class Bench:
             self.decide.append(self.cycle - 1)
 
     def _lanes(self, wait):
-        """Lanes spend their cycles on their lists, one behind the other; returns (position, list) of all that are pending."""
+        """Lanes spend their cycles on their lists, one behind the other; returns (position, list) of pending ones."""
         ctx, carousel, lanes = self.ctx, self.carousel, self.config.lanes
         pending, watched, fin = ctx.get(carousel.pending), [], []
         for s in range(self.config.lists):
@@ -228,12 +230,13 @@ class Bench:
     def _collect(self, watched):
         """Keep what the bus carries in the cycle behind one in which a list was pending."""
         if watched:
-            entries = unpack(self.ctx.get(self.carousel.bus.as_value()), entry_layout(self.config).size, self.config.lists)
+            bus, bits = self.ctx.get(self.carousel.bus.as_value()), entry_layout(self.config).size
+            entries = unpack(bus, bits, self.config.lists)
             for m, s in watched:
                 self.turns[m].append(entries[s])
 
     def check(self):
-        """Every entry once in each ``length`` cycles, at any phase; every brick of targets once; the carousel's latency."""
+        """Every entry once in ``length`` cycles, at any phase; every brick of targets once; the carousel's latency."""
         k_bits = (self.config.bank_weights - 1).bit_length()
         for position, seen in zip(self.positions, self.turns):
             expected, length = Counter(k | value << k_bits for k, value in position.entries), len(position.entries)
@@ -294,7 +297,8 @@ def test_every_kind_of_list(config):
             fetch, outer, bias = mode & 1, mode >> 1 & 1, mode >> 2
             fields = {"fetch": fetch, "outer": outer, "bias": bias, "k_bias": rng.randrange(1 << 16), "t_count": 1,
                       "t_tail": rng.randint(1, config.lanes), "psum_addr": rng.randrange(config.psum_words)}
-            shapes = [(any_target, densities) for any_target in (0, 1) for densities in ([], [0], [0, 1, 0], [0.5, 0.5])]
+            shapes = [(any_target, densities) for any_target in (0, 1)
+                      for densities in ([], [0], [0, 1, 0], [0.5, 0.5])]
             rng.shuffle(shapes)
             positions = [
                 Position(targets=[random_brick(config, rng, any_target)] if fetch else [],

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Signal, signed
 from rig import ODD, bench_of, legal_case, random_batch, train
 
 from gradgate.compiler import plan
 from gradgate.golden import fixed
+from gradgate.host.driver import Driver
 from gradgate.hw.generate import verilog
 from gradgate.hw.lane import Lane
 from gradgate.hw.multiplier import Multiplier
-from gradgate.host.driver import Driver
 from gradgate.sim import toolchain
 from gradgate.sim.compare import Bench
 from gradgate.sim.simulator import Simulator
@@ -17,9 +18,9 @@ from gradgate.sim.simulator import Simulator
 CONFIG = ODD[0]
 
 
-def case(batch_seed=2):
-    rng = np.random.default_rng(batch_seed)
-    network, batch = legal_case(CONFIG, rng)
+def case(config=CONFIG):
+    rng = np.random.default_rng(2)
+    network, batch = legal_case(config, rng)
     return network, [random_batch(rng, network, batch) for _ in range(2)]
 
 
@@ -62,19 +63,20 @@ def test_wrong_rounding_in_the_golden_model_is_found(monkeypatch):
     assert str(first).startswith("step 0, command ")
 
 
-@pytest.mark.parametrize("part, attribute, value", [(Lane, "BUBBLE", 1), (Multiplier, "elaborate", None)], ids=["stale sums", "product"])
-def test_bug_in_a_pe_is_found(monkeypatch, part, attribute, value):
-    """Sums read before they are written back; a multiplier that takes its second operand without a sign."""
-    if value is None:
-        honest = Multiplier.elaborate
+def unsigned_multiplier(self, platform):
+    """The multiplier, but for the sign of its second operand."""
+    m = Module()
+    a, b, pipe = Signal(signed(self.width)), Signal(self.width), Signal(signed(2 * self.width))
+    m.d.sync += [a.eq(self.a), b.eq(self.b), pipe.eq(a * b), self.o.eq(pipe)]
+    return m
 
-        def crooked(self, platform):
-            m = honest(self, platform)
-            m.d.comb += self.o.eq(0)
-            return m
-        value = crooked
+
+@pytest.mark.parametrize("config, part, attribute, value", [
+    (ODD[1], Lane, "BUBBLE", 0), (ODD[0], Multiplier, "elaborate", unsigned_multiplier)], ids=["stale sums", "no sign"])
+def test_bug_in_a_pe_is_found(monkeypatch, config, part, attribute, value):
+    """Accumulators read before they are written back; products without the sign of an operand."""
     monkeypatch.setattr(part, attribute, value)
     toolchain.use_yosys()
-    sim = Simulator(CONFIG, verilog=verilog(CONFIG))
-    network, batches = case()
-    assert train(Bench(CONFIG, sim, Driver(sim, CONFIG)), network, batches).mismatched_words > 0
+    sim = Simulator(config, verilog=verilog(config))
+    network, batches = case(config)
+    assert train(Bench(config, sim, Driver(sim, config)), network, batches).mismatched_words > 0

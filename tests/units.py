@@ -42,7 +42,7 @@ def blank(opcode: Opcode) -> dict:
 
 
 def simulate(unit: Elaboratable, *testbenches, processes=(), limit=200_000) -> None:
-    """Run ``testbenches`` (async functions of a context) to their end; fail when they take more than ``limit`` cycles."""
+    """Run ``testbenches`` (async functions of a context) to their end; fail after ``limit`` cycles."""
     sim = Simulator(unit)
     sim.add_clock(1e-6)
     for process in processes:

