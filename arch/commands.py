@@ -135,17 +135,23 @@ COMMANDS = {
         address("bank_addr", "banks: address of k = 0, target brick 0"),
         address("psum_addr", "sums memory: address of the first position"),
     )),
-    Opcode.POST: ("Turns sums into words: rounds, saturates, applies ReLU or the mask, pools, and writes bricks to row memory; "
-                  "or (expand) sends pooled gradients back to where the maximum was. One sum a lane a cycle.", tuple(
-        [flag("expand", "source is row memory; each word goes to the window element that the argmax memory names"),
+    Opcode.POST: ("Turns sums into words: rounds, saturates, adds a residual, applies ReLU or the mask, pools, and writes bricks to "
+                  "row memory. With rows as its source: averages, or sends the gradients of pooled words back. One word a lane a cycle; "
+                  "two cycles where a mask and another word are read from row memory.", tuple(
+        [flag("rows", "source is row memory instead of the sums memory"),
+         flag("choose", "a word counts only at the window element that the argmax memory names"),
+         flag("add", "the word of another tensor is added, before relu and mask"),
          flag("relu", "negative words become zero"),
          flag("mask", "a word becomes zero where the word of the mask tensor is zero"),
          flag("pool", "the maximum over the two inner loops is written, and its place to the argmax memory"),
+         flag("mean", "the sum over the two inner loops is written"),
+         count("shift", "right shift, rounding halves up, of what is written: 0 to 6", 3),
          count("tail", "words of the last t brick that belong to the tensor", 5),
          count("last_rows", "rows that own an image in the last slot", 5),
-         address("src_addr", "sums memory (expand: row memory): first address"),
+         address("src_addr", "sums memory (rows: row memory): first address"),
          address("dst_addr", "row memory: first brick written"),
-         address("aux_addr", "mask: row memory; pool, expand: argmax memory: first address")]
+         address("aux_addr", "mask: row memory; pool, choose: argmax memory: first address; steps as the destination's (choose: source's)"),
+         address("add_addr", "add: row memory: first brick; steps as the destination's")]
         + [f for level in POST_LEVELS for f in (
             count(f"{level}_count", f"iterations of loop {level}", 16),
             address(f"{level}_src", f"added to the source address when loop {level} advances"),
@@ -162,9 +168,13 @@ COMMANDS = {
         address("grads", "row memory: gradient of slot 0"),
         address("grads_slot", "bricks from one slot to the next"),
     )),
-    Opcode.UPDATE: ("Adds the weight gradients of all rows and updates the master weights, one brick a cycle.", WEIGHT_LOOP + (
+    Opcode.UPDATE: ("Adds the weight gradients of all rows and updates the master weights M, one brick a cycle: M - step, saturated, "
+                    "with step = (sum + half) >> shift; or with momentum V - round(V / 2**decay) + step, saturated, is the new "
+                    "velocity V, and M - V, saturated, the new weight.", WEIGHT_LOOP + (
         count("shift", "right shift of the summed gradient: 1 to 31", 5),
         count("tail", "words of the last t brick that belong to the tensor", 5),
+        count("decay", "momentum: a velocity loses its 2**-decay part, rounded away from zero, before the step is added; 0: no "
+                       "momentum, velocities stay as they are. Cores without momentum ignore it", 3),
     )),
 }
 

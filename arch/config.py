@@ -28,6 +28,7 @@ class Config:
     program_words: int = 4096  #: 32-bit words of program memory
     counters: int = 1024  #: commands of a program whose cycle counts are kept
     staging_words: int = 2048  #: words in the staging memory between host and row memories
+    momentum: bool = False  #: a velocity for every master weight, in a memory of the same size, so that UPDATE can use momentum
     formats: Formats = field(default_factory=Formats)  #: number formats
 
     def __post_init__(self):
@@ -38,6 +39,7 @@ class Config:
         for name, high in (("act_bricks", 65536), ("weight_bricks", 65536), ("bank_words", 512), ("psum_words", 4096),
                            ("argmax_bricks", 65536), ("program_words", 65536), ("counters", 4096), ("staging_words", 65536)):
             integer(name, getattr(self, name), 16, high)
+        one_of("momentum", self.momentum, (False, True))
         if self.bank_words & (self.bank_words - 1):
             raise ConfigError(f"bank_words must be a power of two, not {self.bank_words}")
 

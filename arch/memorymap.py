@@ -22,6 +22,7 @@ class Region(IntEnum):
     WEIGHTS = 4
     ROWS = 5
     ARGMAX = 6
+    VELOCITY = 7
 
 
 class Csr(IntEnum):
@@ -83,6 +84,8 @@ def windows(config: Config) -> dict:
                             "activations: (row, brick, lane), brick and lane padded to powers of two"),
         Region.ARGMAX: Window(rows_of(config.argmax_bricks), 2,
                               "pooling choices 2 * dy + dx: (row, brick, lane), padded likewise; read only"),
+        Region.VELOCITY: Window(config.weight_bricks * config.lanes if config.momentum else 0, config.formats.master_bits,
+                                "velocities: brick * lanes + lane, two's complement; no words without momentum"),
     }
 
 

@@ -2,7 +2,8 @@
 are both free of conflicts.
 
 Input ``k`` of output ``co`` lies in bank ``(co + k) mod lanes``, in brick ``k * out_bricks + co // lanes`` counted from
-the first brick of its layer, where ``out_bricks = ceil(cout / lanes)``.
+the first brick of its layer, where ``out_bricks = ceil(cout / lanes)``. Velocities, which are only ever read as bricks
+along outputs, lie in the same bricks without the skew: in lane ``co mod lanes``.
 """
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from gradgate.arch.checks import ConfigError, one_of
 
 
-def location(co: int, k: int, cout: int, lanes: int) -> tuple:
+def location(co: int, k: int, cout: int, lanes: int, skew: bool = True) -> tuple:
     """``(brick, bank)`` of input ``k`` of output ``co``, in a layer of ``cout`` outputs. Takes arrays too."""
-    return k * -(-cout // lanes) + co // lanes, (co + k) % lanes
+    return k * -(-cout // lanes) + co // lanes, (co + skew * k) % lanes
 
 
 def bricks(cout: int, inputs: int, lanes: int) -> int:
@@ -20,8 +21,8 @@ def bricks(cout: int, inputs: int, lanes: int) -> int:
     return inputs * -(-cout // lanes)
 
 
-def place(masters, lanes: int) -> np.ndarray:
-    """Master weights in the order of the weight memory.
+def place(masters, lanes: int, skew: bool = True) -> np.ndarray:
+    """Master weights in the order of the weight memory (velocities, without ``skew``, in that of theirs).
 
     ``masters`` has shape (outputs, inputs), the bias being the last input. Returns an array of shape (bricks, lanes)
     whose columns are banks; words that hold no weight are zero. Raises :class:`ConfigError` for anything but a matrix
@@ -33,11 +34,11 @@ def place(masters, lanes: int) -> np.ndarray:
     cout, inputs = masters.shape
     result = np.zeros((bricks(cout, inputs, lanes), lanes), dtype=masters.dtype)
     co, k = np.indices(masters.shape)
-    result[location(co, k, cout, lanes)] = masters
+    result[location(co, k, cout, lanes, skew)] = masters
     return result
 
 
-def gather(banks, cout: int) -> np.ndarray:
+def gather(banks, cout: int, skew: bool = True) -> np.ndarray:
     """The inverse of :func:`place`: an array of shape (outputs, inputs) from one of shape (bricks, lanes).
 
     Raises :class:`ConfigError` when ``banks`` is no matrix of integers or cannot hold a layer of ``cout`` outputs.
@@ -52,7 +53,7 @@ def gather(banks, cout: int) -> np.ndarray:
     if height % out_bricks:
         raise ConfigError(f"banks must have a multiple of {out_bricks} bricks for {cout} outputs, not {height}")
     co, k = np.indices((cout, height // out_bricks))
-    return banks[location(co, k, cout, lanes)]
+    return banks[location(co, k, cout, lanes, skew)]
 
 
 def _matrix(name, value):

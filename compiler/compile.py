@@ -2,6 +2,7 @@
 
 from gradgate.arch.checks import ConfigError, integer
 from gradgate.arch.commands import Opcode
+from gradgate.arch.network import INPUT
 from gradgate.compiler import passes
 from gradgate.compiler.passes import SPARSE, Context, Switches
 from gradgate.compiler.plan import plan_rows, plan_weights
@@ -9,12 +10,17 @@ from gradgate.compiler.program import Note, Program
 
 
 def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bool = True,
-                 switches: Switches = SPARSE) -> Program:
+                 switches: Switches = SPARSE, momentum: int = 0) -> Program:
     """The program of one training step (or, without ``training``, of counting correct predictions) of ``batch`` images.
 
+    ``momentum`` = m > 0: velocities decay by 1 - 2**-m a step, which makes the effective learning rate ``2**(m - lr_shift)``.
     Raises :class:`ConfigError` when something does not fit; the message names the memory and what is missing.
     """
     integer("batch", batch, 1, 4096)
+    integer("momentum", momentum, 0, 7)
+    if momentum and not config.momentum:
+        raise ConfigError(f"momentum must be 0 for the configuration {config.name}, which has no velocities (set momentum = true in "
+                          f"it), not {momentum}")
     shift = config.formats.update_shift(batch, lr_shift)
     if training:
         if batch & (batch - 1):
@@ -24,22 +30,14 @@ def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bo
     program = Program(batch=batch)
     program.places, program.choices = plan_rows(network, config, slots, training)
     program.weights = plan_weights(network, config)
-    ctx = Context(config=config, program=program, batch=batch, switches=switches, shift=shift)
+    ctx = Context(config=config, program=program, batch=batch, switches=switches, shift=shift, decay=momentum)
     _inputs(ctx, network)
 
-    sources = ["input"] + [f"{block.name}.out" for block in network.blocks[:-1]]
-    for block, source in zip(network.blocks, sources):
-        passes.forward(ctx, block, source)
+    for block in network.blocks:
+        (passes.forward if block.weighted else passes.average)(ctx, block)
     _loss(ctx, network, training)
     if training:
-        for i in reversed(range(len(network.blocks))):
-            block = network.blocks[i]
-            if block.pool:
-                passes.expand(ctx, block)
-            gradient = f"{block.name}.expanded" if block.pool else f"{block.name}.grad"
-            if i:
-                passes.backward_data(ctx, block, gradient, sources[i])
-            passes.weight_gradient(ctx, block, sources[i], gradient)
+        _backward(ctx, network)
     program.add(Opcode.END, Note(phase="end"))
     words = len(program.words())
     if words > config.program_words:
@@ -49,6 +47,30 @@ def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bo
         raise ConfigError(f"counter memory (counters) is {len(program.commands) - config.counters} words short: the program has "
                           f"{len(program.commands)} commands, the configuration {config.counters} counters")
     return program
+
+
+def _backward(ctx, network):
+    """Backward passes and updates, from the last block to the first.
+
+    The gradient of an output that several blocks use grows from the last to the first: a block that adds the output only lends its
+    own gradient; the backward-data passes of the blocks that read it add their parts.
+    """
+    grown = {}  # output: the tensor that holds its gradient so far
+    for block in reversed(network.blocks):
+        gradient = f"{block.name}.grad"
+        if block.pool:
+            passes.expand(ctx, block)
+            gradient = f"{block.name}.expanded"
+        if block.add:
+            grown[block.add] = gradient
+        if not block.weighted:
+            passes.average_backward(ctx, block)
+            continue
+        if block.source != INPUT:
+            final = block is network.consumers(block.source)[0]
+            passes.backward_data(ctx, block, gradient, grown.get(block.source), final)
+            grown[block.source] = passes.gradient_of(block.source)
+        passes.weight_gradient(ctx, block, gradient)
 
 
 def _inputs(ctx, network):

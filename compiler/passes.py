@@ -34,6 +34,7 @@ class Context:
     batch: int
     switches: Switches
     shift: int  #: of the weight update
+    decay: int = 0  #: of velocities; 0: no momentum
 
     @property
     def slots(self) -> int:
@@ -77,9 +78,9 @@ def _tile_name(inputs, outputs, extra=""):
     return f"k{inputs.first}+{inputs.count} n{outputs.first}+{outputs.count}{extra}"
 
 
-def forward(ctx: Context, block, source: str):
-    """Forward pass of ``block`` from tensor ``source`` to ``{block.name}.out``."""
-    config, program = ctx.config, ctx.program
+def forward(ctx: Context, block):
+    """Forward pass of ``block``, from its source to ``{block.name}.out``."""
+    config, program, source = ctx.config, ctx.program, block.source
     x, out = program.places[source], program.places[f"{block.name}.out"]
     rows, columns = _windows(block)
     step = 2 if block.pool else 1
@@ -122,9 +123,40 @@ def _post_forward(ctx, block, outputs, slots, span, tail, out, completes):
         loops = post_levels(t=(t, 1, 1), x=(wide, t, out.bricks), y=(span.count, wide * t, out.pitch),
                             slot=(slots.count, span.count * wide * t, out.slot))
         aux = 0
-    ctx.program.add(Opcode.POST, Note(phase="post", block=block.name, completes=completes), expand=0, relu=block.relu, mask=0,
-                    pool=block.pool, tail=tail, last_rows=ctx.last_rows(slots), src_addr=0, dst_addr=out.base + first,
-                    aux_addr=aux, **loops)
+    residual = ctx.program.places[block.add].base + first if block.add else 0
+    _post(ctx, block, completes, add=bool(block.add), relu=block.relu, pool=block.pool, tail=tail, last_rows=ctx.last_rows(slots),
+          dst_addr=out.base + first, aux_addr=aux, add_addr=residual, **loops)
+
+
+def _post(ctx, block, completes, **fields):
+    """A POST command; fields left out are 0."""
+    zero = dict.fromkeys(("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "src_addr", "aux_addr", "add_addr"), 0)
+    ctx.program.add(Opcode.POST, Note(phase="post", block=block.name, completes=completes), **{**zero, **fields})
+
+
+def average(ctx: Context, block):
+    """Average of ``block``'s source over windows."""
+    x, out = ctx.program.places[block.source], ctx.program.places[f"{block.name}.out"]
+    _post(ctx, block, (f"{block.name}.out",), rows=1, mean=1, shift=block.mean_shift, tail=ctx.config.lanes, last_rows=ctx.config.rows,
+          src_addr=x.base, dst_addr=out.base, **post_levels(
+              wx=(block.kw, x.bricks, 0), wy=(block.kh, x.pitch, 0), t=(x.bricks, 1, 1), x=(out.width, block.kw * x.bricks, out.bricks),
+              y=(out.height, block.kh * x.pitch, out.pitch), slot=(ctx.slots, x.slot, out.slot)))
+
+
+def average_backward(ctx: Context, block):
+    """Gradient of an average's source: every pixel of a window has its part."""
+    x, dy = ctx.program.places[block.source], ctx.program.places[f"{block.name}.grad"]
+    target = gradient_of(block.source)
+    dx = ctx.program.places[target]
+    _post(ctx, block, (target,), rows=1, mask=block.input_relu, shift=block.mean_shift, tail=ctx.config.lanes, last_rows=ctx.config.rows,
+          src_addr=dy.base, dst_addr=dx.base, aux_addr=x.base, **post_levels(
+              wx=(block.kw, 0, dx.bricks), wy=(block.kh, 0, dx.pitch), t=(dx.bricks, 1, 1), x=(dy.width, dy.bricks, block.kw * dx.bricks),
+              y=(dy.height, dy.pitch, block.kh * dx.pitch), slot=(ctx.slots, dy.slot, dx.slot)))
+
+
+def gradient_of(tensor: str) -> str:
+    """Name of the gradient of a block's output."""
+    return tensor.removesuffix(".out") + ".grad"
 
 
 def expand(ctx: Context, block):
@@ -134,33 +166,33 @@ def expand(ctx: Context, block):
     choices = program.choices[f"{block.name}.argmax"]
     name = f"{block.name}.expanded"
     odd = (full.height % 2, full.width % 2)
-    common = dict(expand=1, relu=0, mask=0, pool=0, last_rows=ctx.config.rows)
+    common = {"rows": 1, "choose": 1, "last_rows": ctx.config.rows}
 
-    def note(last):
-        return Note(phase="post", block=block.name, completes=(name,) if last else ())
-    program.add(Opcode.POST, note(odd == (0, 0)), **common, tail=ctx.config.lanes, src_addr=grad.base, dst_addr=full.base,
-                aux_addr=choices.base, **post_levels(
-                    wx=(2, 0, full.bricks), wy=(2, 0, full.pitch), t=(grad.bricks, 1, 1), x=(grad.width, grad.bricks, 2 * full.bricks),
-                    y=(grad.height, grad.pitch, 2 * full.pitch), slot=(ctx.slots, grad.slot, full.slot)))
+    def completes(last):
+        return (name,) if last else ()
+    _post(ctx, block, completes(odd == (0, 0)), **common, tail=ctx.config.lanes, src_addr=grad.base, dst_addr=full.base,
+          aux_addr=choices.base, **post_levels(
+              wx=(2, 0, full.bricks), wy=(2, 0, full.pitch), t=(grad.bricks, 1, 1), x=(grad.width, grad.bricks, 2 * full.bricks),
+              y=(grad.height, grad.pitch, 2 * full.pitch), slot=(ctx.slots, grad.slot, full.slot)))
     # rows and columns that no pooling window covers have no gradient: a tail of no words makes zeros
     if odd[0]:
-        program.add(Opcode.POST, note(not odd[1]), **common, tail=0, src_addr=0, aux_addr=0,
-                    dst_addr=full.base + (full.height - 1) * full.pitch,
-                    **post_levels(x=(full.pitch, 0, 1), slot=(ctx.slots, 0, full.slot)))
+        _post(ctx, block, completes(not odd[1]), **common, tail=0, dst_addr=full.base + (full.height - 1) * full.pitch,
+              **post_levels(x=(full.pitch, 0, 1), slot=(ctx.slots, 0, full.slot)))
     if odd[1]:
-        program.add(Opcode.POST, note(True), **common, tail=0, src_addr=0, aux_addr=0, dst_addr=full.base + full.pitch - full.bricks,
-                    **post_levels(x=(full.bricks, 0, 1), y=(full.height, 0, full.pitch), slot=(ctx.slots, 0, full.slot)))
+        _post(ctx, block, completes(True), **common, tail=0, dst_addr=full.base + full.pitch - full.bricks,
+              **post_levels(x=(full.bricks, 0, 1), y=(full.height, 0, full.pitch), slot=(ctx.slots, 0, full.slot)))
 
 
-def backward_data(ctx: Context, block, gradient: str, source: str):
-    """Gradient of ``block``'s input, ``{source} -> .grad``, from the gradient of its convolution output.
+def backward_data(ctx: Context, block, gradient: str, earlier: str | None = None, final: bool = True):
+    """Gradient of ``block``'s source from ``gradient``, that of its convolution output; ``earlier`` is added to it.
+
+    ``final``: nothing more will be added.
 
     With stride s the positions of the input fall into s x s phases; each is a convolution of stride 1 with the taps that reach it.
     """
-    target = source.replace(".out", ".grad")
     phases = [(y, x) for y in range(min(block.stride, block.height)) for x in range(min(block.stride, block.width))]
     for phase in phases:
-        _backward_phase(ctx, block, gradient, source, target, phase, phase == phases[-1])
+        _backward_phase(ctx, block, gradient, earlier, phase, final and phase == phases[-1])
 
 
 def _phase_axis(phase, stride, kernel, padding, size):
@@ -170,8 +202,9 @@ def _phase_axis(phase, stride, kernel, padding, size):
     return Axis(first=centre - len(taps) + 1, kernel=len(taps), size=size), taps[::-1]
 
 
-def _backward_phase(ctx, block, gradient, source, target, phase, last_phase):
+def _backward_phase(ctx, block, gradient, earlier, phase, last_phase):
     config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
+    source, target = block.source, gradient_of(block.source)
     dy, x, dx = program.places[gradient], program.places[source], program.places[target]
     rows, row_taps = _phase_axis(phase[0], block.stride, block.kh, block.padding, block.out_height)
     columns, column_taps = _phase_axis(phase[1], block.stride, block.kw, block.padding, block.out_width)
@@ -200,12 +233,11 @@ def _backward_phase(ctx, block, gradient, source, target, phase, last_phase):
             x_step, y_step, slot_step = part.strides(dx)
             first = part.first(dx, slots.first) + inputs.first
             done = last_phase and inputs is ns[-1] and (slots, span) == parts[-1]
-            program.add(
-                Opcode.POST, Note(phase="post", block=block.name, completes=(target,) if done else ()), expand=0, relu=0,
-                mask=block.input_relu, pool=0, tail=targets["t_tail"], last_rows=ctx.last_rows(slots), src_addr=0, dst_addr=first,
-                aux_addr=first - dx.base + x.base,
-                **post_levels(t=(t, 1, 1), x=(wide, t, x_step), y=(span.count, wide * t, y_step), slot=(slots.count,
-                                                                                                        span.count * wide * t, slot_step)))
+            _post(ctx, block, (target,) if done else (), add=earlier is not None, mask=block.input_relu, tail=targets["t_tail"],
+                  last_rows=ctx.last_rows(slots), dst_addr=first, aux_addr=first - dx.base + x.base,
+                  add_addr=first - dx.base + program.places[earlier].base if earlier else 0,
+                  **post_levels(t=(t, 1, 1), x=(wide, t, x_step), y=(span.count, wide * t, y_step),
+                                slot=(slots.count, span.count * wide * t, slot_step)))
 
 
 def _load_spread(ctx, block, outputs, inputs, row_taps, column_taps, tile):
@@ -226,9 +258,9 @@ def _load_spread(ctx, block, outputs, inputs, row_taps, column_taps, tile):
             counts=(inputs.count, count, taps), steps=(lanes * cob, 1, step * cob), rot=k, rot_steps=(1, step), lanes=lanes))
 
 
-def weight_gradient(ctx: Context, block, source: str, gradient: str):
+def weight_gradient(ctx: Context, block, gradient: str):
     """Weight gradient of ``block`` and, at once, the update of its weights."""
-    config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
+    config, program, lanes, source = ctx.config, ctx.program, ctx.config.lanes, block.source
     x, dy = program.places[source], program.places[gradient]
     rows, columns = _windows(block)
     grid = Grid(rows=block.out_height, columns=block.out_width)
@@ -253,6 +285,7 @@ def weight_gradient(ctx: Context, block, source: str, gradient: str):
             loops = _output_loops(ctx, block, inputs, outputs, bias)
             finished = outputs is ns[-1] and inputs is ks[-1]
             for loop in loops:
-                completes = (f"{block.name}.master",) if finished and loop is loops[-1] else ()
+                completes = (f"{block.name}.master",) + ((f"{block.name}.velocity",) if ctx.decay else ())
+                completes = completes if finished and loop is loops[-1] else ()
                 program.add(Opcode.UPDATE, Note(phase="update", block=block.name, tile=tile, completes=completes), **loop,
-                            shift=ctx.shift, tail=targets["t_tail"])
+                            shift=ctx.shift, tail=targets["t_tail"], decay=ctx.decay)

@@ -1,6 +1,6 @@
 """The memory plan: where tensors live, and for how long."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradgate.arch.checks import ConfigError
 from gradgate.compiler.program import Place
@@ -37,48 +37,89 @@ def allocate(lives: list, capacity: int, memory: str) -> dict:
     return result
 
 
+def aliases(network) -> dict:
+    """Gradients that lie where another does, ``{name: other}``: of an output that is only added, without a ReLU, that of the sum."""
+    return {f"{block.name}.grad": f"{network.adders(f'{block.name}.out')[0].name}.grad" for block in network.blocks
+            if network.adders(f"{block.name}.out") and not network.consumers(f"{block.name}.out")}
+
+
+class Moments:
+    """When a step does what: block i's forward pass at i + 1, the loss, then for each block expand, backward-data, weight-gradient."""
+
+    def __init__(self, network):
+        self.network, self.last = network, len(network.blocks)
+        self.index = {block.name: i for i, block in enumerate(network.blocks)}
+        self.loss = self.last + 1
+        self.end = self.last + 2 + 3 * self.last
+
+    def forward(self, block) -> int:
+        """Of the forward pass."""
+        return self.index[block.name] + 1
+
+    def expand(self, block) -> int:
+        """Of the expansion; backward-data is one behind it, the weight-gradient two."""
+        return self.last + 2 + 3 * (self.last - 1 - self.index[block.name])
+
+    def output(self, tensor: str, training: bool) -> int:
+        """Last use of an output, or of the input."""
+        readers, adders = self.network.consumers(tensor), self.network.adders(tensor)
+        uses = [self.forward(block) for block in readers + adders]
+        uses += [self.expand(block) + 2 for block in readers if training]
+        return max(uses, default=self.loss)
+
+    def gradient_born(self, block) -> int:
+        """First word of the gradient of ``block``'s output."""
+        readers = self.network.consumers(f"{block.name}.out")
+        return min((self.expand(reader) + 1 for reader in readers), default=self.loss)
+
+    def gradient_dies(self, block) -> int:
+        """Last use of the gradient of ``block``'s output: by the block, and by what it adds."""
+        own = self.expand(block) if block.pool else self.expand(block) + 2
+        if not block.add:
+            return own
+        other = self.network.blocks[self.index[block.add.removesuffix(".out")]]
+        readers = self.network.consumers(block.add)
+        used = self.expand(readers[-1]) + 1 if readers else self.gradient_dies(other)
+        return max(own, used)
+
+
 def plan_rows(network, config, slots: int, training: bool) -> tuple:
     """Places of all tensors of a step with ``slots`` images a row: (row memory places, argmax memory places)."""
-    blocks = network.blocks
-    lives, shapes = [], {}
-    last = len(blocks)
-    backward = {block.name: last + 2 + 3 * (last - 1 - i) for i, block in enumerate(blocks)}
-    end = last + 2 + 3 * last
+    moments = Moments(network)
+    lives, shapes, choices = [], {}, {}
 
     def tensor(name, shape, born, dies):
         height, width, channels = shape
         shapes[name] = Place(base=0, height=height, width=width, channels=channels, bricks=config.bricks(channels))
         lives.append(Life(name, slots * shapes[name].slot, born, dies))
 
-    first = blocks[0]
-    tensor("input", (first.height, first.width, first.cin), 0, backward[first.name] + 2 if training else 1)
-    tensor("labels", (1, 1, 1), 0, last + 1)
-    choices = {}
-    for i, block in enumerate(blocks):
-        following = blocks[i + 1] if i + 1 < last else None
-        used = last + 1 if following is None else (backward[following.name] + 2 if training else i + 2)
-        tensor(f"{block.name}.out", block.final_shape, i + 1, used)
-        if training:
-            at = backward[block.name]  # expand at `at`, backward-data at `at + 1`, weight-gradient at `at + 2`
-            born = last + 1 if following is None else backward[following.name] + 1
-            tensor(f"{block.name}.grad", block.final_shape, born, at if block.pool else at + 2)
-            if block.pool:
-                tensor(f"{block.name}.expanded", (block.out_height, block.out_width, block.cout), at, at + 2)
+    tensor("input", (network.height, network.width, network.channels), 0, moments.output("input", training))
+    tensor("labels", (1, 1, 1), 0, moments.loss)
+    alias = aliases(network)
+    for block in network.blocks:
+        out = f"{block.name}.out"
+        tensor(out, block.final_shape, moments.forward(block), moments.output(out, training))
         if block.pool:
-            place = shapes[f"{block.name}.out"]
-            choices[f"{block.name}.argmax"] = (Life(f"{block.name}.argmax", slots * place.slot, i + 1, end), place)
+            place = shapes[out]
+            choices[f"{block.name}.argmax"] = (Life(f"{block.name}.argmax", slots * place.slot, moments.forward(block), moments.end), place)
+        if training and f"{block.name}.grad" not in alias:
+            tensor(f"{block.name}.grad", block.final_shape, moments.gradient_born(block), moments.gradient_dies(block))
+        if training and block.pool:
+            at = moments.expand(block)
+            tensor(f"{block.name}.expanded", (block.out_height, block.out_width, block.cout), at, at + 2)
     bases = allocate(lives, config.act_bricks, "row memory (act_bricks)")
     choice_bases = allocate([life for life, _ in choices.values()], config.argmax_bricks, "argmax memory (argmax_bricks)")
-
-    def at_base(place, base):
-        return Place(**{**place.__dict__, "base": base})
-    return ({name: at_base(place, bases[name]) for name, place in shapes.items()},
-            {name: at_base(place, choice_bases[name]) for name, (_, place) in choices.items()})
+    places = {name: replace(place, base=bases[name]) for name, place in shapes.items()}
+    for name, other in alias.items() if training else ():
+        while other in alias:
+            other = alias[other]
+        places[name] = places[other]
+    return places, {name: replace(place, base=choice_bases[name]) for name, (_, place) in choices.items()}
 
 
 def plan_weights(network, config) -> dict:
     """First brick of every block in the weight memory."""
-    lives = [Life(b.name, (b.k + 1) * config.bricks(b.cout), 0, 0) for b in network.blocks]
+    lives = [Life(b.name, (b.k + 1) * config.bricks(b.cout), 0, 0) for b in network.weighted]
     need, result = 0, {}
     for life in lives:
         result[life.name] = need

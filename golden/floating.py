@@ -8,49 +8,61 @@ from gradgate.golden.model import he_normal
 
 
 class FloatModel:
-    """A network in training, in ``dtype`` (float32 or float64), with plain stochastic gradient descent.
+    """A network in training, in ``dtype`` (float32 or float64), by stochastic gradient descent, plain or with momentum.
 
     :attr:`weights` is a list with one array (cout, k + 1) for each block, in the order of ``GoldenModel.masters``. The
     initial ones are :func:`~gradgate.golden.model.he_normal`'s of ``seed``: the integer model's but for rounding.
+    :attr:`velocities` are arrays of the same shapes, zero at first.
     """
 
     def __init__(self, network: Network, seed: int = 0, dtype=np.float32):
         self.network = network
         self.dtype = np.dtype(dtype)
         self.set_weights(he_normal(network, seed))
+        self.velocities = [np.zeros_like(w) for w in self.weights]
 
     def set_weights(self, weights: list) -> None:
         """Replace the weights by copies of ``weights``. Raises :class:`ValueError` for a wrong count or shape."""
-        shapes = [(block.cout, block.k + 1) for block in self.network.blocks]
+        shapes = [(block.cout, block.k + 1) for block in self.network.weighted]
         if [np.shape(w) for w in weights] != shapes:
             raise ValueError(f"weights must have the shapes {shapes}, not {[np.shape(w) for w in weights]}")
         self.weights = [np.array(w, self.dtype) for w in weights]
 
-    def forward(self, x: np.ndarray) -> list:
-        """For ``x`` (B, H, W, C), what each block computes: a list of (windows, output, choices).
+    def forward(self, x: np.ndarray) -> dict:
+        """For ``x`` (B, H, W, C), what each block computes: ``{name: (windows, output, choices)}``.
 
-        Windows have the shape (B, OH, OW, k), the output is that behind ReLU and pooling; choices are ``None`` where
-        nothing is pooled.
+        Windows have the shape (B, OH, OW, k), None for an average; the output is that behind ReLU and pooling; choices are
+        None where nothing is pooled.
         """
-        trace, y = [], np.asarray(x, self.dtype)
-        for block, w in zip(self.network.blocks, self.weights):
-            columns = layers.windows(y, block.kh, block.kw, block.stride, block.padding)
-            y, choice = columns @ w[:, :-1].T + w[:, -1], None
+        outputs, trace = {"input": np.asarray(x, self.dtype)}, {}
+        weights = iter(self.weights)
+        for block in self.network.blocks:
+            x, columns, choice = outputs[block.source], None, None
+            if block.weighted:
+                w = next(weights)
+                columns = layers.windows(x, block.kh, block.kw, block.stride, block.padding)
+                y = columns @ w[:, :-1].T + w[:, -1]
+            else:
+                b, h, wide, c = x.shape
+                y = x.reshape(b, h // block.kh, block.kh, wide // block.kw, block.kw, c).mean(axis=(2, 4))
+            if block.add:
+                y = y + outputs[block.add]
             if block.relu:
                 y = layers.relu(y)
             if block.pool:
                 y, choice = layers.pool(y)
-            trace.append((columns, y, choice))
+            outputs[f"{block.name}.out"] = y
+            trace[block.name] = columns, y, choice
         return trace
 
     def logits(self, x: np.ndarray) -> np.ndarray:
         """Logits (B, classes)."""
-        return self.forward(x)[-1][1][:, 0, 0]
+        return self.forward(x)[self.network.blocks[-1].name][1][:, 0, 0]
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple:
         """Mean cross-entropy in nats, and each block's gradient (cout, k + 1) of it."""
         trace, images = self.forward(x), np.arange(len(labels))
-        z = trace[-1][1][:, 0, 0]
+        z = trace[self.network.blocks[-1].name][1][:, 0, 0]
         z = z - z.max(axis=1, keepdims=True)
         log_sum = np.log(np.exp(z).sum(axis=1, keepdims=True))
         dz = np.exp(z - log_sum)
@@ -58,15 +70,22 @@ class FloatModel:
         value = float(np.mean(log_sum[:, 0] - z[images, labels]))
         return value, self._backward(trace, (dz / len(labels))[:, None, None])
 
-    def step(self, x: np.ndarray, labels: np.ndarray, rate: float) -> float:
-        """One step at learning rate ``rate``; returns the mean cross-entropy before it, in nats."""
+    def step(self, x: np.ndarray, labels: np.ndarray, rate: float, momentum: int = 0) -> float:
+        """One step at learning rate ``rate``; returns the mean cross-entropy before it, in nats.
+
+        With ``momentum`` = m > 0, velocities ``v = (1 - 2**-m) * v + rate * gradient`` are subtracted instead of the steps.
+        """
         value, gradients = self.gradients(x, labels)
-        self.weights = [w - self.dtype.type(rate) * g for w, g in zip(self.weights, gradients)]
+        steps = [self.dtype.type(rate) * g for g in gradients]
+        if momentum:
+            keep = self.dtype.type(1 - 2.0 ** -momentum)
+            steps = self.velocities = [keep * v + s for v, s in zip(self.velocities, steps)]
+        self.weights = [w - s for w, s in zip(self.weights, steps)]
         return value
 
-    def train(self, x: np.ndarray, labels: np.ndarray, order, rate: float) -> float:
+    def train(self, x: np.ndarray, labels: np.ndarray, order, rate: float, momentum: int = 0) -> float:
         """One step for each index array in ``order``; returns the mean loss in nats."""
-        return float(np.mean([self.step(x[i], labels[i], rate) for i in order]))
+        return float(np.mean([self.step(x[i], labels[i], rate, momentum) for i in order]))
 
     def accuracy(self, x: np.ndarray, labels: np.ndarray, batch: int = 128) -> float:
         """Fraction of images whose largest logit is their label's; ``batch`` images are computed at a time."""
@@ -75,17 +94,28 @@ class FloatModel:
 
     def _backward(self, trace, grad) -> list:
         """Gradients of all weights from the gradient ``grad`` (B, 1, 1, classes) of the logits."""
-        gradients = []
-        for index in reversed(range(len(trace))):
-            block, w = self.network.blocks[index], self.weights[index]
-            columns, out, choice = trace[index]
+        blocks, gradients = self.network.blocks, []
+        weights = {block.name: w for block, w in zip(self.network.weighted, self.weights)}
+        grads = {f"{blocks[-1].name}.out": grad}
+
+        def contribute(tensor, gradient):
+            grads[tensor] = grads[tensor] + gradient if tensor in grads else gradient
+
+        for block in reversed(blocks):
+            columns, out, choice = trace[block.name]
+            grad = grads[f"{block.name}.out"]
             if block.relu:
                 grad = grad * (out > 0)
             if block.pool:
                 grad = layers.expand(grad, choice, block.out_height, block.out_width)
+            if block.add:
+                contribute(block.add, grad)
+            if not block.weighted:
+                contribute(block.source, (grad / (block.kh * block.kw)).repeat(block.kh, axis=1).repeat(block.kw, axis=2))
+                continue
             flat = grad.reshape(-1, block.cout)
             gradients.append(np.column_stack([flat.T @ columns.reshape(len(flat), -1), flat.sum(axis=0)]))
-            if index:
-                grad = layers.scatter(grad @ w[:, :-1], block.height, block.width, block.kh, block.kw, block.stride,
-                                      block.padding)
+            if block.source != "input":
+                contribute(block.source, layers.scatter(grad @ weights[block.name][:, :-1], block.height, block.width, block.kh,
+                                                        block.kw, block.stride, block.padding))
         return gradients[::-1]

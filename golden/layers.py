@@ -109,6 +109,19 @@ def expand(grad: np.ndarray, choice: np.ndarray, height: int, width: int) -> np.
     return result
 
 
+def average(x: np.ndarray, kh: int, kw: int) -> np.ndarray:
+    """Means (B, H // kh, W // kw, C) of windows that tile ``x``; kh * kw is a power of two; halves round up."""
+    b, h, w, c = x.shape
+    total = x.reshape(b, h // kh, kh, w // kw, kw, c).sum(axis=(2, 4))
+    return (total + kh * kw // 2) // (kh * kw)
+
+
+def spread(grad: np.ndarray, kh: int, kw: int) -> np.ndarray:
+    """The gradient of :func:`average`'s input: every pixel of a window has its part of ``grad``; halves round up."""
+    part = (grad + kh * kw // 2) // (kh * kw)
+    return part.repeat(kh, axis=1).repeat(kw, axis=2)
+
+
 def _magnitude(x: np.ndarray) -> int:
     """Largest absolute value, 0 for an empty array."""
     return max(int(x.max()), -int(x.min())) if x.size else 0

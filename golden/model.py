@@ -21,7 +21,7 @@ def he_normal(network: Network, seed: int) -> list:
     """
     rng = np.random.default_rng(seed)
     return [np.pad(rng.normal(0, np.sqrt(2 / block.k), (block.cout, block.k)), ((0, 0), (0, 1)))
-            for block in network.blocks]
+            for block in network.weighted]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Step:
     ``<block>.expanded``  (B, oh, ow, cout)        grad_frac        pooled blocks: gradient of the convolution's output
     ``<block>.wgrad``     (cout, k + 1)            act + grad_frac  weight gradient, summed over the batch, wrapped
     ``<block>.master``    (cout, k + 1)            master_frac      master weights after the update
+    ``<block>.velocity``  (cout, k + 1)            master_frac      with momentum: velocities after the update
     ====================  =======================  ===============  ===================================================
 
     A step without training has ``input``, ``out`` and ``argmax`` only.
@@ -63,33 +64,46 @@ class GoldenModel:
 
     :attr:`masters` is a list with one int64 array (cout, k + 1) for each block: ``master_bits`` wide, ``master_frac``
     bits after the point. Columns are in the order (kernel row, kernel column, input channel), channels fastest; the
-    bias is the last. The initial masters are :func:`he_normal`'s weights of ``seed``, rounded.
+    bias is the last. The initial masters are :func:`he_normal`'s weights of ``seed``, rounded. :attr:`velocities`, used with
+    momentum only, are arrays of the same shapes and format; they begin at zero.
     """
 
     def __init__(self, network: Network, formats: Formats, seed: int = 0):
         self.network = network
         self.formats = formats
         self.masters = [fixed.quantise(w, formats.master_frac, formats.master_bits) for w in he_normal(network, seed)]
+        self.velocities = [np.zeros_like(m) for m in self.masters]
 
     def set_masters(self, masters: list) -> None:
         """Replace the masters by copies of ``masters``; :class:`ValueError` for a wrong count, shape or range."""
-        copies = [np.array(m, np.int64) for m in masters]
-        shapes = [(block.cout, block.k + 1) for block in self.network.blocks]
-        if [m.shape for m in copies] != shapes:
-            raise ValueError(f"masters must have the shapes {shapes}, not {[m.shape for m in copies]}")
-        for block, m in zip(self.network.blocks, copies):
-            _check_range(f"masters of {block.name}", m, self.formats.master_bits)
-        self.masters = copies
+        self.masters = self._copies("masters", masters)
 
-    def step(self, x: np.ndarray, labels: np.ndarray, lr_shift: int | None = None, train: bool = True) -> Step:
+    def set_velocities(self, velocities: list) -> None:
+        """Replace the velocities by copies of ``velocities``; :class:`ValueError` as for :meth:`set_masters`."""
+        self.velocities = self._copies("velocities", velocities)
+
+    def _copies(self, what, arrays) -> list:
+        """Checked int64 copies of ``arrays``, one for each block with weights."""
+        copies = [np.array(m, np.int64) for m in arrays]
+        shapes = [(block.cout, block.k + 1) for block in self.network.weighted]
+        if [m.shape for m in copies] != shapes:
+            raise ValueError(f"{what} must have the shapes {shapes}, not {[m.shape for m in copies]}")
+        for block, m in zip(self.network.weighted, copies):
+            _check_range(f"{what} of {block.name}", m, self.formats.master_bits)
+        return copies
+
+    def step(self, x: np.ndarray, labels: np.ndarray, lr_shift: int | None = None, train: bool = True,
+             momentum: int = 0) -> Step:
         """Forward pass, loss and, with ``train``, both backward passes with the old weights and the update.
 
         ``x`` (B, H, W, C) has ``act_frac`` bits after the point; ``labels`` (B,) are 0 .. classes-1. The step is
-        ``2**-lr_shift`` times the mean gradient of the batch. Raises :class:`ValueError` for inputs of a wrong shape
-        or range, and in training where B is not a power of two or the update's right shift is not in 1..31; the
-        masters are unchanged then.
+        ``2**-lr_shift`` times the mean gradient of the batch. With ``momentum`` = m of 1..7, velocities decay by 1 - 2**-m and the
+        step is added to them (:func:`fixed.update_momentum`); with 0 they stay as they are. Raises :class:`ValueError` for
+        inputs of a wrong shape or range, and in training where B is not a power of two or the update's right shift is not in
+        1..31; the masters are unchanged then.
         """
         x, labels = self._checked(x, labels)
+        integer("momentum", momentum, 0, 7)
         shift = self._update_shift(len(x), lr_shift) if train else None
         weights = [fixed.working(m, self.formats) for m in self.masters]
         tensors = {"input": x}
@@ -98,14 +112,25 @@ class GoldenModel:
         result = loss.softmax_cross_entropy(logits, labels, self.formats)
         if train:
             overflow += self._backward(weights, result.dz[:, None, None], tensors)
-            self.masters = [fixed.update(m, tensors[f"{block.name}.wgrad"], shift, self.formats.master_bits)
-                            for block, m in zip(self.network.blocks, self.masters)]
-            tensors |= {f"{block.name}.master": m for block, m in zip(self.network.blocks, self.masters)}
+            self._update(tensors, shift, momentum)
         return Step(tensors, result.correct, overflow, result.predicted, result.p, labels, self.formats)
 
-    def train(self, x: np.ndarray, labels: np.ndarray, order, lr_shift: int) -> float:
+    def _update(self, tensors, shift, momentum):
+        """New masters and, with ``momentum``, velocities from every block's ``wgrad``; both are added to ``tensors``."""
+        blocks, bits = self.network.weighted, self.formats.master_bits
+        gradients = [tensors[f"{block.name}.wgrad"] for block in blocks]
+        if momentum:
+            pairs = [fixed.update_momentum(m, v, g, shift, momentum, bits)
+                     for m, v, g in zip(self.masters, self.velocities, gradients)]
+            self.masters, self.velocities = (list(side) for side in zip(*pairs))
+            tensors |= {f"{block.name}.velocity": v for block, v in zip(blocks, self.velocities)}
+        else:
+            self.masters = [fixed.update(m, g, shift, bits) for m, g in zip(self.masters, gradients)]
+        tensors |= {f"{block.name}.master": m for block, m in zip(blocks, self.masters)}
+
+    def train(self, x: np.ndarray, labels: np.ndarray, order, lr_shift: int, momentum: int = 0) -> float:
         """One step for each index array in ``order``; returns the mean loss in nats."""
-        return float(np.mean([self.step(x[i], labels[i], lr_shift).loss() for i in order]))
+        return float(np.mean([self.step(x[i], labels[i], lr_shift, momentum=momentum).loss() for i in order]))
 
     def accuracy(self, x: np.ndarray, labels: np.ndarray, batch: int = 128) -> float:
         """Fraction of images whose predicted class is their label; ``batch`` images are computed at a time."""
@@ -114,14 +139,21 @@ class GoldenModel:
 
     def _forward(self, weights, tensors) -> int:
         """Add every block's ``out`` and ``argmax`` to ``tensors``; returns the number of overflows."""
-        formats, y, overflow = self.formats, tensors["input"], 0
-        for block, w in zip(self.network.blocks, weights):
-            kernel, bias = _split(block, w)
-            acc = layers.forward(y, kernel, bias, block.stride, block.padding, formats)
-            if block.pool:  # an odd last row or column belongs to no pooling window, so its sums do not count
-                acc = acc[:, :block.out_height // 2 * 2, :block.out_width // 2 * 2]
-            overflow += fixed.count_overflow(acc, formats.acc_bits)
-            y = fixed.requantise(acc, formats.weight_frac, formats.act_bits)
+        formats, overflow = self.formats, 0
+        weights = iter(weights)
+        for block in self.network.blocks:
+            x = tensors[block.source]
+            if block.weighted:
+                kernel, bias = _split(block, next(weights))
+                acc = layers.forward(x, kernel, bias, block.stride, block.padding, formats)
+                if block.pool:  # an odd last row or column belongs to no pooling window: its sums are not final, they are unused
+                    acc = acc[:, :block.out_height // 2 * 2, :block.out_width // 2 * 2]
+                overflow += fixed.count_overflow(acc, formats.acc_bits)
+                y = fixed.requantise(acc, formats.weight_frac, formats.act_bits)
+            else:
+                y = layers.average(x, block.kh, block.kw)
+            if block.add:
+                y = fixed.saturate(y + tensors[block.add], formats.act_bits)
             if block.relu:
                 y = layers.relu(y)
             if block.pool:
@@ -134,28 +166,43 @@ class GoldenModel:
     def _backward(self, weights, dz, tensors) -> int:
         """Add every block's ``grad``, ``expanded`` and ``wgrad`` to ``tensors``; returns the number of overflows.
 
-        The mask of a ReLU is ``out != 0`` and is applied where the gradient of ``out`` is made, so the gradient that
-        leaves a block's pooling is that of its convolution's output. Saturation passes the gradient.
+        The mask of a ReLU is ``out != 0`` and is applied where the gradient of ``out`` is made, so the gradient that leaves a
+        block's pooling is that of its convolution's output, and of the residual added to it. A tensor that several blocks use has
+        the saturated sum of their gradients, added from the last block to the first. Saturation passes the gradient.
         """
-        formats, grad, overflow = self.formats, dz, 0
-        sources = ["input"] + [f"{block.name}.out" for block in self.network.blocks[:-1]]
-        for index in reversed(range(len(weights))):
-            block, x = self.network.blocks[index], tensors[sources[index]]
-            tensors[f"{block.name}.grad"] = grad
+        formats, overflow = self.formats, 0
+        blocks = self.network.blocks
+        relu = {f"{block.name}.out": block.relu for block in blocks}
+        weights = {block.name: w for block, w in zip(self.network.weighted, weights)}
+        grads = {f"{blocks[-1].name}.out": dz}
+
+        def contribute(tensor, gradient):
+            if relu[tensor]:
+                gradient = np.where(tensors[tensor] != 0, gradient, 0)
+            grads[tensor] = fixed.saturate(grads[tensor] + gradient, formats.act_bits) if tensor in grads else gradient
+
+        for block in reversed(blocks):
+            x = tensors[block.source]
+            tensors[f"{block.name}.grad"] = grad = grads[f"{block.name}.out"]
             if block.pool:
                 grad = layers.expand(grad, tensors[f"{block.name}.argmax"], block.out_height, block.out_width)
                 tensors[f"{block.name}.expanded"] = grad
+            if block.add:
+                contribute(block.add, grad)
+            if not block.weighted:
+                contribute(block.source, layers.spread(grad, block.kh, block.kw))
+                continue
             dw, db = layers.weight_gradient(x, grad, block.kh, block.kw, block.stride, block.padding, formats)
             tensors[f"{block.name}.wgrad"] = wgrad = np.column_stack([dw.reshape(block.cout, -1), db])
             overflow += fixed.count_overflow(wgrad, formats.acc_bits)
-            if index:
-                kernel, _ = _split(block, weights[index])
+            if block.source != "input":
+                kernel, _ = _split(block, weights[block.name])
                 acc = layers.backward_data(grad, kernel, block.height, block.width, block.stride, block.padding,
                                            formats)
                 if block.input_relu:
                     acc = np.where(x != 0, acc, 0)
                 overflow += fixed.count_overflow(acc, formats.acc_bits)
-                grad = fixed.requantise(acc, formats.weight_frac, formats.act_bits)
+                contribute(block.source, fixed.requantise(acc, formats.weight_frac, formats.act_bits))
         return overflow
 
     def _checked(self, x, labels) -> tuple:

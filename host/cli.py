@@ -79,13 +79,16 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
               help="rtl: simulate, and compare every tensor of every step; golden: the model alone.")
 @click.option("--batch", type=int, default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
 @click.option("--lr-shift", default="2", help="Learning rate 2^-N; or one N for each epoch: 2,2,2,3,4.")
+@click.option("--momentum", type=click.IntRange(0, 7), default=0,
+              help="M: velocities decay by 1 - 2^-M a step, so that the effective learning rate is 2^M times that of --lr-shift; "
+                   "0: no momentum. Needs a configuration with momentum = true.")
 @click.option("--seed", type=int, default=0, help="Of initial weights, batch order and data split.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Stop training after so many steps.")
 @click.option("--dense-steps", type=click.IntRange(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
 @click.option("--wave", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Record a wave file (.fst or .vcd); slow.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for report, plot and JSON.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
-def train(model, config_name, epochs, mode, backend, batch, lr_shift, seed, steps, dense_steps, wave, out, json_path):
+def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, seed, steps, dense_steps, wave, out, json_path):
     """Train a network on the accelerator, or on its golden model."""
     from tqdm import tqdm
 
@@ -95,8 +98,8 @@ def train(model, config_name, epochs, mode, backend, batch, lr_shift, seed, step
 
     network, config = Network.load(model), Config.load(config_name)
     batch = fitting_batch(network, config) if batch is None else batch
-    schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=parse_lr_shifts(lr_shift, epochs), seed=seed,
-                        max_steps=steps, dense_steps=dense_steps, backend=backend)
+    schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=parse_lr_shifts(lr_shift, epochs),
+                        momentum=momentum, seed=seed, max_steps=steps, dense_steps=dense_steps, backend=backend)
     with tqdm(unit="step", disable=None) as bar:
         def progress(done, total, loss):
             bar.total = total

@@ -10,7 +10,7 @@ from gradgate.arch.memorymap import ID_VALUE, STOP_NONE, Csr, Region, address, r
 from gradgate.host.link import DeviceTimeout, Link
 
 START, CLEAR = 1, 2  # bits of CONTROL
-DATA = (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX)  # answer only while the core is idle
+DATA = (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX, Region.VELOCITY)  # answer only while the core is idle
 
 
 class DeviceError(RuntimeError):
@@ -78,6 +78,14 @@ class Driver:
     def read_weights(self, brick: int, n: int) -> np.ndarray:
         """``n`` bricks of master weights from ``brick`` on, shape ``(n, lanes)``."""
         return self._read_bricks(Region.WEIGHTS, brick * self.config.lanes, n)
+
+    def write_velocities(self, brick: int, values) -> None:
+        """Write velocities, shape ``(bricks, lanes)``, column = lane, from ``brick`` on; only a core with momentum has any."""
+        self._write(Region.VELOCITY, brick * self.config.lanes, self._bricks(values), signed=True)
+
+    def read_velocities(self, brick: int, n: int) -> np.ndarray:
+        """``n`` bricks of velocities from ``brick`` on, shape ``(n, lanes)``; only a core with momentum has any."""
+        return self._read_bricks(Region.VELOCITY, brick * self.config.lanes, n)
 
     def write_rows(self, row: int, brick: int, values) -> None:
         """Write activations, shape ``(bricks, lanes)``, to the memory of ``row`` from ``brick`` on."""
@@ -180,6 +188,8 @@ class Driver:
 
     def _check(self, region, offset, n):
         size = self.windows[region].words
+        if not size:
+            raise ValueError(f"this core has no {region.name} words (configuration {self.config.name})")
         if offset < 0 or n < 0 or offset + n > size:
             raise ValueError(f"{region.name} has words 0 to {size - 1}, not {offset} to {offset + n - 1}")
 

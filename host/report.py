@@ -15,7 +15,8 @@ def text(result: Result) -> str:
     config = schedule.config
     lines = [
         f"{schedule.network.name} on {config.name} ({config.rows}x{config.lanes} PEs, {config.lists} lists), batch {schedule.batch}, "
-        f"{result.steps} steps, {len(schedule.lr_shifts)} epoch(s), learning rate 2^-({', '.join(map(str, schedule.lr_shifts))})",
+        f"{result.steps} steps, {len(schedule.lr_shifts)} epoch(s), learning rate 2^-({', '.join(map(str, schedule.lr_shifts))})"
+        + (f", momentum 1 - 2^-{schedule.momentum}" if schedule.momentum else ""),
         f"test accuracy      {result.test_accuracy:.2f} % ({schedule.backend}), {result.golden_accuracy:.2f} % golden model, "
         f"{result.float32_accuracy:.2f} % float32",
     ]

@@ -29,6 +29,7 @@ class Schedule:
     config: Config
     batch: int
     lr_shifts: tuple
+    momentum: int = 0  #: m > 0: velocities decay by 1 - 2**-m a step: effective learning rate 2**m times that of ``lr_shifts``
     seed: int = 0  #: of initial weights and batch order
     max_steps: int | None = None  #: stop training after so many steps
     dense_steps: int = 0  #: RTL: steps that are run once with and once without skipping at the end
@@ -37,6 +38,7 @@ class Schedule:
     def __post_init__(self):
         one_of("backend", self.backend, BACKENDS)
         integer("dense_steps", self.dense_steps, 0, 10_000)
+        integer("momentum", self.momentum, 0, 7)
 
 
 @dataclass(kw_only=True)
@@ -68,7 +70,8 @@ class Result:
         tally, schedule = self.tally, self.schedule
         result = {
             "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
-            "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts), "seed": schedule.seed,
+            "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts), "momentum": schedule.momentum,
+            "seed": schedule.seed,
             "steps": self.steps, "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
             "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
             "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
@@ -106,7 +109,7 @@ class Trainer:
     @functools.cache  # noqa: B019 - a trainer lives as long as its run
     def _program(self, batch, lr_shift, training=True, switches=SPARSE):
         return compile_step(self.schedule.network, self.schedule.config, batch=batch, lr_shift=lr_shift, training=training,
-                            switches=switches)
+                            switches=switches, momentum=self.schedule.momentum)
 
     def run(self, trace=None) -> Result:
         """Train and test. Stops at the first difference between hardware and models; ``result.exact`` is then false."""
@@ -117,8 +120,9 @@ class Trainer:
                 driver.identify()
                 self.bench = Bench(self.schedule.config, sim, driver)
                 self.result.tally = self.bench.tally
-                self.bench.write_weights(self._program(self.schedule.batch, self.schedule.lr_shifts[0]), self.schedule.network,
-                                         self.golden.masters)
+                program = self._program(self.schedule.batch, self.schedule.lr_shifts[0])
+                self.bench.write_weights(program, self.schedule.network, self.golden.masters)
+                self.bench.write_velocities(program, self.schedule.network, self.golden.velocities)
                 self._run()
         else:
             self._run()
@@ -135,7 +139,7 @@ class Trainer:
                 if result.steps == total or not result.exact:
                     break
                 self._step(index, lr_shift)
-                self.float32.step(self.data.train_x[index], self.data.train_y[index], 2.0 ** -lr_shift)
+                self.float32.step(self.data.train_x[index], self.data.train_y[index], 2.0 ** -lr_shift, schedule.momentum)
                 self.progress(result.steps, total, result.losses[-1])
             result.accuracy.append(100 * self.golden.accuracy(self.test_x, self.data.test_y))
         result.golden_accuracy = result.accuracy[-1]
@@ -148,7 +152,7 @@ class Trainer:
 
     def _step(self, index, lr_shift, switches=SPARSE):
         x, labels = self.train_x[index], self.data.train_y[index]
-        step = self.golden.step(x, labels, lr_shift)
+        step = self.golden.step(x, labels, lr_shift, momentum=self.schedule.momentum)
         if self.bench:
             self._timed(self._program(len(index), lr_shift, True, switches), x, labels, step)
         self.result.steps += 1
@@ -170,13 +174,16 @@ class Trainer:
         return 100 * correct / len(self.test_x)
 
     def _skip_on_off(self, rng):
-        """The same steps from the same weights, once with and once without skipping; cycles by phase."""
-        masters = [m.copy() for m in self.golden.masters]
+        """The same steps from the same weights and velocities, once with and once without skipping; cycles by phase."""
+        masters, velocities = self.golden.masters, self.golden.velocities
         lr_shift = self.schedule.lr_shifts[-1]
         order = [rng.choice(len(self.train_x), self.schedule.batch, replace=False) for _ in range(self.schedule.dense_steps)]
         for switches, cycles in ((SPARSE, self.result.sparse), (DENSE, self.result.dense)):
             self.golden.set_masters(masters)
-            self.bench.write_weights(self._program(self.schedule.batch, lr_shift), self.schedule.network, masters)
+            self.golden.set_velocities(velocities)
+            program = self._program(self.schedule.batch, lr_shift)
+            self.bench.write_weights(program, self.schedule.network, masters)
+            self.bench.write_velocities(program, self.schedule.network, velocities)
             before, macs = dict(self.bench.tally.rtl_cycles), dict(self.bench.tally.macs)
             for index in order:
                 self._step(index, lr_shift, switches)

@@ -63,7 +63,8 @@ class Array(wiring.Component):
             m.d.comb += [
                 row.start.eq(self.run.start), row.running.eq(running),
                 row.payload.eq(self.run.payload), row.post_payload.eq(self.post.payload),
-                row.post_valid.eq(walk.valid), row.post_beat.eq(walk.beat),
+                row.post_active.eq(walk.active), row.post_valid.eq(walk.valid), row.post_double.eq(walk.double),
+                row.post_beat.eq(walk.beat),
                 row.port_addr.eq(self.port.addr), row.port_en.eq(Mux(self.port.row == r, self.port.en, 0)),
                 row.port_data.eq(self.port.w_data), row.choice_addr.eq(self.choice_addr),
                 row.w_en.eq(self.w_en), row.w_addr.eq(self.w_addr), row.w_data.eq(self.w_data),

@@ -9,50 +9,59 @@ from gradgate.hw.command import UnitSignature, layout
 
 
 def beat_layout(config) -> data.StructLayout:
-    """One sum a lane on its way: addresses, and its place in the pooling window.
+    """One word a lane on its way: addresses, and its place in the pooling window.
 
-    src: sums memory (expand: row memory); dst: row memory; aux: mask in row memory, or argmax memory; first, last: of the
+    src: sums memory; row: what is read of row memory in this cycle; aux: argmax memory; dst: row memory; first, last: of the
     window; place: 2 * wy + wx; tail: last brick of the tile; last_slot: last slot of the tile.
     """
-    bricks = range(max(config.act_bricks, config.psum_words, config.argmax_bricks))
-    return data.StructLayout({"src": bricks, "dst": bricks, "aux": bricks, "first": 1, "last": 1, "place": 2, "tail": 1, "last_slot": 1})
+    bricks = range(config.act_bricks)
+    return data.StructLayout({
+        "src": range(config.psum_words), "row": bricks, "aux": range(config.argmax_bricks), "dst": bricks,
+        "first": 1, "last": 1, "place": 2, "tail": 1, "last_slot": 1})
 
 
 class PostWalk(wiring.Component):
     """Six nested loops, one beat a cycle; addresses follow by adding the step of the loop that advances.
 
+    A beat reads row memory at most once, but twice where a mask meets a residual or a source in row memory: then it takes two
+    cycles, the mask is read in the first and ``valid`` comes with the second.
+
     Members
     -------
     unit : UnitSignature, fields of POST
-    valid, beat : Out, to the post-processors of all rows
+    active : Out, row memory is read for this unit; valid, beat : Out, to the post-processors of all rows; double : Out
+    fault : Out, an address of this beat lies outside its memory
 
-    Latency: first beat one cycle after ``start``. A command takes its beats and ``LATENCY`` = 7 cycles more.
-    Throughput: one beat a cycle. Resources: about 250 LUT, no DSP, no block RAM.
+    Latency: first beat one cycle after ``start`` (two if double). A command takes its beats (twice) and ``LATENCY`` = 8 cycles
+    more. Throughput: one beat a cycle, or every two. Resources: about 300 LUT, no DSP, no block RAM.
     """
 
-    LATENCY = 7
+    LATENCY = 8
 
     def __init__(self, config):
         self.config = config
-        super().__init__({"unit": Out(UnitSignature()),
-                          "valid": Out(1), "beat": Out(beat_layout(config))})
+        super().__init__({"unit": Out(UnitSignature()), "active": Out(1), "valid": Out(1), "double": Out(1),
+                          "beat": Out(beat_layout(config)), "fault": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
+        config = self.config
         f = layout(Opcode.POST)(self.unit.payload)
         levels = len(POST_LEVELS)
         left = [Signal(16, name=f"{name}_left") for name in POST_LEVELS]
         at_end = [one == 1 for one in left]
         counts = [f[f"{name}_count"] for name in POST_LEVELS]
-        width = len(self.beat.src)
-        src, dst, aux = Signal(16), Signal(16), Signal(16)
+        src, dst, aux, add = Signal(16), Signal(16), Signal(16), Signal(16)
         src_step, dst_step = Signal(16), Signal(16)
-        last = Signal()
+        last, second = Signal(), Signal()
+        m.d.comb += [
+            self.double.eq(f.mask & (f.add | f.rows)),
+            self.valid.eq(self.active & (second | ~self.double)), last.eq(1),
+        ]
         for level in reversed(range(levels)):
             with m.If(~at_end[level]):
                 m.d.comb += [src_step.eq(f[f"{POST_LEVELS[level]}_src"]), dst_step.eq(f[f"{POST_LEVELS[level]}_dst"])]
         # the innermost loop that has not ended advances, and those within it start again
-        m.d.comb += last.eq(1)
         for level in range(levels):
             inner_end = 1
             for inner in range(level):
@@ -62,21 +71,37 @@ class PostWalk(wiring.Component):
             with m.If(~at_end[level]):
                 m.d.comb += last.eq(0)
         drain = Signal(range(self.LATENCY))
+        with m.If(self.active):
+            m.d.sync += second.eq(~second)
         with m.If(self.valid):
-            m.d.sync += [src.eq(src + src_step), dst.eq(dst + dst_step), aux.eq(aux + Mux(f.expand, src_step, dst_step))]
+            m.d.sync += [src.eq(src + src_step), dst.eq(dst + dst_step), add.eq(add + dst_step),
+                         aux.eq(aux + Mux(f.choose, src_step, dst_step)), second.eq(0)]
             with m.If(last):
-                m.d.sync += [self.valid.eq(0), drain.eq(self.LATENCY - 1)]
+                m.d.sync += [self.active.eq(0), drain.eq(self.LATENCY - 1)]
         with m.If(drain != 0):
             m.d.sync += drain.eq(drain - 1)
         with m.If(self.unit.start):
-            m.d.sync += [self.valid.eq(1), src.eq(f.src_addr), dst.eq(f.dst_addr), aux.eq(f.aux_addr)]
+            m.d.sync += [self.active.eq(1), second.eq(0),
+                         src.eq(f.src_addr), dst.eq(f.dst_addr), aux.eq(f.aux_addr), add.eq(f.add_addr)]
             m.d.sync += [one.eq(total) for one, total in zip(left, counts)]
+
+        row = Signal(16)
+        with m.If(f.mask & ~second):
+            m.d.comb += row.eq(aux)
+        with m.Elif(f.add):
+            m.d.comb += row.eq(add)
+        with m.Else():
+            m.d.comb += row.eq(src)
+        beat = self.beat
         m.d.comb += [
             self.unit.done.eq(drain == 1),
-            self.beat.src.eq(src[:width]), self.beat.dst.eq(dst[:width]), self.beat.aux.eq(aux[:width]),
-            self.beat.first.eq((left[0] == counts[0]) & (left[1] == counts[1])),
-            self.beat.last.eq(at_end[0] & at_end[1]),
-            self.beat.place[0].eq(left[0] != counts[0]), self.beat.place[1].eq(left[1] != counts[1]),
-            self.beat.tail.eq(at_end[2]), self.beat.last_slot.eq(at_end[levels - 1]),
+            beat.src.eq(src[:len(beat.src)]), beat.row.eq(row[:len(beat.row)]), beat.aux.eq(aux[:len(beat.aux)]),
+            beat.dst.eq(dst[:len(beat.dst)]),
+            beat.first.eq((left[0] == counts[0]) & (left[1] == counts[1])), beat.last.eq(at_end[0] & at_end[1]),
+            beat.place[0].eq(left[0] != counts[0]), beat.place[1].eq(left[1] != counts[1]),
+            beat.tail.eq(at_end[2]), beat.last_slot.eq(at_end[levels - 1]),
+            self.fault.eq(self.active & (
+                (dst >= config.act_bricks) | ((f.rows | f.add | f.mask) & (row >= config.act_bricks))
+                | (~f.rows & (src >= config.psum_words)) | ((f.pool | f.choose) & (aux >= config.argmax_bricks)))),
         ]
         return m

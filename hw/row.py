@@ -24,7 +24,7 @@ class Row(wiring.Component):
     -------
     start, running : In, RUN begins; RUN is active; payload, post_payload : In, fields of RUN, of POST
     done : Out, all positions are finished (level; clear while starting)
-    post_valid, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`
+    post_active, post_valid, post_double, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`
     port_addr, port_en, port_data : In; port_read : Out, access of other units, ``latency.RAM`` cycles to ``port_read``
     choice_addr : In; choices : Out, argmax memory, likewise
     w_en, w_addr, w_data : In, weights for all lanes; clear_en, clear_addr : In; acc_addr : In; acc : Out, see :class:`Lane`
@@ -40,7 +40,8 @@ class Row(wiring.Component):
         brick = data.ArrayLayout(formats.act_bits, lanes)
         super().__init__({
             "start": In(1), "running": In(1), "payload": In(PAYLOAD), "done": Out(1), "post_payload": In(PAYLOAD),
-            "post_valid": In(1), "post_beat": In(beat_layout(config)), "overflow": Out(range(lanes + 1)),
+            "post_active": In(1), "post_valid": In(1), "post_double": In(1), "post_beat": In(beat_layout(config)),
+            "overflow": Out(range(lanes + 1)),
             "port_addr": In(range(config.act_bricks)), "port_en": In(lanes), "port_data": In(brick), "port_read": Out(brick),
             "choice_addr": In(range(config.argmax_bricks)), "choices": Out(data.ArrayLayout(2, lanes)),
             "w_en": In(1), "w_addr": In(range(config.bank_weights)), "w_data": In(brick),
@@ -91,15 +92,16 @@ class Row(wiring.Component):
                 lane.w_en.eq(self.w_en), lane.w_addr.eq(self.w_addr), lane.w_data.eq(self.w_data[j]),
                 lane.clear_en.eq(self.clear_en), lane.clear_addr.eq(self.clear_addr),
                 lane.acc_addr.eq(self.acc_addr), self.acc[j].eq(lane.acc),
-                lane.sum_addr.eq(post.src_addr), post.sums[j].eq(lane.sum),
+                lane.sum_addr.eq(self.post_beat.src), post.sums[j].eq(lane.sum),
             ]
 
         # POST
         m.d.comb += [
-            post.expand.eq(p.expand), post.relu.eq(p.relu), post.mask.eq(p.mask), post.pool.eq(p.pool), post.tail.eq(p.tail),
-            post.owns.eq(self.number < p.last_rows), post.valid.eq(self.post_valid), post.beat.eq(self.post_beat),
+            *(getattr(post, name).eq(p[name]) for name in ("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "tail")),
+            post.owns.eq(self.number < p.last_rows), post.valid.eq(self.post_valid),
+            post.double.eq(self.post_double), post.beat.eq(self.post_beat),
             post.row.eq(act.r_data), post.choices.eq(argmax.r_data), self.overflow.eq(post.overflow),
-            argmax.r_addr.eq(Mux(self.post_valid, post.aux_addr, self.choice_addr)), self.choices.eq(argmax.r_data),
+            argmax.r_addr.eq(Mux(self.post_active, self.post_beat.aux, self.choice_addr)), self.choices.eq(argmax.r_data),
             argmax.w_addr.eq(post.c_addr), argmax.w_data.eq(post.c_data), argmax.w_en.eq(post.c_en),
         ]
 
@@ -107,8 +109,8 @@ class Row(wiring.Component):
         m.d.comb += self.port_read.eq(act.r_data)
         with m.If(self.running):
             m.d.comb += act.r_addr.eq(fetch.r_addr)
-        with m.Elif(self.post_valid):
-            m.d.comb += act.r_addr.eq(post.row_addr)
+        with m.Elif(self.post_active):
+            m.d.comb += act.r_addr.eq(self.post_beat.row)
         with m.Else():
             m.d.comb += act.r_addr.eq(self.port_addr)
         with m.If(post.w_en):

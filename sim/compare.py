@@ -105,8 +105,13 @@ class Bench:
 
     def write_weights(self, program, network, masters) -> None:
         """Write master weights, a list of arrays (cout, k + 1)."""
-        for block, m in zip(network.blocks, masters):
+        for block, m in zip(network.weighted, masters):
             self.driver.write_weights(program.weights[block.name], weights.place(m, self.config.lanes))
+
+    def write_velocities(self, program, network, velocities) -> None:
+        """Write velocities, a list of arrays (cout, k + 1), if the core has a place for them."""
+        for block, v in zip(network.weighted, velocities if self.config.momentum else ()):
+            self.driver.write_velocities(program.weights[block.name], weights.place(v, self.config.lanes, skew=False))
 
     def step(self, program, network, x, labels, golden_step) -> None:
         """Run one step of ``program`` on images ``x`` (B, H, W, C) and ``labels``; compare with ``golden_step``.
@@ -142,10 +147,12 @@ class Bench:
     def _compare(self, stop, name, program, network, tensors):
         """Compare one tensor that command ``stop`` completed."""
         expected = tensors[name]
-        if name.endswith(".master"):
-            block = next(b for b in network.blocks if f"{b.name}.master" == name)
+        kind = name.rpartition(".")[2]
+        if kind in ("master", "velocity"):
+            block = next(b for b in network.blocks if f"{b.name}.{kind}" == name)
             base, count = program.weights[block.name], (block.k + 1) * self.config.bricks(block.cout)
-            got = weights.gather(self.driver.read_weights(base, count), block.cout)
+            read = self.driver.read_weights if kind == "master" else self.driver.read_velocities
+            got = weights.gather(read(base, count), block.cout, skew=kind == "master")
             self.tally.words(stop, name, got, expected, lambda at: at)
             return
         argmax = name in program.choices

@@ -37,7 +37,7 @@ async def step(dut, stall):
         await bus.write(address(region, offset), *(int(v) & 0xFFFFFFFF for v in np.ravel(values)))
 
     await write(Region.PROGRAM, 0, program.words())
-    for block, m in zip(network.blocks, golden.masters):
+    for block, m in zip(network.weighted, golden.masters):
         await write(Region.WEIGHTS, program.weights[block.name] * CONFIG.lanes, weights.place(m, CONFIG.lanes))
     await write(Region.STAGING, program.staging["input"], x)
     await write(Region.STAGING, program.staging["labels"], labels)
@@ -52,7 +52,7 @@ async def step(dut, stall):
     assert counters == [cycles for cycles, _ in program_costs(CONFIG, program, expected.tensors)]
     assert await bus.read(address(Region.CSR, Csr.CYCLES)) == [sum(counters)]
     bits = CONFIG.formats.master_bits
-    for block, m in zip(network.blocks, golden.masters):
+    for block, m in zip(network.weighted, golden.masters):
         words = weights.place(m, CONFIG.lanes).ravel() & (1 << bits) - 1
         got = await bus.read(address(Region.WEIGHTS, program.weights[block.name] * CONFIG.lanes), len(words))
         used = weights.place(np.ones_like(m), CONFIG.lanes).ravel() == 1  # words between the tensors' were never written

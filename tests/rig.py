@@ -32,17 +32,28 @@ def bench_of(config) -> Bench:
 
 
 def random_network(rng, lanes) -> Network:
-    """A small random network: one to three convolutions and a dense layer."""
-    height, width = (int(n) for n in rng.integers(3, 8, 2))
+    """A small random network: one to three convolutions with what may follow them, and a dense layer."""
+    height, width = (int(n) for n in rng.integers(3, 9, 2))
     layers = []
-    for _ in range(int(rng.integers(1, 4))):
-        kernel = int(rng.choice([1, 2, 3, 3, 5]))
-        layers.append({"type": "conv", "out": int(rng.integers(1, 2 * lanes + 2)), "kernel": kernel,
-                       "padding": int(rng.integers(0, kernel)), "stride": int(rng.choice([1, 1, 2]))})
+    for number in range(int(rng.integers(1, 4))):
+        kernel, stride = int(rng.choice([1, 2, 3, 3, 5])), int(rng.choice([1, 1, 2]))
+        out = int(rng.integers(1, 2 * lanes + 2))
+        layers.append({"type": "conv", "name": f"c{number}", "out": out, "kernel": kernel, "padding": int(rng.integers(0, kernel)),
+                       "stride": stride})
         if rng.random() < 0.8:
             layers.append({"type": "relu"})
             if rng.random() < 0.4:
                 layers.append({"type": "maxpool"})
+            elif rng.random() < 0.4:  # a residual: around one convolution, or with a convolution of its own on the way
+                layers.append({"type": "conv", "name": f"r{number}", "out": out, "kernel": 3, "padding": 1})
+                if rng.random() < 0.5:
+                    layers.append({"type": "conv", "from": f"c{number}", "out": out, "kernel": 1})
+                    layers.append({"type": "add", "from": f"r{number}"})
+                else:
+                    layers.append({"type": "add", "from": f"c{number}"})
+                layers.append({"type": "relu"})
+        if rng.random() < 0.3:
+            layers.append({"type": "avgpool", "size": "global" if rng.random() < 0.3 else 2})
     layers.append({"type": "dense", "out": int(rng.integers(2, 14))})
     return Network.build("random", (height, width, int(rng.integers(1, lanes + 3))), layers)
 

@@ -31,6 +31,12 @@ def test_digits_on_tiny():
     assert all(sparse[phase] == dense[phase] for phase in ("load", "post", "loss", "move", "update", "end"))
 
 
+def test_residual_network_on_tiny():
+    """Residuals, strides and a global average."""
+    tally = train(bench_of(TINY), Network.load("resnet_digits"), digits_batches(4, 4), switches=SWITCHES)
+    assert_exact(tally, 4)
+
+
 @pytest.mark.parametrize("seed", range(8), ids=lambda s: f"seed{s}")
 @pytest.mark.parametrize("config", ODD, ids=lambda c: c.name)
 def test_random_networks(config, seed):

@@ -16,7 +16,6 @@ def test_targets(config, seed):
     slots = config.lists + 1
     held = {}  # slot: its targets, of the lists that may be read
     counts = {}  # list: number of targets
-    t_bits = (config.targets - 1).bit_length()
 
     async def step(ctx):
         for s, count in counts.items():
@@ -44,7 +43,7 @@ def test_targets(config, seed):
                 ctx.set(dut.entry, entry)
                 await step(ctx)
                 if append:  # can be read in the next cycle
-                    targets.append(entry["t"] | entry["value"] << t_bits)
+                    targets.append(target_layout(config).const(entry).as_bits())
                     held[slot] = list(targets)
             ctx.set(dut.en, 0)
             if rng.getrandbits(1):
@@ -56,5 +55,4 @@ def test_targets(config, seed):
             counts[s] = count
         await step(ctx)
 
-    assert target_layout(config).size == t_bits + config.formats.act_bits
     simulate(dut, bench)

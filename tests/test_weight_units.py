@@ -131,7 +131,7 @@ def test_update(config, seed):
             bank_addr = int(rng.integers(config.bank_words - len(bricks) + 1))
             tail = min(config.lanes, layer.cout - bricks[fields["t_count"] - 1][1])
             tail = int(rng.integers(1, tail + 1))
-            command = Command(Opcode.UPDATE, fields | {"bank_addr": bank_addr, "shift": shift, "tail": tail})
+            command = Command(Opcode.UPDATE, fields | {"bank_addr": bank_addr, "shift": shift, "tail": tail, "decay": 0})
             cycles, _, overflows = await core.run(dut.update, command)
             assert cycles == len(bricks) + Updater.latency(config)
 
@@ -185,7 +185,7 @@ def test_update_arithmetic(shift):
         for start in range(0, len(memory), len(sums)):
             await core.host_fill(memory[start:start + len(sums)])
             fields = {f.name: 0 for f in WEIGHT_LOOP}
-            fields |= {"t_count": len(sums), "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": shift, "tail": 2}
+            fields |= {"t_count": len(sums), "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": shift, "tail": 2, "decay": 0}
             cycles, _, overflows = await core.run(dut.update, Command(Opcode.UPDATE, fields))
             assert cycles == len(sums) + Updater.latency(config)
             assert overflows == sum(suspicious(config, s) for s in sums)

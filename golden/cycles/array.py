@@ -2,12 +2,15 @@
 
 from gradgate.arch.commands import POST_LEVELS
 
-POST_LATENCY = 7  #: cycles of POST beyond one for each sum of a lane
+POST_LATENCY = 8  #: cycles of POST beyond its beats
 
 
 def post_cycles(command) -> int:
-    """Cycles of a POST command, ``start`` to ``done``: one for each beat of its loops, and the pipeline."""
-    beats = 1
+    """Cycles of a POST command, ``start`` to ``done``: one for each beat of its loops, and the pipeline.
+
+    Two for each beat where a mask and another word come from row memory.
+    """
+    beats = 2 if command.mask and (command.add or command.rows) else 1
     for level in POST_LEVELS:
         beats *= command.fields[f"{level}_count"]
     return beats + POST_LATENCY

@@ -4,6 +4,7 @@ LOAD_LATENCY = 9  #: cycles of LOAD beyond one for each brick: walk, weight memo
 UPDATE_LATENCY = 5  #: the same for UPDATE, beyond the longer of its two pipelines
 MASTER = 7  #: pipeline of the master weight: address, memory, rotator
 GRADIENT = 5  #: pipeline of the gradient: memory, rounding, shift; and one for each level of the adder tree over the rows
+MOMENTUM = 1  #: with momentum in the core, one more in that pipeline, whether a command uses it or not
 
 
 def _bricks(command) -> int:
@@ -17,4 +18,5 @@ def load_cycles(command) -> int:
 
 def update_cycles(config, command) -> int:
     """Cycles of an UPDATE command, ``start`` to ``done``: one for each brick, and the pipeline."""
-    return _bricks(command) + UPDATE_LATENCY + max(MASTER, GRADIENT + (config.rows - 1).bit_length())
+    gradient = GRADIENT + (config.rows - 1).bit_length() + (MOMENTUM if config.momentum else 0)
+    return _bricks(command) + UPDATE_LATENCY + max(MASTER, gradient)

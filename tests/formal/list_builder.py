@@ -84,12 +84,10 @@ class ListBuilderProof(Proof):
             m.d.sync += [any_target.eq(0), number.eq(0), target_number.eq(0), psum.eq(f.psum_addr)]
 
         # Lemmas: the unit's registers are the model's.
-        count = self.peek("count", range(entries + 1))
-        self.check(valid == self.peek("valid", 1))
-        self.check(any_target == self.peek("any_target", 1))
+        inside = self.inside
+        self.check((valid == inside.valid) & (any_target == inside.any_target) & (psum == inside.psum))
         self.check((number == dut.slot) & (number < config.lists))
         self.check((target_number == dut.target_slot) & (target_number <= config.lists))
-        self.check(self.peek("psum$3", psum.shape()) == psum)
         self.check(~in_list | ~between)
         self.check(~outside | ~in_list)
         with m.If(valid):
@@ -98,15 +96,15 @@ class ListBuilderProof(Proof):
             self.check((dut.item.tag == item.tag) & (dut.item.words == item.words))
             self.check(dut.item.flags == Mux(is_list, left, item.flags))
             self.check(Mux(is_list & ~void & item.flags.any(), age < flags, age == 0))
-            self.check(~is_list | (count == appended + age))
+            self.check(~is_list | (inside.count == appended + age))
             with m.If(is_head | is_list):
                 self.check(~in_list == item.tag.last)
             with m.If(is_target):
-                self.check(~in_list & ~between & ~outside)
-            self.check(~is_end | outside)
+                self.check(~in_list & ~between)
+            self.check(is_end == outside)
         with m.Elif(in_list):
-            self.check(count == appended)
-        self.check(~in_list | (appended <= entries))
+            self.check(inside.count == appended)
+        self.check(appended <= entries)
 
         # Rate: one cycle for each item, one for each flag, and the head waits for its list.
         with m.Switch(item.tag.kind):
@@ -147,10 +145,15 @@ class ListBuilderProof(Proof):
         open_list = Mux(dut.open, 1 << dut.e_list, 0)
         self.check(owned == (open_list | Mux((in_list & ~(valid & is_head)) | (valid & is_list), 1 << number, 0)))
 
-        next_address = Signal(range(entries + 1))  # behind the entries written to the list under construction
+        next_address, written = Signal(range(entries + 1)), Signal(range(entries + 2))  # behind the entries written
+        m.d.comb += written.eq(Mux(dut.e_en, Mux(head_write, self.past(f.bias), next_address + 1), next_address))
+        m.d.sync += next_address.eq(written)
         with m.If(dut.e_en):
             self.check(dut.e_addr == Mux(head_write, 0, next_address))
-            m.d.sync += next_address.eq(Mux(head_write, self.past(f.bias), next_address + 1))
+        with m.If(valid & is_list):  # lemma
+            self.check(written == appended + age)
+        with m.Elif(in_list & ~valid):
+            self.check(written == appended)
         with m.If(head_write):  # the bias, or a zero that the first entry overwrites
             self.check(dut.e_entry.k == Mux(f.bias, f.k_bias[:k_bits], 0))
             self.check(dut.e_entry.value == Mux(f.bias, 1 << config.formats.act_frac, 0))
@@ -162,7 +165,6 @@ class ListBuilderProof(Proof):
             self.check(dut.length == Mux(self.past(total) == 0, 1, self.past(total)))
             self.check(dut.psum == self.past(psum))
             self.check(dut.void == (self.past(void) | (f.outer & (self.past(total) == 0))))
-            written = Mux(dut.e_en, Mux(head_write, f.bias, next_address + 1), next_address)
             self.check(written == self.past(total))  # all that count are written, and no more
 
         # One word of one item, whichever: written once, as it came, in its place.
@@ -201,6 +203,8 @@ class ListBuilderProof(Proof):
             self.check(w_k == (item.tag.k + Array((f.t_count * j)[:k_bits] for j in range(lanes))[lane])[:k_bits])
             self.check(seen + hit == Mux(w_void, 0, age > w_rank))
         with m.If(state == done):
+            self.check(Mux(dut.open, dut.e_list == w_list, (number == w_list) & Mux(valid, is_list, in_list)))
+            self.check(dut.open | ((w_void == void) & (w_void | (address < appended))))
             self.check(seen + hit == Mux(w_void, 0, 1))
 
         self.cover(dut.open & (dut.length == 5))

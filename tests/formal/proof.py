@@ -31,20 +31,27 @@ class Proof(Elaboratable):
     """A unit and, in :meth:`properties`, what surrounds it and what must hold.
 
     The solver chooses every input of the unit that :meth:`drive` does not, anew in each cycle. Properties speak of the
-    unit's ports and, where an induction needs it, of registers inside, which :meth:`peek` names. An assertion about such a
-    register is a lemma: it has no meaning of its own, and the solver checks it like the others.
+    unit's ports and, where an induction needs it, of signals inside: ``inside`` has the local variables of the unit's
+    ``elaborate`` by name, :meth:`inside_of` those of a component within. An assertion about such a register is a lemma: it
+    has no meaning of its own, and the solver checks it like the others.
     """
 
     def __init__(self, unit):
         self.unit = unit
-        self.inputs, self.peeks, self.driven, self.registers = [], {}, [], 0
+        self.inputs, self.driven, self.delayed = [], [], []
 
     def elaborate(self, platform):
         self.m = m = Module()
-        m.submodules.dut = self.unit
+        m.submodules.dut, self.locals = opened(self.unit, platform)
+        self.inside = self.inside_of(self.unit)
         self.assume(~ResetSignal())
         self.properties(m)
+        m.d.sync += self.delayed
         return m
+
+    def inside_of(self, component):
+        """The local variables of a component's ``elaborate``."""
+        return types.SimpleNamespace(**self.locals[id(component)])
 
     def properties(self, m):
         """Add assumptions, model, assertions and covers."""
@@ -56,14 +63,12 @@ class Proof(Elaboratable):
         driven = {id(signal) for signal in self.driven}
         ports = [Value.cast(value) for _, member, value in self.unit.signature.flatten(self.unit)
                  if member.flow == In and id(Value.cast(value)) not in driven]
-        return rtlil.convert(fragment, name="top", ports=[*ports, *self.inputs, *self.peeks.values()], emit_src=True)
+        return rtlil.convert(fragment, name="top", ports=[*ports, *self.inputs])
 
     def script(self) -> str:
         """What Yosys does with the design before the solver gets it."""
-        lines = ["read_rtlil top.il", "hierarchy -top top", "proc", "flatten", "cd top"]
-        for path, signal in self.peeks.items():
-            lines += [f"delete -input w:{signal.name}", f"connect -set {signal.name} \\dut.{path}"]
-        return "\n".join([*lines, *self.extra(), "cd ..", "memory_map", "prep -top top"])
+        return "\n".join(["read_rtlil top.il", "hierarchy -top top", "proc", "flatten", *self.extra(), "opt_clean -purge",
+                          "memory_map", "prep -top top"])
 
     def extra(self):
         """Further commands on the flat design."""
@@ -80,31 +85,45 @@ class Proof(Elaboratable):
         self.inputs.append(Value.cast(signal))
         return signal
 
-    def peek(self, path, shape):
-        """The signal ``path`` inside the unit, dotted from the unit down."""
-        if path not in self.peeks:
-            self.peeks[path] = Signal(shape, name="peek_" + re.sub(r"\W", "_", path))
-        return self.peeks[path]
-
     def past(self, value, init=0):
         """``value`` in the cycle before."""
         value = Value.cast(value)
-        self.registers += 1
-        register = Signal(value.shape(), init=init, name=f"past{self.registers}")
-        self.m.d.sync += register.eq(value)
+        register = Signal(value.shape(), init=init, name=f"past{len(self.delayed)}")
+        self.delayed.append(register.eq(value))  # not here: this may be under a condition
         return register
 
     def assume(self, condition):
         """The surroundings promise ``condition``."""
-        self.m.d.comb += Assume(condition)
+        self.m.d.comb += Assume(condition, src_loc_at=1)
 
     def check(self, condition):
         """The unit promises ``condition``."""
-        self.m.d.comb += Assert(condition)
+        self.m.d.comb += Assert(condition, src_loc_at=1)
 
     def cover(self, condition):
         """``condition`` can come true, so that what is said about it is not said about nothing."""
-        self.m.d.comb += Cover(condition)
+        self.m.d.comb += Cover(condition, src_loc_at=1)
+
+
+def opened(unit, platform):
+    """The elaborated ``unit``, and the local variables of every ``elaborate`` in it, by the component's ``id``."""
+    found = {}
+
+    def profile(frame, event, _):
+        if event == "return" and frame.f_code.co_name == "elaborate":
+            found[id(frame.f_locals["self"])] = dict(frame.f_locals)
+
+    sys.setprofile(profile)
+    try:
+        fragment = Fragment.get(unit, platform)
+    finally:
+        sys.setprofile(None)
+    return fragment, found
+
+
+def implies(condition, consequence):
+    """Where ``condition``, ``consequence``."""
+    return ~condition | consequence
 
 
 def ones(bits):
@@ -112,15 +131,18 @@ def ones(bits):
     return sum(bits[i] for i in range(len(bits)))
 
 
-def planted(module: types.ModuleType, old: str, new: str) -> types.ModuleType:
-    """``module`` with a bug: its source with ``old``, which is there once, replaced by ``new``."""
+def variant(module: types.ModuleType, bug: tuple | None = None, **names) -> types.ModuleType:
+    """A copy of ``module``; with ``bug``, an (old, new) pair, in its source, where ``old`` is once; with other ``names``."""
     source = Path(module.__file__).read_text(encoding="utf-8")
-    if source.count(old) != 1:
-        raise ValueError(f"{module.__file__} has {old!r} {source.count(old)} times, not once: plant another bug")
-    bad = types.ModuleType(module.__name__ + "_planted")
-    bad.__file__ = module.__file__
-    exec(compile(source.replace(old, new), module.__file__, "exec"), bad.__dict__)
-    return bad
+    if bug:
+        if source.count(bug[0]) != 1:
+            raise ValueError(f"{module.__file__} has {bug[0]!r} {source.count(bug[0])} times, not once: plant another bug")
+        source = source.replace(*bug)
+    copy = types.ModuleType(module.__name__)
+    copy.__file__ = module.__file__
+    exec(compile(source, module.__file__, "exec"), copy.__dict__)
+    copy.__dict__.update(names)
+    return copy
 
 
 @dataclass(frozen=True)
