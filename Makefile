@@ -8,7 +8,9 @@ PRESETS ?= tiny small base
 
 MODEL ?= digits
 CONFIG ?= small
-EPOCHS ?= 1
+EPOCHS ?= 5
+LR_SHIFT ?= 2,2,2,3,4
+DENSE_STEPS ?= 10
 MODE ?= bp
 BACKEND ?= rtl
 DEMO_OUT ?= results/demo
@@ -22,7 +24,7 @@ STAMP := $(VENV)/.installed
 FPGA_STAMP := $(VENV)/.installed-fpga
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint verilog synth clean
+.PHONY: help setup demo results test test-full lint verilog synth clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -40,7 +42,14 @@ $(FPGA_STAMP): $(STAMP)
 	touch $@
 
 demo: $(STAMP) ## train a small network on the simulated core, every tensor compared with the model
-	$(GRADGATE) train --model $(MODEL) --config $(CONFIG) --epochs $(EPOCHS) --mode $(MODE) --backend $(BACKEND) --out $(DEMO_OUT)
+	$(GRADGATE) train --model $(MODEL) --config $(CONFIG) --epochs $(EPOCHS) --lr-shift $(LR_SHIFT) --mode $(MODE) \
+	  --backend $(BACKEND) --dense-steps $(DENSE_STEPS) --out $(DEMO_OUT)
+
+results: $(STAMP) ## rewrite docs/results.md: demo, 300 random networks, ten seeds against float32
+	$(MAKE) demo
+	$(GRADGATE) soak --networks 300 --seed 1 --json results/soak.json
+	$(GRADGATE) results --demo $(DEMO_OUT)/result.json --soak results/soak.json
+	cp $(DEMO_OUT)/training.png docs/images/demo.png
 
 test: $(STAMP) ## run the tests, without the few that take minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m "not full"

@@ -1,6 +1,7 @@
 """The command line. Files of this kind hold no logic: library functions do the work."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -57,6 +58,14 @@ def generate(config_name, out):
         click.echo(path)
 
 
+def parse_steps(text: str) -> tuple:
+    """``--wave-steps``: first and last step."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    if not match or int(match[2] or match[1]) < int(match[1]):
+        raise ConfigError(f"wave-steps must be a step or FIRST-LAST, not {text!r}")
+    return int(match[1]), int(match[2] or match[1])
+
+
 def parse_lr_shifts(text: str, epochs: int) -> tuple:
     """``--lr-shift``: one number, or one for each epoch."""
     try:
@@ -86,9 +95,10 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
 @click.option("--steps", type=click.IntRange(1), default=None, help="Stop training after so many steps.")
 @click.option("--dense-steps", type=click.IntRange(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
 @click.option("--wave", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Record a wave file (.fst or .vcd); slow.")
+@click.option("--wave-steps", default="0", help="Steps that the wave file records: N, or FIRST-LAST, counted from 0.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for report, plot and JSON.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
-def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, seed, steps, dense_steps, wave, out, json_path):
+def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, seed, steps, dense_steps, wave, wave_steps, out, json_path):
     """Train a network on the accelerator, or on its golden model."""
     from tqdm import tqdm
 
@@ -99,7 +109,8 @@ def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, 
     network, config = Network.load(model), Config.load(config_name)
     batch = fitting_batch(network, config) if batch is None else batch
     schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=parse_lr_shifts(lr_shift, epochs),
-                        momentum=momentum, seed=seed, max_steps=steps, dense_steps=dense_steps, backend=backend)
+                        momentum=momentum, seed=seed, max_steps=steps, dense_steps=dense_steps,
+                        wave_steps=parse_steps(wave_steps), backend=backend)
     with tqdm(unit="step", disable=None) as bar:
         def progress(done, total, loss):
             bar.total = total
@@ -117,6 +128,41 @@ def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, 
     write_json(json_path, figures)
     if not result.exact:
         sys.exit(1)
+
+
+@main.command()
+@click.option("--networks", type=click.IntRange(1), default=300, help="How many.")
+@click.option("--seed", type=int, default=1, help="Of all random choices.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
+def soak(networks, seed, json_path):
+    """Train random networks on simulated cores of odd shapes, every word and cycle compared."""
+    from dataclasses import asdict
+
+    from tqdm import tqdm
+
+    from gradgate.sim.soak import soak as run
+
+    with tqdm(total=networks, unit="network", disable=None) as bar:
+        result = run(networks, seed, progress=lambda done: bar.update(done - bar.n))
+    figures = {"seed": seed, **asdict(result)}
+    click.echo(json.dumps(figures, indent=1))
+    write_json(json_path, figures)
+    if result.failures:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--demo", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="result.json of the demo.")
+@click.option("--soak", "soak_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+              help="JSON of a soak run.")
+@click.option("--seeds", type=click.IntRange(2, 100), default=10, help="Seeds of the comparison with float32.")
+def results(demo, soak_path, seeds):
+    """Write docs/results.md from recorded runs, and compare the golden model with float32 over several seeds."""
+    from gradgate.host.results import compare_seeds, markdown
+
+    text = markdown(json.loads(demo.read_text()), json.loads(soak_path.read_text()), compare_seeds(seeds))
+    Path("docs/results.md").write_text(text, encoding="utf-8")
+    click.echo("docs/results.md")
 
 
 @main.command()

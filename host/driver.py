@@ -79,11 +79,11 @@ class Driver:
         """``n`` bricks of master weights from ``brick`` on, shape ``(n, lanes)``."""
         return self._read_bricks(Region.WEIGHTS, brick * self.config.lanes, n)
 
-    def write_velocities(self, brick: int, values) -> None:
+    def write_velocity(self, brick: int, values) -> None:
         """Write velocities, shape ``(bricks, lanes)``, column = lane, from ``brick`` on; only a core with momentum has any."""
         self._write(Region.VELOCITY, brick * self.config.lanes, self._bricks(values), signed=True)
 
-    def read_velocities(self, brick: int, n: int) -> np.ndarray:
+    def read_velocity(self, brick: int, n: int) -> np.ndarray:
         """``n`` bricks of velocities from ``brick`` on, shape ``(n, lanes)``; only a core with momentum has any."""
         return self._read_bricks(Region.VELOCITY, brick * self.config.lanes, n)
 

@@ -35,10 +35,11 @@ def text(result: Result) -> str:
                 rate = f"{macs:16,}{macs / cycles / config.pes:15.2f}" if macs else ""
                 lines.append(f"{phase:8}{cycles:14,}{cycles / rtl:8.1%}{rate}")
     if result.dense:
-        on, off = sum(result.sparse.values()), sum(result.dense.values())
+        sparse, dense = result.sparse.rtl_cycles, result.dense.rtl_cycles
+        on, off = sum(sparse.values()), sum(dense.values())
         lines += ["", f"the same {schedule.dense_steps} steps    skip off {off:,} cycles, skip on {on:,}: {off / on:.2f}x"]
-        lines += [f"  {phase:6} {result.dense[phase]:12,} {result.sparse[phase]:12,}   {result.dense[phase] / result.sparse[phase]:.2f}x"
-                  for phase in PHASES if phase in result.dense]
+        lines += [f"  {phase:6} {dense[phase]:12,} {sparse[phase]:12,}   {dense[phase] / sparse[phase]:.2f}x"
+                  for phase in PHASES if phase in dense]
     if tally.first:
         lines += ["", f"FIRST DIFFERENCE   {tally.first}"]
     if tally.first_cycles:
@@ -67,8 +68,8 @@ def plot(result: Result, path: Path) -> None:
     if result.dense:
         where = np.arange(len(phases))
         steps = result.schedule.dense_steps
-        axes[2].bar(where - 0.2, [result.dense.get(p, 0) / steps for p in phases], 0.4, label="skip off")
-        axes[2].bar(where + 0.2, [result.sparse.get(p, 0) / steps for p in phases], 0.4, label="skip on")
+        axes[2].bar(where - 0.2, [result.dense.rtl_cycles.get(p, 0) / steps for p in phases], 0.4, label="skip off")
+        axes[2].bar(where + 0.2, [result.sparse.rtl_cycles.get(p, 0) / steps for p in phases], 0.4, label="skip on")
         axes[2].set_xticks(where, phases)
         axes[2].legend()
         axes[2].set(title="RTL cycles of a step", ylabel="cycles")

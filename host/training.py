@@ -32,6 +32,7 @@ class Schedule:
     momentum: int = 0  #: m > 0: velocities decay by 1 - 2**-m a step: effective learning rate 2**m times that of ``lr_shifts``
     seed: int = 0  #: of initial weights and batch order
     max_steps: int | None = None  #: stop training after so many steps
+    wave_steps: tuple = (0, 0)  #: RTL: first and last step that a wave file records
     dense_steps: int = 0  #: RTL: steps that are run once with and once without skipping at the end
     backend: str = "rtl"
 
@@ -53,9 +54,8 @@ class Result:
     golden_accuracy: float = 0.0
     float32_accuracy: float = 0.0
     tally: Tally = field(default_factory=Tally)
-    sparse: dict = field(default_factory=dict)  #: cycles of a phase, of the steps that were run with and without skipping
-    dense: dict = field(default_factory=dict)
-    dense_macs: dict = field(default_factory=dict)
+    sparse: Tally | None = None  #: of the steps that were run with and without skipping: with
+    dense: Tally | None = None  #: and without
     step_cycles: list = field(default_factory=list)
     wall_s: float = 0.0
     simulation_s: float = 0.0
@@ -70,9 +70,9 @@ class Result:
         tally, schedule = self.tally, self.schedule
         result = {
             "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
-            "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts), "momentum": schedule.momentum,
-            "seed": schedule.seed,
-            "steps": self.steps, "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
+            "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts),
+            "momentum": schedule.momentum, "seed": schedule.seed, "steps": self.steps,
+            "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
             "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
             "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
             "rtl_cycles": sum(tally.rtl_cycles.values()), "model_cycles": sum(tally.model_cycles.values()),
@@ -81,11 +81,12 @@ class Result:
             "wall_s": self.wall_s, "simulation_s": self.simulation_s,
         }
         if self.dense:
+            on, off = self.sparse.rtl_cycles, self.dense.rtl_cycles
             result["skip_on_off"] = {
-                "steps": schedule.dense_steps, "cycles_skip_on": self.sparse, "cycles_skip_off": self.dense,
-                "speedup": sum(self.dense.values()) / sum(self.sparse.values()),
-                "utilisation_skip_off": {phase: macs / (self.dense[phase] * schedule.config.pes) for phase,
-                                         macs in self.dense_macs.items()},
+                "steps": schedule.dense_steps, "cycles_skip_on": on, "cycles_skip_off": off,
+                "speedup": sum(off.values()) / sum(on.values()),
+                "macs_skip_on": self.sparse.macs, "macs_skip_off": self.dense.macs, "layers_skip_off": self.dense.layers,
+                "utilisation_skip_off": {phase: macs / (off[phase] * schedule.config.pes) for phase, macs in self.dense.macs.items()},
             }
         return result
 
@@ -159,6 +160,8 @@ class Trainer:
         self.result.losses.append(step.loss())
 
     def _timed(self, program, x, labels, step):
+        first, last = self.schedule.wave_steps
+        self.bench.sim.record(first <= len(self.result.step_cycles) <= last)
         began, cycles = time.perf_counter(), sum(self.bench.tally.rtl_cycles.values())
         self.bench.step(program, self.schedule.network, x, labels, step)
         self.result.simulation_s += time.perf_counter() - began
@@ -178,17 +181,20 @@ class Trainer:
         masters, velocities = self.golden.masters, self.golden.velocities
         lr_shift = self.schedule.lr_shifts[-1]
         order = [rng.choice(len(self.train_x), self.schedule.batch, replace=False) for _ in range(self.schedule.dense_steps)]
-        for switches, cycles in ((SPARSE, self.result.sparse), (DENSE, self.result.dense)):
+        whole = self.bench.tally
+        for switches, name in ((SPARSE, "sparse"), (DENSE, "dense")):
             self.golden.set_masters(masters)
-            self.golden.set_velocities(velocities)
             program = self._program(self.schedule.batch, lr_shift)
             self.bench.write_weights(program, self.schedule.network, masters)
+            self.golden.velocities = [v.copy() for v in velocities]
             self.bench.write_velocities(program, self.schedule.network, velocities)
-            before, macs = dict(self.bench.tally.rtl_cycles), dict(self.bench.tally.macs)
+            self.bench.tally = Tally(steps=whole.steps)
             for index in order:
                 self._step(index, lr_shift, switches)
-            cycles |= {phase: n - before.get(phase, 0) for phase, n in self.bench.tally.rtl_cycles.items()}
-            self.result.dense_macs = {phase: n - macs.get(phase, 0) for phase, n in self.bench.tally.macs.items()}
+            self.bench.tally.steps -= whole.steps
+            setattr(self.result, name, self.bench.tally)
+            whole.merge(self.bench.tally)
+        self.bench.tally = whole
 
 
 def fitting_batch(network, config, most: int = 16) -> int:

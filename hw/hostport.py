@@ -19,7 +19,7 @@ from gradgate.hw.shapes import below
 from gradgate.hw.weights import HostWeightSignature
 
 #: Regions that answer only while no program runs.
-DATA_REGIONS = (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX)
+DATA_REGIONS = (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX, Region.VELOCITY)
 #: What each memory is for, as in ``CSR_DOC``.
 ACCESS = {Region.PROGRAM: "w", Region.COUNTERS: "r", Region.ARGMAX: "r"}
 
@@ -67,7 +67,7 @@ class HostPort(wiring.Component):
 
     Latency: a write is accepted in the cycle of its request and done 2 cycles later, in order with all other
     accesses; a read takes ``4 + n`` cycles, its request's and its answer's included: n = 1 registers, 2 counters and
-    staging, 4 rows, ``choice_read + 1`` choices, ``weight_read`` weights. Throughput: one write a cycle; one read at
+    staging, 4 rows, ``choice_read + 1`` choices, ``weight_read`` weights and velocities. Throughput: one write a cycle; one read at
     a time.
     Resources: block RAM for program (32 bits a word), counters (32) and staging (``act_bits``), no DSP; yosys for ECP5,
     4x8: 12 block RAMs (8 program, 2 counters, 2 staging), 640 LUT, 430 FF.
@@ -86,6 +86,8 @@ class HostPort(wiring.Component):
             Region.CSR: 1, Region.COUNTERS: latency.RAM, Region.STAGING: latency.RAM, Region.WEIGHTS: weight_read,
             Region.ROWS: RowPortSignature.READ + 1, Region.ARGMAX: choice_read + 1,
         }
+        if config.momentum:
+            self.latency[Region.VELOCITY] = weight_read
         super().__init__({
             "bus": In(BusSignature()), "busy": Out(1), "control": In(ControlSignature(config)),
             "stage": In(StageSignature(config)), "rows": Out(RowPortSignature(config)),
@@ -112,22 +114,26 @@ class HostPort(wiring.Component):
             m.d.sync += reading.eq(0)
 
         # Which memory, and whether it has the word; kept until the next request.
+        regions = [Region.CSR, *(region for region, window in windows(self.config).items() if window.words)]
         act, write, offset, word = Signal(), Signal(), Signal(REGION_SHIFT), Signal(WORD)
-        hit = {region: Signal(name=f"hit_{region.name}") for region in Region}
+        hit = {region: Signal(name=f"hit_{region.name}") for region in regions}
         m.d.sync += act.eq(asked)
         with m.If(asked):
             m.d.sync += [write.eq(ask_write), offset.eq(ask_addr), word.eq(ask_data)]
-            m.d.sync += [hit[region].eq(self.has(region, ask_write, ask_addr)) for region in Region]
-        data_hit = Cat(hit[region] for region in DATA_REGIONS).any()
+            m.d.sync += [hit[region].eq(self.has(region, ask_write, ask_addr)) for region in regions]
+        data_hit = Cat(hit[region] for region in DATA_REGIONS if region in hit).any()
         start_hit = hit[Region.CSR] & write & (offset == Csr.START)
         allowed, refused = ~(busy & (data_hit | start_hit)), Signal()
         m.d.comb += self.busy.eq(busy | (asked & ask_write) | (act & write))
-        writes = {region: act & write & hit[region] & allowed for region in Region}
+        writes = {region: act & write & hit[region] & allowed for region in regions}
         with m.If(act & ~(allowed & Cat(hit.values()).any())):
             m.d.sync += refused.eq(1)
 
         # Reads: the word of every memory; the one asked for is taken when it is there.
         words = self.elaborate_memories(m, writes, offset, word)
+        if Region.VELOCITY in hit:
+            m.d.comb += self.weights.velocity.eq(hit[Region.VELOCITY])
+            words[Region.VELOCITY] = words[Region.WEIGHTS]
         words[Region.CSR] = self.elaborate_registers(m, writes[Region.CSR], offset, word, refused)
         given = {region: Signal(name=f"given_{region.name}") for region in words}
         with m.If(act):
@@ -184,7 +190,8 @@ class HostPort(wiring.Component):
         row_word, choice_word = Signal(signed(act_bits)), Signal(2)
         m.d.comb += [
             weights.bank.eq(offset), weights.addr.eq(offset[len(weights.bank):]),
-            weights.w_data.eq(word), weights.we.eq(writes[Region.WEIGHTS]),
+            weights.w_data.eq(word),
+            weights.we.eq(reduce(or_, (writes[region] for region in (Region.WEIGHTS, Region.VELOCITY) if region in writes))),
             rows.row.eq(row), rows.addr.eq(brick), rows.en.eq(Mux(writes[Region.ROWS], 1 << lane, 0)),
             self.choice_row.eq(choice_row), self.choice_addr.eq(choice_brick),
             *(rows.w_data[i].eq(word) for i in lanes),

@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.arch.commands import WEIGHT_LOOP, Opcode
 from gradgate.hw.command import UnitSignature, layout
+from gradgate.hw.velocity_memory import VelocityMemory, velocity_request
 from gradgate.hw.weight_loop import WeightLoop
-from gradgate.hw.weight_memory import WeightMemory, delays, master_brick, read_request, saturate, write_request
+from gradgate.hw.weight_memory import WeightMemory, address_bits, delays, master_brick, read_request, saturate, write_request
 
 
 def acc_shape(config) -> data.ArrayLayout:
@@ -29,9 +30,19 @@ class Updater(wiring.Component):
     ``2**acc_bits``, signed. The step is clipped to ``master_bits + 1`` bits on the way, which changes no result: a
     larger one saturates any master weight.
 
+    With ``config.momentum`` and a ``decay`` other than 0, a velocity is subtracted instead of the step. One more register
+    lies between the step and the subtraction, whether a command uses it or not::
+
+        addr ... VelocityMemory -> velocity -- times 1 - 2**-decay --> | --.
+                                                             step --- plus, saturate --> | --> minus (as above)
+                                                                                         '---> velocity_write
+
+    ``new_velocity = saturate(velocity - away(velocity / 2**decay) + step)``, ``new = saturate(master - new_velocity)``,
+    where *away* rounds away from zero: what is kept of a velocity is rounded towards zero and dies out.
+
     Parameters
     ----------
-    config : ``lanes``, ``rows``, ``weight_bricks``, ``bank_words``, ``formats``
+    config : ``lanes``, ``rows``, ``weight_bricks``, ``bank_words``, ``momentum``, ``formats``
 
     Members
     -------
@@ -42,11 +53,15 @@ class Updater(wiring.Component):
     read : Out(read_request), to the weight memory
     master : In(brick), its answer ``WeightMemory.MASTER`` cycles later
     write : Out(write_request), to the weight memory; ``en`` is 0 unless a brick is due
+    velocity_reading, velocity_addr : Out, with momentum only: a request of this unit to the velocity memory
+    velocity : In(brick), with momentum only: its answer ``VelocityMemory.READ`` cycles later
+    velocity_write : Out(velocity_request), with momentum only; ``en`` is 0 unless a brick is due
     overflow : Out(range(lanes + 1)), number of lanes written whose sum's two top bits differ; each brick counts in one
         cycle, before ``done``
 
     Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: bricks + 12 for up
-    to 4 rows, + 13 up to 8, + 14 up to 16. In the cycle of ``done`` the last brick is in the banks.
+    to 4 rows, + 13 up to 8, + 14 up to 16; with momentum bricks + 12 up to 2 rows, + 13 up to 4, + 14 up to 8, + 15 up
+    to 16. In the cycle of ``done`` the last brick is in the banks.
     Throughput: one brick a cycle.
     Resources: no DSP or memory; with four rows and 4, 8, 16 lanes about 1.9, 3.6, 6.6 k LUT (yosys, ECP5; a ``CCU2C``
     counts as two) and 1.1, 2.1, 3.9 k FF.
@@ -54,12 +69,17 @@ class Updater(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        momentum = {
+            "velocity_reading": Out(1), "velocity_addr": Out(address_bits(config)), "velocity": In(master_brick(config)),
+            "velocity_write": Out(velocity_request(config)),
+        }
         super().__init__({
             "unit": Out(UnitSignature()),
             "acc_addr": Out(range(config.bank_words)), "acc": In(acc_shape(config)),
             "reading": Out(1), "read": Out(read_request(config)), "master": In(master_brick(config)),
             "write": Out(write_request(config)),
             "overflow": Out(range(config.lanes + 1)),
+            **(momentum if config.momentum else {}),
         })
 
     @staticmethod
@@ -68,9 +88,14 @@ class Updater(wiring.Component):
         return latency.RAM + (config.rows - 1).bit_length() + 3
 
     @classmethod
+    def _change(cls, config) -> int:
+        """Cycles from ``acc_addr`` to what is subtracted: with momentum one more, for the velocity."""
+        return cls._gradient(config) + (1 if config.momentum else 0)
+
+    @classmethod
     def _align(cls, config) -> int:
-        """Cycles from the walk to the subtraction, where step and master weight meet."""
-        return max(WeightMemory.MASTER, cls._gradient(config))
+        """Cycles from the walk to the subtraction, where the change and the master weight meet."""
+        return max(WeightMemory.MASTER, cls._change(config))
 
     @classmethod
     def latency(cls, config) -> int:
@@ -93,7 +118,7 @@ class Updater(wiring.Component):
         begin = align - WeightMemory.MASTER
         m.d.comb += [
             self.reading.eq(valid[begin]), self.read.addr.eq(addr[begin]), self.read.rot.eq(rot[begin]),
-            self.acc_addr.eq(delays(m, walk.bank_addr[:len(self.acc_addr)], align - self._gradient(config))[-1]),
+            self.acc_addr.eq(delays(m, walk.bank_addr[:len(self.acc_addr)], align - self._change(config))[-1]),
             self.unit.done.eq(delays(m, walk.valid & walk.last, align + 1 + WeightMemory.WRITE)[-1]),
         ]
 
@@ -107,13 +132,25 @@ class Updater(wiring.Component):
 
         sums = [self._tree(m, [self.acc[row][j] for row in range(config.rows)]) for j in range(lanes)]
         suspect = Signal(lanes)
+        summed = align - self._change(config) + self._gradient(config) - 3
         m.d.sync += [
-            suspect.eq(Cat(s[-1] ^ s[-2] for s in sums) & enable(align - 3)),
+            suspect.eq(Cat(s[-1] ^ s[-2] for s in sums) & enable(summed)),
             self.overflow.eq(sum(suspect[j] for j in range(lanes))),
         ]
 
+        plain = Signal()
+        if config.momentum:
+            m.d.sync += plain.eq(fields.decay == 0)
+            begin = align - 2 - VelocityMemory.READ
+            m.d.comb += [
+                self.velocity_reading.eq(valid[begin]), self.velocity_addr.eq(addr[begin]),
+                self.velocity_write.addr.eq(addr[align]), self.velocity_write.en.eq(Mux(plain, 0, enable(align))),
+            ]
+
         for j, total in enumerate(sums):
             step = self._step(m, total, half, fields.shift, j)
+            if config.momentum:
+                step = self._velocity(m, step, fields.decay, plain, j)
             difference = Signal(signed(config.formats.master_bits + 2), name=f"difference{j}")
             new = Signal(signed(config.formats.master_bits), name=f"new{j}")
             m.d.comb += [difference.eq(self.master[j] - step), self.write.data[j].eq(new)]
@@ -158,3 +195,21 @@ class Updater(wiring.Component):
             value = Mux(shift[bit], value >> (1 << bit), value)
         m.d.sync += step.eq(Mux(clip, Cat((~sign).replicate(keep - 1), sign), value[:keep]))
         return step
+
+    def _velocity(self, m, step, decay, plain, j):
+        """The new velocity of lane j, a cycle later; the step itself with ``plain``.
+
+        What a velocity v loses is ``(v >> decay) + 1``, but for ``v >> decay`` where v is negative or no bit drops out.
+        """
+        bits, old = self.config.formats.master_bits, self.velocity[j]
+        dropped = Cat(i < decay for i in range(7))
+        exact = Signal(name=f"exact{j}")
+        kept, change = Signal(signed(bits), name=f"kept{j}"), Signal(signed(bits + 1), name=f"change{j}")
+        total = Signal(signed(bits + 2), name=f"total{j}")
+        m.d.comb += [exact.eq(old[-1] | ~(old[:7] & dropped).any()), total.eq(kept + step)]
+        m.d.sync += [
+            kept.eq(Mux(plain, 0, old + ~(old >> decay) + exact)),
+            change.eq(Mux(plain, total[:bits + 1].as_signed(), saturate(total, bits))),
+        ]
+        m.d.comb += self.velocity_write.data[j].eq(change)
+        return change

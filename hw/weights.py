@@ -1,12 +1,13 @@
 """Weight memory with all that works on it."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.hw.command import UnitSignature
 from gradgate.hw.loader import Loader
 from gradgate.hw.updater import Updater, acc_shape
+from gradgate.hw.velocity_memory import VelocityMemory
 from gradgate.hw.weight_memory import WeightMemory, address_bits, rotation_bits, working_brick
 
 
@@ -16,17 +17,20 @@ class HostWeightSignature(wiring.Signature):
     addr, bank : Out, brick and bank of the word
     we : Out, write ``w_data``; otherwise the word is only read
     r_data : In, the word at the ``addr`` and ``bank`` of ``Weights.HOST`` cycles ago, two's complement
+    velocity : Out, with momentum only: the word is a velocity, and ``bank`` its lane. To be read, ``addr``, ``bank`` and
+        ``velocity`` must stay as they are up to ``r_data``.
     """
 
     def __init__(self, config):
         super().__init__({
             "addr": Out(address_bits(config)), "bank": Out(rotation_bits(config)),
             "we": Out(1), "w_data": Out(config.formats.master_bits), "r_data": In(config.formats.master_bits),
+            **({"velocity": Out(1)} if config.momentum else {}),
         })
 
 
 class Weights(wiring.Component):
-    """The weight memory, the units for LOAD and UPDATE, and the host's access, sharing its two ports.
+    """The weight memory, the units for LOAD and UPDATE, and the host's access, sharing its two ports; and velocities.
 
     ::
 
@@ -37,10 +41,11 @@ class Weights(wiring.Component):
 
     LOAD and UPDATE must not overlap: the sequencer starts one unit at a time. The host reads and writes a single word
     as lane 0 of the co-brick whose rotation is the word's bank, so it needs no path of its own through the banks.
+    With ``config.momentum`` there is a :class:`VelocityMemory` too, for UPDATE and the host.
 
     Parameters
     ----------
-    config : ``lanes``, ``rows``, ``weight_bricks``, ``bank_words``, ``formats``
+    config : ``lanes``, ``rows``, ``weight_bricks``, ``bank_words``, ``momentum``, ``formats``
 
     Members
     -------
@@ -99,4 +104,26 @@ class Weights(wiring.Component):
             self.acc_addr.eq(updater.acc_addr), updater.acc.eq(self.acc), self.overflow.eq(updater.overflow),
             self.host.r_data.eq(memory.master[0]),
         ]
+        if self.config.momentum:
+            self._velocities(m, memory, updater)
         return m
+
+    def _velocities(self, m, memory, updater):
+        """The velocity memory, and the host's access to it."""
+        host = self.host
+        m.submodules.velocities = velocities = VelocityMemory(self.config)
+        word = Signal(self.config.formats.master_bits)
+        m.d.sync += word.eq(velocities.brick[host.bank])
+        m.d.comb += [
+            velocities.addr.eq(Mux(updater.velocity_reading, updater.velocity_addr, host.addr)),
+            updater.velocity.eq(velocities.brick),
+        ]
+        with m.If(host.velocity):
+            m.d.comb += host.r_data.eq(word)
+        with m.If(host.we):
+            with m.If(host.velocity):
+                m.d.comb += memory.write.en.eq(0)
+            m.d.comb += [velocities.write.addr.eq(host.addr), velocities.write.en.eq(Mux(host.velocity, 1 << host.bank, 0))]
+            m.d.comb += [velocities.write.data[j].eq(host.w_data) for j in range(self.config.lanes)]
+        with m.Else():
+            m.d.comb += velocities.write.eq(updater.velocity_write)

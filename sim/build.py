@@ -17,6 +17,7 @@ from gradgate.sim import toolchain
 from gradgate.sim.toolchain import ToolError
 
 HARNESS = Path(__file__).with_name("harness.cpp")
+LZ4 = Path(__file__).with_name("lz4")  # for FST waves
 LIBRARY = "model.so"
 TRACES = ("vcd", "fst")
 
@@ -91,6 +92,11 @@ def compact(verilog: str) -> str:
     return ZEROS.sub(loop, verilog)
 
 
+def readable(verilog: str) -> str:
+    """The same design, with the unnamed wires of the Verilog writer renamed so that they stay out of wave files."""
+    return verilog.replace("\\$", "\\_")
+
+
 def visible(verilog: str) -> str:
     """Verilator control file that makes all memories of a design, and nothing else, accessible."""
     names = sorted(set(MEMORY.findall(verilog)))
@@ -105,13 +111,15 @@ def library(verilog: str, trace: str | None = None) -> Path:
     """
     if trace not in (None, *TRACES):
         raise ValueError(f"trace must be None or one of {', '.join(TRACES)}, not {trace!r}")
-    flags = VERILATOR_FLAGS + ((f"--trace-{trace}",) if trace else ())
+    verilog = readable(verilog) if trace else verilog
+    flags = VERILATOR_FLAGS + ((f"--trace-{trace}", "-CFLAGS", f"-I{LZ4}", "-LDFLAGS", "-L..") if trace else ())
     harness = HARNESS.read_text(encoding="utf-8")
 
     def make(work):
         toolchain.require("perl", "make", "g++")
         if trace == "fst":
-            toolchain.require_header("lz4.h", "FST waves need it; on Debian: apt install liblz4-dev; or write .vcd")
+            toolchain.require_header("zlib.h", "FST waves need it; on Debian: apt install zlib1g-dev; or write .vcd")
+            (work / "liblz4.a").write_bytes(b"!<arch>\n")  # what the linker asks for; LZ4 has all there is
         (work / "gradgate.v").write_text(compact(verilog), encoding="utf-8")
         (work / "harness.cpp").write_text(harness, encoding="utf-8")
         (work / "memories.vlt").write_text(visible(verilog), encoding="utf-8")

@@ -35,6 +35,7 @@ class Tally:
     rtl_cycles: dict = field(default_factory=dict)
     model_cycles: dict = field(default_factory=dict)
     macs: dict = field(default_factory=dict)
+    layers: dict = field(default_factory=dict)  #: block: RTL cycles of its RUNs and of all its commands, multiplications
     wrong_cycles: int = 0
     first_cycles: str = ""
     steps: int = 0
@@ -72,11 +73,31 @@ class Tally:
         self.model_cycles[note.phase] = self.model_cycles.get(note.phase, 0) + expected
         if macs:
             self.macs[note.phase] = self.macs.get(note.phase, 0) + macs
+        if note.block:
+            layer = self.layers.setdefault(note.block, {"run": 0, "all": 0, "macs": 0})
+            layer["run"] += int(got) if macs else 0
+            layer["all"] += int(got)
+            layer["macs"] += macs
         if int(got) != expected:
             self.wrong_cycles += 1
             self.first_cycles = self.first_cycles or (
                 f"step {self.steps}, command {command} ({opcode.name} {note.phase} {note.block} {note.tile}): {got} cycles, "
                 f"the model says {expected}")
+
+
+    def merge(self, other: "Tally") -> None:
+        """Add what ``other`` counted."""
+        for name in ("compared", "mismatched", "rtl_cycles", "model_cycles", "macs"):
+            mine = getattr(self, name)
+            for key, value in getattr(other, name).items():
+                mine[key] = mine.get(key, 0) + value
+        for block, layer in other.layers.items():
+            mine = self.layers.setdefault(block, dict.fromkeys(layer, 0))
+            for key, value in layer.items():
+                mine[key] += value
+        self.first, self.first_cycles = self.first or other.first, self.first_cycles or other.first_cycles
+        self.wrong_cycles += other.wrong_cycles
+        self.steps += other.steps
 
 
 class Bench:
@@ -111,7 +132,7 @@ class Bench:
     def write_velocities(self, program, network, velocities) -> None:
         """Write velocities, a list of arrays (cout, k + 1), if the core has a place for them."""
         for block, v in zip(network.weighted, velocities if self.config.momentum else ()):
-            self.driver.write_velocities(program.weights[block.name], weights.place(v, self.config.lanes, skew=False))
+            self.driver.write_velocity(program.weights[block.name], weights.place(v, self.config.lanes, skew=False))
 
     def step(self, program, network, x, labels, golden_step) -> None:
         """Run one step of ``program`` on images ``x`` (B, H, W, C) and ``labels``; compare with ``golden_step``.
@@ -151,7 +172,7 @@ class Bench:
         if kind in ("master", "velocity"):
             block = next(b for b in network.blocks if f"{b.name}.{kind}" == name)
             base, count = program.weights[block.name], (block.k + 1) * self.config.bricks(block.cout)
-            read = self.driver.read_weights if kind == "master" else self.driver.read_velocities
+            read = self.driver.read_weights if kind == "master" else self.driver.read_velocity
             got = weights.gather(read(base, count), block.cout, skew=kind == "master")
             self.tally.words(stop, name, got, expected, lambda at: at)
             return

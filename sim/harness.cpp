@@ -41,6 +41,7 @@ struct Model {
     uint32_t stall;  // chance of an idle cycle before a transfer, of 1000
 #if VM_TRACE
     std::unique_ptr<Trace> trace;
+    bool recording = true;
 #endif
 
     Model(const char* trace_path, uint64_t seed, uint32_t stall_permille)
@@ -90,7 +91,7 @@ struct Model {
         top->clk = level;
         top->eval();
 #if VM_TRACE
-        if (trace) trace->dump(context.time());
+        if (trace && recording) trace->dump(context.time());
 #endif
         context.timeInc(1);
     }
@@ -139,6 +140,15 @@ API void gg_destroy(Model* m) { delete m; }
 
 // Finishes the trace file. The model lives on, for views of its memories may.
 API void gg_close(Model* m) { m->close(); }
+
+// Whether the following cycles go to the trace file; they do at first.
+API void gg_record(Model* m, int on) {
+#if VM_TRACE
+    m->recording = on != 0;
+#else
+    (void)m, (void)on;
+#endif
+}
 
 API uint64_t gg_step(Model* m, uint64_t n) {
     uint64_t i = 0;

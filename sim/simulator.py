@@ -17,6 +17,7 @@ WORDS = np.ctypeslib.ndpointer(np.uint32, flags="C_CONTIGUOUS")
 FUNCTIONS = {
     "gg_destroy": (None,),
     "gg_close": (None,),
+    "gg_record": (None, c_int),
     "gg_reset": (None, c_uint64),
     "gg_step": (c_uint64, c_uint64),
     "gg_run": (c_uint64, c_uint64),
@@ -119,6 +120,10 @@ class Simulator:
         """Hold the core in reset for ``cycles`` clock cycles. Memories keep their contents."""
         self.model.reset(cycles)
         self._check()
+
+    def record(self, on: bool) -> None:
+        """Whether the following cycles go to the wave file; they do at first. Nothing happens without ``trace``."""
+        self.model.record(on)
 
     def step(self, cycles: int = 1) -> None:
         """Clock the core, with no bus request."""

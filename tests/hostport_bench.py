@@ -2,6 +2,7 @@
 
 import random
 
+from amaranth.hdl import Const
 from amaranth.sim import Simulator
 from rowmem import RowMemory
 
@@ -70,19 +71,22 @@ class Around:
         self.weights = [self.random.getrandbits(bits) for _ in range(config.weight_bricks * config.lanes)]
         self.choices = [[[self.random.getrandbits(2) for _ in range(config.lanes)] for _ in range(config.argmax_bricks)]
                         for _ in range(config.rows)]
+        self.velocities = [self.random.getrandbits(bits) for _ in self.weights] if config.momentum else []
         self.weight_writes = 0
 
     async def outside(self, ctx):
-        """Weight and choice memory; out of range, they show noise."""
+        """Weight, velocity and choice memory; out of range, they show noise."""
         dut, lanes = self.dut, self.config.lanes
         w, w_pipe, c_pipe = dut.weights, [0] * (self.weight_read - 1), [0] * (self.choice_read - 1)
-        async for _, _, addr, bank, we, w_data, row, brick in ctx.tick().sample(
-                w.addr, w.bank, w.we, w.w_data, dut.choice_row, dut.choice_addr):
+        velocity = w.velocity if self.config.momentum else Const(0)
+        async for _, _, addr, bank, we, w_data, row, brick, other in ctx.tick().sample(
+                w.addr, w.bank, w.we, w.w_data, dut.choice_row, dut.choice_addr, velocity):
             place = addr * lanes + bank
-            w_pipe.append(self.weights[place] if place < len(self.weights) else self.random.getrandbits(8))
+            memory = self.velocities if other else self.weights
+            w_pipe.append(memory[place] if place < len(memory) else self.random.getrandbits(8))
             ctx.set(w.r_data, w_pipe.pop(0))
             if we:
-                self.weights[place] = w_data
+                memory[place] = w_data
                 self.weight_writes += 1
             inside = row < self.config.rows and brick < self.config.argmax_bricks
             words = self.choices[row][brick] if inside else [3] * lanes

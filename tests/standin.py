@@ -1,7 +1,7 @@
 """A core with the real host port and memories, whose commands only take time: for tests of what talks to a core.
 
 A program word is ``cycles << 16 | error << 8 | 1``, a command that takes ``cycles`` and ends with that error, or the
-real ``END``. Region 7 is a memory of 36-bit words, two addresses a word; its low part is written first. All memories
+real ``END``. Region 14 is a memory of 36-bit words, two addresses a word; its low part is written first. All memories
 but ``COUNTERS`` can be written.
 """
 
@@ -16,7 +16,7 @@ from gradgate.arch.memorymap import ADDRESS_BITS, ID_VALUE, REGION_SHIFT, STOP_N
 from gradgate.hw.ram import Ram
 from gradgate.sim import toolchain
 
-SUMS = 7  #: region of the memory of 36-bit words
+SUMS = 14  #: region of the memory of 36-bit words
 BAD = 8  #: a write here fails an assertion
 DEAD = 15  #: a region that never answers
 

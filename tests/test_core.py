@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-from rig import ODD, TINY, assert_exact, bench_of, legal_case, random_batch, train
+from rig import ODD, SWITCHES, TINY, assert_exact, bench_of, legal_case, random_batch, train
 
 from gradgate.arch.memorymap import Region
 from gradgate.arch.network import Network
-from gradgate.compiler.passes import DENSE, SPARSE, Switches
+from gradgate.compiler.passes import DENSE
 from gradgate.host.datasets import digits, quantise
-
-SWITCHES = (SPARSE, DENSE, Switches(input_skip=False), Switches(output_skip=False))
 
 
 def digits_batches(count, batch, seed=0):

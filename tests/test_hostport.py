@@ -13,15 +13,16 @@ from gradgate.arch.memorymap import CSR_DOC, ID_VALUE, STOP_NONE, Csr, Region, a
 from gradgate.hw.hostport import HostPort
 
 
-@pytest.mark.parametrize("rows, lanes, stall, formats, weight_read, choice_read, seed", [
-    (1, 2, 0.0, Formats(), 7, 3, 1),
-    (2, 4, 0.4, Formats(), 1, 1, 2),
-    (3, 8, 0.0, NARROW, 2, 6, 3),
-    (3, 2, 0.4, NARROW, 9, 2, 4),
+@pytest.mark.parametrize("rows, lanes, stall, formats, weight_read, choice_read, seed, momentum", [
+    (1, 2, 0.0, Formats(), 7, 3, 1, False),
+    (2, 4, 0.4, Formats(), 1, 1, 2, False),
+    (3, 8, 0.0, NARROW, 2, 6, 3, True),
+    (3, 2, 0.4, NARROW, 9, 2, 4, False),
+    (1, 4, 0.4, Formats(), 7, 3, 5, True),
 ])
-def test_memories(rows, lanes, stall, formats, weight_read, choice_read, seed):
+def test_memories(rows, lanes, stall, formats, weight_read, choice_read, seed, momentum):
     """Random reads and writes of every memory, one behind the other, against lists."""
-    config = small(rows, lanes, formats=formats)
+    config = small(rows, lanes, formats=formats, momentum=momentum)
     around = Around(config, seed, stall=stall, weight_read=weight_read, choice_read=choice_read)
     act, master_bits, rng = formats.act_bits, formats.master_bits, around.random
     program, staging, counters = {}, {}, {}
@@ -50,14 +51,17 @@ def test_memories(rows, lanes, stall, formats, weight_read, choice_read, seed):
                 if staging:
                     assert await master.read(ctx, Region.STAGING, word) == extended(staging[word], act)
             elif kind in (3, 4):
-                word = rng.randrange(len(around.weights))
+                region, memory = Region.WEIGHTS, around.weights
+                if momentum and rng.random() < 0.5:
+                    region, memory = Region.VELOCITY, around.velocities
+                word = rng.randrange(len(memory))
                 if kind == 3:
-                    await master.write(ctx, Region.WEIGHTS, word, value)
+                    await master.write(ctx, region, word, value)
                     value %= 1 << master_bits
                 else:
-                    value = around.weights[word]
-                assert await master.read(ctx, Region.WEIGHTS, word) == extended(value, master_bits)
-                assert around.weights[word] == value
+                    value = memory[word]
+                assert await master.read(ctx, region, word) == extended(value, master_bits)
+                assert memory[word] == value
             elif kind in (5, 6):
                 offset, row, brick, lane = around.row_places(config.act_bricks)
                 if kind == 5:
@@ -117,10 +121,10 @@ def outside_words(config):
     yield from (region << 20 | offset for region in range(len(Region), 16) for offset in (0, 1, 0xFFFFF))
 
 
-@pytest.mark.parametrize("rows, lanes, seed", [(1, 2, 11), (3, 4, 12)])
-def test_outside(rows, lanes, seed):
+@pytest.mark.parametrize("rows, lanes, seed, momentum", [(1, 2, 11, False), (3, 4, 12, False), (2, 2, 13, True)])
+def test_outside(rows, lanes, seed, momentum):
     """No such word: reads as 0, writes nothing, is reported once and until it is cleared; the bus goes on."""
-    config = small(rows, lanes, argmax_bricks=21)
+    config = small(rows, lanes, argmax_bricks=21, momentum=momentum)
     around = Around(config, seed)
 
     async def body(ctx, master):
@@ -128,7 +132,7 @@ def test_outside(rows, lanes, seed):
             await master.write(ctx, Region.PROGRAM, word, word)
         for word in range(config.staging_words):
             await master.write(ctx, Region.STAGING, word, word)
-        rows_before, weights_before = around.rows.copy(), list(around.weights)
+        rows_before, weights_before = around.rows.copy(), around.weights + around.velocities
         for addr in outside_words(config):
             for write in (1, 0):
                 assert await master.status(ctx) == 0
@@ -137,7 +141,7 @@ def test_outside(rows, lanes, seed):
                 assert write or word == 0, hex(addr)
                 assert await master.status(ctx) == REFUSED, hex(addr)
                 await master.write(ctx, Region.CSR, Csr.CONTROL, CLEAR)
-        assert around.rows.words == rows_before and around.weights == weights_before
+        assert around.rows.words == rows_before and around.weights + around.velocities == weights_before
         for word in range(config.program_words):
             assert await around.fetch(ctx, word) == word
         for word in range(config.staging_words):

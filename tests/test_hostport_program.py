@@ -24,17 +24,17 @@ from gradgate.hw.sequencer import Sequencer
 @pytest.mark.parametrize("seed", [21])
 def test_busy(seed):
     """While busy, data memories and START are closed, a unit has the staging memory; the rest answers."""
-    config = small()
+    config = small(momentum=True)
     around = Around(config, seed)
     stage, control = around.dut.stage, around.control
 
     async def body(ctx, master):
-        for region in (Region.STAGING, Region.WEIGHTS, Region.ROWS):
+        for region in (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.VELOCITY):
             await master.write(ctx, region, 5, 77)
         await ctx.tick().repeat(3)
-        rows_before, weights_before = around.rows.copy(), list(around.weights)
+        rows_before, weights_before = around.rows.copy(), around.weights + around.velocities
         ctx.set(control.busy, 1)
-        for region in (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX):
+        for region in (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX, Region.VELOCITY):
             assert await master.read(ctx, region, 5) == 0
             assert await master.status(ctx) == BUSY | REFUSED
             await master.write(ctx, Region.CSR, Csr.CONTROL, CLEAR)
@@ -64,7 +64,7 @@ def test_busy(seed):
         assert await master.status(ctx) == BUSY
         ctx.set(control.busy, 0)
         assert [await master.read(ctx, Region.STAGING, addr) for addr in (5, 6)] == [77, 99]
-        assert around.rows.words == rows_before and around.weights == weights_before
+        assert around.rows.words == rows_before and around.weights + around.velocities == weights_before
         assert await master.status(ctx) == 0
 
     around.simulate(body)

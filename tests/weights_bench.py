@@ -134,18 +134,25 @@ class Bench:
         self.payload(-1)  # nothing may depend on it from here on
         return cycles, writes, overflows
 
-    async def host_write(self, brick, bank, word):
-        """Write a master weight."""
+    async def host_write(self, brick, bank, word, velocity=0):
+        """Write a master weight, or a velocity."""
         host = self.dut.host
-        self.ctx.set(host.addr, brick), self.ctx.set(host.bank, bank)
+        self.host_select(brick, bank, velocity)
         self.ctx.set(host.w_data, int(word)), self.ctx.set(host.we, 1)
         await self.tick()
         self.ctx.set(host.we, 0)
 
-    async def host_fill(self, memory):
-        """Write all master weights."""
+    def host_select(self, brick, bank, velocity):
+        """Address a word."""
+        host = self.dut.host
+        self.ctx.set(host.addr, int(brick)), self.ctx.set(host.bank, int(bank))
+        if self.config.momentum:
+            self.ctx.set(host.velocity, velocity)
+
+    async def host_fill(self, memory, velocity=0):
+        """Write all master weights, or velocities."""
         for (brick, bank), word in np.ndenumerate(memory):
-            await self.host_write(brick, bank, word)
+            await self.host_write(brick, bank, word, velocity)
 
     async def host_read(self, places):
         """Read the words at ``(brick, bank)``, one address a cycle."""
@@ -153,14 +160,28 @@ class Bench:
         for cycle in range(len(places) + Weights.HOST):
             if cycle >= Weights.HOST:
                 words.append(self.ctx.get(host.r_data))
-            brick, bank = places[min(cycle, len(places) - 1)]
-            self.ctx.set(host.addr, int(brick)), self.ctx.set(host.bank, int(bank))
+            self.host_select(*places[min(cycle, len(places) - 1)], 0)
             await self.tick()
+        return [word - (word >> bits - 1 << bits) for word in words]
+
+    async def host_read_velocities(self, places):
+        """Read the velocities at ``(brick, lane)``, each address held as the data sheet asks."""
+        words, bits = [], self.config.formats.master_bits
+        for brick, lane in places:
+            self.host_select(brick, lane, 1)
+            for _ in range(Weights.HOST):
+                await self.tick()
+            words.append(self.ctx.get(self.dut.host.r_data))
+        self.host_select(0, 0, 0)
         return [word - (word >> bits - 1 << bits) for word in words]
 
     async def expect_memory(self, memory):
         """Compare all master weights."""
         assert await self.host_read(list(np.ndindex(memory.shape))) == memory.ravel().tolist()
+
+    async def expect_velocities(self, memory):
+        """Compare all velocities."""
+        assert await self.host_read_velocities(list(np.ndindex(memory.shape))) == memory.ravel().tolist()
 
 
 def loops(rng, config, bricks, **fixed):

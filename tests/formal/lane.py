@@ -20,7 +20,7 @@ class Surroundings(Proof):
     """
 
     def __init__(self, config=None, module=lane):
-        self.config = config or small(lists=2)
+        self.config, self.lane = config or small(lists=2), module.Lane
         super().__init__(module.Lane(self.config))
 
     def properties(self, m):
@@ -69,8 +69,8 @@ class Surroundings(Proof):
                 m.d.sync += self.pointer[s].eq(self.free(f"phase{s}", range(config.list_entries)))
 
         # RUNs: fields change at the start, which waits until the pipeline is empty.
-        drained = lane.Lane.DRAIN - 1
-        self.idle = idle = Signal(range(lane.Lane.DRAIN), init=drained)  # cycles behind the last control cycle, less one
+        drained = self.lane.DRAIN - 1
+        self.idle = idle = Signal(range(self.lane.DRAIN), init=drained)  # cycles behind the last control cycle, less one
         started = self.past(dut.start)
         fields = Cat(dut.outer, dut.fetch, dut.accumulate, dut.bank_addr, dut.every)
         before, ran = self.past(fields), Signal()
@@ -130,9 +130,9 @@ class LaneControlProof(Surroundings):
         pointer = self.pointer[at]
 
         # When it works: at once, but for BUBBLE cycles behind the OUT turns of the list before.
-        bubble = Signal(range(lane.Lane.BUBBLE + 1))
+        bubble = Signal(range(self.lane.BUBBLE + 1))
         with m.If(self.fin):
-            m.d.sync += bubble.eq(Mux(dut.outer & issue, lane.Lane.BUBBLE, 0))
+            m.d.sync += bubble.eq(Mux(dut.outer & issue, self.lane.BUBBLE, 0))
         with m.Elif(bubble != 0):
             m.d.sync += bubble.eq(bubble - 1)
         with m.If(dut.start):
@@ -140,6 +140,7 @@ class LaneControlProof(Surroundings):
         here = self.visiting & (bubble == 0)
         self.check(inside.bubble == bubble)  # lemma
         self.check(issue == (here & ~self.nothing))
+        self.check(implies(self.fin, here))
         with m.If(self.nothing):
             self.check(self.fin == here)
 
@@ -185,17 +186,17 @@ class LaneControlProof(Surroundings):
             self.check(met == 0)
 
         # OUT: an entry of one list and one of another are more than BUBBLE cycles apart.
-        since = Signal(range(lane.Lane.BUBBLE + 2), init=lane.Lane.BUBBLE + 1)  # cycles since an entry of the list before
+        since = Signal(range(self.lane.BUBBLE + 2), init=self.lane.BUBBLE + 1)  # cycles since an entry of the list before
         with m.If(self.fin & issue):
             m.d.sync += since.eq(1)
-        with m.Elif(since != lane.Lane.BUBBLE + 1):
+        with m.Elif(since != self.lane.BUBBLE + 1):
             m.d.sync += since.eq(since + 1)
         with m.If(issue & dut.outer):
-            self.check(since == lane.Lane.BUBBLE + 1)
+            self.check(since == self.lane.BUBBLE + 1)
         # lemmas
-        self.check(~dut.outer | (since + bubble == lane.Lane.BUBBLE + 1))
-        self.check((bubble == 0) | (bubble + self.idle == lane.Lane.BUBBLE))
-        self.check((since == lane.Lane.BUBBLE + 1) | ((since > self.idle) & (since <= lane.Lane.BUBBLE)))
+        self.check(~dut.outer | (since + bubble == self.lane.BUBBLE + 1))
+        self.check((bubble == 0) | (bubble + self.idle == self.lane.BUBBLE))
+        self.check((since == self.lane.BUBBLE + 1) | ((since > self.idle) & (since <= self.lane.BUBBLE)))
 
         self.cover(self.fin & (turn == 1) & (self.length == 3) & dut.fetch & dut.outer)
         self.cover(self.fin & self.nothing & (bubble == 0) & self.past(bubble == 1))

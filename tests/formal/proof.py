@@ -133,7 +133,7 @@ def ones(bits):
 
 def variant(module: types.ModuleType, bug: tuple | None = None, **names) -> types.ModuleType:
     """A copy of ``module``; with ``bug``, an (old, new) pair, in its source, where ``old`` is once; with other ``names``."""
-    source = Path(module.__file__).read_text(encoding="utf-8")
+    source = getattr(module, "SOURCE", None) or Path(module.__file__).read_text(encoding="utf-8")
     if bug:
         if source.count(bug[0]) != 1:
             raise ValueError(f"{module.__file__} has {bug[0]!r} {source.count(bug[0])} times, not once: plant another bug")
@@ -141,7 +141,7 @@ def variant(module: types.ModuleType, bug: tuple | None = None, **names) -> type
     copy = types.ModuleType(module.__name__)
     copy.__file__ = module.__file__
     exec(compile(source, module.__file__, "exec"), copy.__dict__)
-    copy.__dict__.update(names)
+    copy.__dict__.update(names, SOURCE=source)
     return copy
 
 

@@ -1,0 +1,43 @@
+"""Commands for FPGAs. Files of this kind hold no logic: library functions do the work."""
+
+from pathlib import Path
+
+import click
+
+from gradgate.arch.checks import ConfigError
+from gradgate.arch.config import Config
+
+
+@click.command()
+@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base) or TOML file.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("build/synth"), help="Directory for Yosys' files.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
+@click.option("--docs", default=None, help="Instead: synthesise these configurations, separated by commas, and write docs/resources.md.")
+def synth(config_name, out, json_path, docs):
+    """Synthesise a core for ECP5 and count what each unit takes. Minutes."""
+    from datetime import date
+
+    from tqdm import tqdm
+
+    from gradgate.fpga import synthesis
+    from gradgate.host.cli import write_json
+
+    page = Path("docs/resources.md")
+    if docs is not None and json_path is not None:
+        raise ConfigError("--json belongs to one configuration: leave out --docs")
+    if docs is not None and not page.parent.is_dir():
+        raise ConfigError(f"{page.parent} is not here: --docs runs in the directory of the sources")
+    configs = [Config.load(name) for name in (docs.split(",") if docs is not None else [config_name])]
+    results = []
+    with tqdm(total=3 * len(configs), disable=None, bar_format="{desc} {n}/{total} {elapsed}") as bar:
+        for config in configs:
+            def progress(step, name=config.name):
+                bar.set_description_str(f"{name}: {step}")
+                bar.update()
+            results.append(synthesis.run(config, out / config.name if docs else out, progress))
+    if docs is not None:
+        page.write_text(synthesis.page(results, date.today().isoformat()), encoding="utf-8")
+        click.echo(page)
+    else:
+        click.echo(synthesis.report(results[0]))
+        write_json(json_path, results[0].json())

@@ -1,0 +1,343 @@
+"""Synthesis of a core for ECP5 with Yosys: what each unit takes of the device, and where its memories and multipliers went."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from gradgate.arch.config import Config
+from gradgate.hw.generate import TOP, verilog
+from gradgate.sim.toolchain import ToolError, first_error, use_yosys
+
+#: What cells take. A LUT RAM holds 16 words of 4 bits in 4 LUT4s, and its write port keeps 2 more from any other use.
+CELLS = {
+    "lut4": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
+    "ff": {"TRELLIS_FF": 1},
+    "dsp": {"MULT18X18D": 1},
+    "bram": {"DP16KD": 1, "PDPW16KD": 1},
+    "lutram": {"TRELLIS_DPR16X4": 1},
+}
+#: Multiplexers that come with the LUT4s, and what is no hardware.
+FREE = {"PFUMX", "L6MUX21", "$scopeinfo"}
+
+UNITS = {  # the module that is a unit: its name in tables
+    r"array\.row\d+\.lane\d+": "lane",
+    r"array\.row\d+": "row without its lanes",
+    r"array": "array control",
+    r"weights": "weights",
+    r"loss": "loss",
+    r"move": "move",
+    r"sequencer": "sequencer",
+    r"host": "host port",
+    r"": "between the units",
+}
+
+#: Memories that are read in the cycle of their address, which no block RAM can do, and why.
+LUT_RAM = {
+    "targets.mem": "a lane's target has to be there one cycle after its list entry is chosen, and 48 words would waste a block",
+    "fifo.storage": "16 items; the first waits at the output",
+    "loss.words": "32 logits, then exponentials; read and written by turns",
+}
+
+MODULE = re.compile(r"^module (\S+?) *\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
+MEMORY = re.compile(r"^ *reg (?:signed )?(?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];$", re.MULTILINE)
+ZEROS = re.compile(r"^  initial begin\n(?:    \S+ ?\[\d+\] = \d+'[hd]0+;\n)+  end\n", re.MULTILINE)
+TOKEN = re.compile(r"//[^\n]*|\"[^\"]*\"|\\\S+|\$?[A-Za-z_][\w$]*|\d*'s?[bdho][\da-fxz?]+|\d+|\S")
+WORDS = {"module", "endmodule", "input", "output", "inout", "wire", "reg", "signed", "assign", "always", "begin", "end", "if", "else",
+         "case", "casez", "casex", "endcase", "default", "posedge", "negedge", "or", "initial", "parameter"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a design takes of an ECP5. LUT4s are counted as nextpnr does before packing: 1 for a LUT4, 2 for a carry cell
+    (CCU2C), 6 for a LUT RAM cell (TRELLIS_DPR16X4); wider multiplexers (PFUMX, L6MUX21) cost none of their own."""
+
+    lut4: int = 0
+    ff: int = 0  #: flip-flops
+    dsp: int = 0  #: 18x18 multipliers
+    bram: int = 0  #: 18-kbit block RAMs
+    lutram: int = 0  #: LUT RAM cells of 16 x 4 bits, whose LUT4s are counted too
+
+    @classmethod
+    def of(cls, cells: dict) -> "Resources":
+        """The resources of ``{cell type: number}``. Raises :class:`ToolError` for a cell of unknown cost."""
+        unknown = set(cells) - FREE - {kind for costs in CELLS.values() for kind in costs}
+        if unknown:
+            raise ToolError(f"synthesis left cells of unknown cost: {', '.join(sorted(unknown))}")
+        return cls(**{name: sum(cost * cells.get(kind, 0) for kind, cost in costs.items()) for name, costs in CELLS.items()})
+
+    def __add__(self, other):
+        return Resources(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+DEVICES = {"LFE5U-85F": Resources(lut4=83640, ff=83640, dsp=156, bram=208)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Netlist:
+    """Yosys' result: of each module its own cells, and the modules in it, as ``{type: number}``; places of memories and
+    multipliers as ``{type: [path]}``."""
+
+    cells: dict
+    children: dict
+    places: dict
+
+    def total(self, module: str, same: dict | None = None) -> Resources:
+        """Resources of a module with all in it. ``same`` names, for a module without contents, one that has the same."""
+        found = Resources.of(self.cells[module])
+        for child, number in self.children[module].items():
+            for _ in range(number):
+                found += self.total((same or {}).get(child, child), same)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One kind of unit. Rows differ in the number they compare with, so that ``each`` is the largest of them."""
+
+    name: str
+    number: int
+    each: Resources
+    all: Resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Memories of one kind: ``number`` of them, ``cells`` cells of type ``kind`` in all ("": became flip-flops)."""
+
+    name: str
+    number: int
+    words: int
+    bits: int
+    kind: str
+    cells: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesis:
+    """A core, synthesised unit by unit (``units``) and, for what it really takes, as a whole (``core``)."""
+
+    config: Config
+    tool: str
+    units: list
+    core: Resources
+    memories: list
+    multipliers: dict  #: places of multipliers, instance numbers left out: how many
+    wall_s: float
+
+    @property
+    def sum(self) -> Resources:
+        """Sum of the units."""
+        return sum((unit.all for unit in self.units), Resources())
+
+    def row(self) -> Resources:
+        """The largest row, lanes included."""
+        lane, row = (next(unit.each for unit in self.units if unit.name == name) for name in ("lane", "row without its lanes"))
+        return sum([lane] * self.config.lanes, row)
+
+    def json(self) -> dict:
+        """All figures."""
+        return {
+            "config": self.config.to_dict(), "tool": self.tool, "wall_s": round(self.wall_s, 1), **asdict(self.core),
+            "sum_of_units": asdict(self.sum), "row": asdict(self.row()),
+            "units": {unit.name: {"number": unit.number, **asdict(unit.each), "all": asdict(unit.all)} for unit in self.units},
+            "memories": [asdict(memory) for memory in self.memories], "multipliers": self.multipliers,
+        }
+
+
+def modules(text: str) -> dict:
+    """The modules of generated Verilog, as ``{name: text}``."""
+    return {match[1].removeprefix("\\"): match[0] for match in MODULE.finditer(text)}
+
+
+def same_modules(text: str) -> dict:
+    """For each module of generated Verilog the first module that is identical to it up to names.
+
+    Names are numbered in the order in which a module mentions them; in an instance, the type becomes the first identical
+    module, and a port becomes the number it has in there. What is left has to be equal to the letter.
+    """
+    bodies = modules(text)
+    forms, numbers, first, result = {}, {}, {}, {}
+
+    def visit(name):
+        if name in result:
+            return result[name]
+        number, form, instance, previous = {}, [], None, ""
+        for token in TOKEN.findall(bodies[name]):
+            plain = token.removeprefix("\\")
+            if token.startswith("//"):
+                continue
+            if not re.match(r"[\\A-Za-z_]", token) or token in WORDS:
+                form.append(token)
+                instance = None if token == ";" else instance
+            elif plain in bodies and plain != name and instance is None:
+                instance = plain
+                form.append(f"instance of {visit(plain)}")
+            elif instance is not None and previous == ".":
+                form.append(f"port {numbers[instance][plain]}")
+            else:
+                form.append(f"name {number.setdefault(plain, len(number))}")
+            previous = token
+        forms[name], numbers[name] = "\n".join(form), number
+        result[name] = first.setdefault(forms[name], name)
+        return result[name]
+
+    for name in bodies:
+        visit(name)
+    return result
+
+
+def yosys(directory: Path, script: list) -> str:
+    """Run Yosys in ``directory``, which holds all files that ``script`` names, and return its log. Raises :class:`ToolError`."""
+    use_yosys()
+    command = os.environ["YOSYS"]
+    if shutil.which(command) is None:
+        raise ToolError(f"{command} not found; run: pip install -e .")
+    (directory / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
+    log = directory / "yosys.log"
+    log.unlink(missing_ok=True)
+    # Absolute paths mean something else in a WebAssembly Yosys, and its output ends where it starts another tool.
+    done = subprocess.run([command, "-q", "-l", log.name, "yosys.ys"], cwd=directory, text=True, errors="replace",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else done.stdout
+    if done.returncode:
+        raise ToolError(f"yosys failed: {first_error(done.stdout or text)} (all of it: {log})", text)
+    return text
+
+
+def synthesise(text: str, directory: Path, *, top: str = TOP, keep=(), empty=()) -> Netlist:
+    """Synthesise Verilog for ECP5, flattened but for the modules ``keep``; those in ``empty`` stay black boxes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    # ECP5 memories are zero anyway, and to read their initial values takes longer than all the rest.
+    (directory / "design.v").write_text(ZEROS.sub("", text), encoding="utf-8")
+    listed = [kind for costs in (CELLS["dsp"], CELLS["bram"], CELLS["lutram"]) for kind in costs]
+    yosys(directory, [
+        "read_verilog design.v",
+        # Amaranth shows word 1 of an array a as a[1], the name ABC9 gives to bit 1: hidden, they cannot collide.
+        "rename -hide w:*[*",
+        *(f"blackbox {name}" for name in empty), *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in keep),
+        f"synth_ecp5 -top {top}",
+        "tee -o cells.json stat -json",
+        *(f"tee -o {kind}.txt select -list t:{kind}" for kind in listed),
+    ])
+    counts = {name.removeprefix("\\"): {kind.removeprefix("\\"): number for kind, number in module["num_cells_by_type"].items()}
+              for name, module in json.loads((directory / "cells.json").read_text(encoding="utf-8"))["modules"].items()}
+    kept = set(keep) | set(empty)
+    return Netlist(
+        cells={module: {kind: n for kind, n in cells.items() if kind not in kept} for module, cells in counts.items()},
+        children={module: {kind: n for kind, n in cells.items() if kind in kept} for module, cells in counts.items()},
+        places={kind: [line.partition("/")[2] for line in (directory / f"{kind}.txt").read_text(encoding="utf-8").splitlines()]
+                for kind in listed})
+
+
+def unit_name(module: str) -> str | None:
+    """Name of the unit that a module is, or None for a part of one."""
+    if module != TOP and not module.startswith(f"{TOP}."):
+        return None
+    path = re.sub(r"\$\d+", "", module.removeprefix(TOP).removeprefix("."))
+    return next((name for pattern, name in UNITS.items() if re.fullmatch(pattern, path)), None)
+
+
+def generic(path: str) -> str:
+    """A path without instance numbers."""
+    return re.sub(r"(?<=[a-z])\d+(?=\.)", "*", re.sub(r"\$\d+", "", path))
+
+
+def memories(text: str, netlist: Netlist) -> list:
+    """The memories of generated Verilog, and where they are in the netlist, whose top is flat."""
+    found = {}
+    kinds = {**CELLS["bram"], **CELLS["lutram"]}
+    for module, body in modules(text).items():
+        for high, name, last in MEMORY.findall(body):
+            path = ".".join([*module.split(".")[1:], name.removeprefix("\\")])
+            cells = {kind: sum(place.startswith(f"{path}.") for place in netlist.places[kind]) for kind in kinds}
+            kind = max(cells, key=cells.get)
+            key = generic(path), int(last) + 1, int(high or 0) + 1, kind if cells[kind] else ""
+            number, total = found.get(key, (0, 0))
+            found[key] = number + 1, total + cells[kind]
+    return [Memory(name=name, words=words, bits=bits, kind=kind, number=number, cells=cells)
+            for (name, words, bits, kind), (number, cells) in found.items()]
+
+
+def run(config: Config, directory: Path, progress=lambda step: None) -> Synthesis:
+    """Synthesise the core of ``config`` unit by unit and as a whole; Yosys' files stay in ``directory``.
+
+    Modules that are identical up to names are synthesised once. ``progress`` is called with the name of each step.
+    """
+    begin = time.monotonic()
+    progress("generate")
+    use_yosys()
+    text = verilog(config)
+    same = same_modules(text)
+    units = {module: unit_name(module) for module in same if unit_name(module)}
+    progress("units")
+    netlist = synthesise(text, directory / "units", keep=sorted(set(units) - {TOP}),
+                         empty=sorted(module for module in units if same[module] != module))
+    table = []
+    for name in dict.fromkeys(UNITS.values()):
+        own = [Resources.of(netlist.cells[same[module]]) for module, unit in units.items() if unit == name]
+        if not own:
+            raise ToolError(f"the generated core has no {name}")
+        table.append(Unit(name=name, number=len(own), each=max(own, key=lambda r: r.lut4), all=sum(own, Resources())))
+    progress("whole core")
+    flat = synthesise(text, directory / "core")
+    multipliers = [generic(place.rpartition(".")[0]) for kind in CELLS["dsp"] for place in flat.places[kind]]
+    return Synthesis(config=config, tool=tool_version(), units=table, core=flat.total(TOP), memories=memories(text, flat),
+                     multipliers={place: multipliers.count(place) for place in sorted(set(multipliers))},
+                     wall_s=time.monotonic() - begin)
+
+
+def tool_version() -> str:
+    """What ``yosys --version`` says, without its build's particulars."""
+    use_yosys()
+    done = subprocess.run([os.environ["YOSYS"], "--version"], capture_output=True, text=True)
+    return re.sub(r" \(.*", "", done.stdout.strip())
+
+
+def table(heads: list, rows: list) -> list:
+    """Lines of a Markdown table, aligned; cells that are not text go to the right."""
+    cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    right = [all(not isinstance(row[i], str) for row in rows) for i in range(len(heads))]
+    width = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
+    lines = ["| " + " | ".join(f"{cell:>{w}}" if r else f"{cell:<{w}}" for cell, w, r in zip(row, width, right)) + " |"
+             for row in [heads, *cells]]
+    return [lines[0], "|" + "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(width, right)) + "|", *lines[1:]]
+
+
+def report(synthesis: Synthesis, device: str = "LFE5U-85F") -> str:
+    """The tables of a synthesis, in Markdown."""
+    def row(name, number, each):
+        return [name, number, each.lut4, each.ff, each.dsp, each.bram, each.lutram]
+
+    config, core, has = synthesis.config, synthesis.core, DEVICES[device]
+    units = [row(unit.name, unit.number, unit.each) for unit in synthesis.units]
+    units.insert(2, row("row", config.rows, synthesis.row()))
+    places = [[memory.name, memory.number, memory.words, memory.bits, memory.kind or "flip-flops", memory.cells]
+              for memory in synthesis.memories]
+    return "\n".join([
+        *table(["unit", "number", "LUT4", "FF", "DSP", "BRAM", "LUT RAM"], [
+            *units, row("sum of the units", 1, synthesis.sum), row("whole core", 1, core)]),
+        "", f"{device}: " + ", ".join(f"{name} {getattr(core, key) / getattr(has, key):.0%}" for name, key in (
+            ("LUT4", "lut4"), ("FF", "ff"), ("DSP", "dsp"), ("BRAM", "bram"))) + ".",
+        "", *table(["memory", "number", "words", "bits", "in", "cells"], places),
+        "", "Multipliers: " + ", ".join(f"{n} in `{place}`" for place, n in synthesis.multipliers.items()) + "."])
+
+
+def page(results: list, date: str) -> str:
+    """The page ``docs/resources.md``."""
+    lines = [
+        "# Resources", "",
+        f"Written by `gradgate synth --docs {','.join(s.config.name for s in results)}` on {date} with {results[0].tool} "
+        "(`synth_ecp5`, before place and route); do not edit.", "", " ".join(Resources.__doc__.split()), "",
+        "Units are synthesised with their boundaries kept, the whole core flattened, which lets Yosys optimise across them: the core's "
+        "figures are those of the last line. Modules that are identical up to names, as all lanes are, are synthesised once and "
+        "counted often; that they are is checked. Rows differ in the number they compare with: the table shows the largest.", "",
+        "Memories that are not in block RAM, and why:", "",
+        *(f"- `{name}`: {reason}." for name, reason in LUT_RAM.items())]
+    for s in results:
+        lines += ["", f"## {s.config.name} ({s.config.rows}x{s.config.lanes})", "", report(s)]
+    return "\n".join(lines) + "\n"

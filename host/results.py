@@ -1,0 +1,85 @@
+"""The page ``docs/results.md``, from recorded runs."""
+
+from datetime import date
+
+import numpy as np
+
+from gradgate.arch.config import Config
+from gradgate.arch.network import Network
+from gradgate.host.datasets import digits
+from gradgate.host.report import PHASES
+from gradgate.host.training import Schedule, Trainer
+
+LR_SHIFTS = (2, 2, 2, 3, 4)  #: of the demo
+
+
+def compare_seeds(seeds: int) -> list:
+    """Test accuracies in percent, (golden model, float32), of the demo's schedule at so many seeds."""
+    network, config = Network.load("digits"), Config.load("small")
+    pairs = []
+    for seed in range(seeds):
+        schedule = Schedule(network=network, config=config, batch=16, lr_shifts=LR_SHIFTS, seed=seed, backend="golden")
+        result = Trainer(schedule, digits(seed)).run()
+        pairs.append((result.golden_accuracy, result.float32_accuracy))
+    return pairs
+
+
+def table(head: list, rows: list) -> list:
+    """A Markdown table."""
+    return ["| " + " | ".join(map(str, row)) + " |" for row in (head, ["---"] * len(head), *rows)] + [""]
+
+
+def markdown(demo: dict, soak: dict, pairs: list) -> str:
+    """The page: the demo's ``result.json``, the figures of a soak run, pairs of accuracies over seeds."""
+    config = demo["config"]
+    pes = config["rows"] * config["lanes"]
+    golden, float32 = np.array(pairs).T
+    lines = [
+        "# Results", "",
+        f"Written by `make results` on {date.today()}; do not edit. All cycles are RTL counters of the simulated core.", "",
+        "## The demo", "",
+        f"`make demo`: {demo['model']} on `{config['name']}` ({config['rows']}x{config['lanes']} PEs, {config['lists']} lists), batch "
+        f"{demo['batch']}, {demo['epochs']} epochs, learning rate 2^-({', '.join(map(str, demo['lr_shifts']))}), seed {demo['seed']}.", "",
+    ]
+    lines += table(["what", "measured"], [
+        ["test accuracy, counted on chip", f"{demo['test_accuracy']:.2f} %"],
+        ["golden model; float32, same schedule", f"{demo['golden_accuracy']:.2f} %; {demo['float32_accuracy']:.2f} %"],
+        ["words read out of the RTL and compared", f"{demo['compared_words']:,}"],
+        ["mismatched words", demo["mismatched_words"]],
+        ["cycles, RTL; model", f"{demo['rtl_cycles']:,}; {demo['model_cycles']:,}"],
+        ["commands whose cycle count differed", demo["commands_with_wrong_cycles"]],
+        ["simulated cycles/s, comparison included", f"{demo['rtl_cycles'] / demo['simulation_s']:,.0f}"],
+        ["wall time", f"{demo['wall_s']:.0f} s"],
+    ])
+    if "skip_on_off" in demo:
+        part = demo["skip_on_off"]
+        on, off, use = part["cycles_skip_on"], part["cycles_skip_off"], part["utilisation_skip_off"]
+        lines += ["## Skipping on against off", "",
+                  f"The same {part['steps']} steps from the same weights at the end of training, on the same array; padding is skipped in "
+                  "both. Utilisation: multiplications per cycle and PE.", ""]
+        rows = [[p, f"{off[p] // part['steps']:,}", f"{on[p] // part['steps']:,}", f"{off[p] / on[p]:.2f}x",
+                 f"{use[p]:.1%}" if p in use else ""] for p in PHASES if p in off]
+        total_on, total_off = sum(on.values()), sum(off.values())
+        rows.append(["**step**", f"{total_off // part['steps']:,}", f"{total_on // part['steps']:,}", f"**{total_off / total_on:.2f}x**",
+                     f"{sum(part['macs_skip_off'].values()) / total_off / pes:.1%}"])
+        lines += table(["phase", "cycles a step, off", "on", "speedup", "utilisation, off"], rows)
+        lines += ["Dense cycles and utilisation of each layer: its RUNs alone, and with its loads, post-processing and updates.", ""]
+        lines += table(["layer", "cycles", "utilisation of RUNs", "all included"], [
+            [name, f"{row['all'] // part['steps']:,}", f"{row['macs'] / row['run'] / pes:.1%}", f"{row['macs'] / row['all'] / pes:.1%}"]
+            for name, row in part["layers_skip_off"].items() if row["run"]])
+    lines += [
+        "## Against float32", "",
+        f"Golden model (bit-exact to the RTL) and float32 at the demo's schedule, {len(pairs)} seeds of split, weights and order:", ""]
+    lines += table(["", "mean", "standard deviation", "each seed"], [
+        [name, f"{a.mean():.2f} %", f"{a.std(ddof=1):.2f}", ", ".join(f"{v:.2f}" for v in a)]
+        for name, a in (("golden", golden), ("float32", float32))])
+    lines += [
+        f"Difference of the means: {golden.mean() - float32.mean():+.2f} points.", "",
+        "## Random networks", "",
+        f"`gradgate soak --networks {soak['networks']} --seed {soak['seed']}` on cores of odd shapes, all switch settings:", ""]
+    lines += table(["what", "measured"], [
+        ["networks", soak["networks"]], ["steps", soak["steps"]], ["words compared", f"{soak['compared_words']:,}"],
+        ["commands whose cycles were compared", f"{soak['commands']:,}"], ["RTL cycles", f"{soak['cycles']:,}"],
+        ["networks with a difference or a hang", len(soak["failures"])],
+        *[[f"networks with {kind}", n] for kind, n in soak["kinds"].items()]])
+    return "\n".join(lines)
