@@ -175,6 +175,7 @@ COMMANDS = {
         count("tail", "words of the last t brick that belong to the tensor", 5),
         count("decay", "momentum: a velocity loses its 2**-decay part, rounded away from zero, before the step is added; 0: no "
                        "momentum, velocities stay as they are. Cores without momentum ignore it", 3),
+        flag("diagonal", "only the lane whose number is the rotation: depthwise weights"),
     )),
 }
 

@@ -13,6 +13,7 @@ from gradgate.arch.checks import ConfigError, integer, one_of, only_keys
 
 LAYER_KEYS = {
     "conv": {"type", "name", "from", "out", "kernel", "stride", "padding"},
+    "depthwise": {"type", "name", "from", "kernel", "stride", "padding"},
     "dense": {"type", "name", "from", "out"},
     "avgpool": {"type", "name", "from", "size"},
     "add": {"type", "from"},
@@ -33,7 +34,8 @@ class Block:
 
     Order: convolution (or average), ``+ add``, ReLU, max-pooling. Weights have shape ``(cout, kh, kw, cin)``; a bias belongs to
     every output channel. ``k`` counts the inputs of one output in the order (kernel row, kernel column, input channel), the bias
-    last. An average has no weights; its window and stride are equal, and its window has a power of two of pixels.
+    last. In a depthwise convolution every output channel has one input, the channel of the same number, and weights
+    ``(cout, kh, kw, 1)``. An average has no weights; its window and stride are equal, and its window has a power of two of pixels.
     """
 
     name: str
@@ -45,7 +47,7 @@ class Block:
     kw: int
     stride: int
     padding: int
-    kind: str = "conv"  #: conv or average
+    kind: str = "conv"  #: conv, depthwise or average
     source: str = INPUT  #: tensor it reads: ``input`` or ``{block}.out``
     add: str | None = None  #: tensor added to its output, before the ReLU
     relu: bool = False
@@ -55,7 +57,12 @@ class Block:
     @property
     def weighted(self) -> bool:
         """The block has weights."""
-        return self.kind == "conv"
+        return self.kind != "average"
+
+    @property
+    def inputs(self) -> int:
+        """Input channels of one output."""
+        return 1 if self.kind == "depthwise" else self.cin
 
     @property
     def mean_shift(self) -> int:
@@ -81,7 +88,7 @@ class Block:
     @property
     def k(self) -> int:
         """Inputs of one output, without the bias."""
-        return self.kh * self.kw * self.cin
+        return self.kh * self.kw * self.inputs
 
     @property
     def macs(self) -> int:
@@ -93,7 +100,7 @@ class Block:
             starts = (o * self.stride - self.padding for o in range(out))
             return sum(min(s + kernel, size) - max(s, 0) for s in starts)
         taps_all = taps(self.height, self.kh, self.out_height) * taps(self.width, self.kw, self.out_width)
-        return self.cout * (taps_all * self.cin + self.out_height * self.out_width)
+        return self.cout * (taps_all * self.inputs + self.out_height * self.out_width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +152,7 @@ class Network:
                 raise ConfigError(f"{where}: {REFUSED[kind]}")
             one_of(f"layer {index} type", kind, tuple(LAYER_KEYS))
             only_keys(where, layer, LAYER_KEYS[kind])
-            if kind in ("conv", "dense", "avgpool"):
+            if kind in ("conv", "depthwise", "dense", "avgpool"):
                 blocks.append(_new_block(where, layer, blocks, (height, width, channels)))
             elif not blocks:
                 raise ConfigError(f"{where} must follow a conv or dense layer")
@@ -197,7 +204,7 @@ def _find(where, layer, blocks) -> Block | None:
 
 
 def _new_block(where, layer, blocks, image) -> Block:
-    """The block of a conv, dense or avgpool layer table."""
+    """The block of a conv, depthwise, dense or avgpool layer table."""
     kind = layer["type"]
     source = _find(where, layer, blocks)
     height, width, cin = image if source is None else source.final_shape
@@ -214,9 +221,9 @@ def _new_block(where, layer, blocks, image) -> Block:
         if height % kh or width % kw or (kh != kw and size != "global"):
             raise ConfigError(f"{where} size must divide the input, {height}x{width}, not {size!r}")
         return Block(**common, cout=cin, kh=kh, kw=kw, stride=max(kh, kw), padding=0, kind="average")
-    if "out" not in layer:
+    if "out" not in layer and kind != "depthwise":
         raise ConfigError(f"{where} needs 'out', the number of output channels")
-    cout = integer(f"{where} out", layer["out"], 1, 1024)
+    cout = cin if kind == "depthwise" else integer(f"{where} out", layer["out"], 1, 1024)
     if kind == "dense":
         kh, kw, stride, padding = height, width, 1, 0
         if max(kh, kw) > 15:
@@ -227,7 +234,7 @@ def _new_block(where, layer, blocks, image) -> Block:
         padding = integer(f"{where} padding", layer.get("padding", 0), 0, kh - 1)
         if min(height, width) + 2 * padding < kh:
             raise ConfigError(f"{where} kernel {kh} must not exceed the padded input, {height}x{width} with padding {padding}")
-    return Block(**common, cout=cout, kh=kh, kw=kw, stride=stride, padding=padding)
+    return Block(**common, cout=cout, kh=kh, kw=kw, stride=stride, padding=padding, kind="depthwise" if kind == "depthwise" else "conv")
 
 
 def _with(block, where, **change) -> Block:
@@ -257,7 +264,7 @@ def _with_add(where, layer, blocks) -> Block:
 def _check(network) -> None:
     """What a whole network must fulfil."""
     blocks = network.blocks
-    if not blocks or blocks[-1].relu or blocks[-1].final_shape[:2] != (1, 1) or not blocks[-1].weighted or blocks[-1].add:
+    if not blocks or blocks[-1].relu or blocks[-1].final_shape[:2] != (1, 1) or blocks[-1].kind != "conv" or blocks[-1].add:
         raise ConfigError("a network must end in a dense layer (or a conv with a 1x1 output) without relu: the logits")
     if not 2 <= blocks[-1].cout <= 32:
         raise ConfigError(f"a network must have 2 to 32 classes, not {blocks[-1].cout}")

@@ -56,6 +56,43 @@ def gather(banks, cout: int, skew: bool = True) -> np.ndarray:
     return banks[location(co, k, cout, lanes, skew)]
 
 
+def block_bricks(block, lanes: int) -> int:
+    """Bricks of a block's weights."""
+    if block.kind == "depthwise":
+        return -(-block.cout // lanes) * (block.k * lanes + 1)
+    return bricks(block.cout, block.k + 1, lanes)
+
+
+def place_block(block, masters, lanes: int, skew: bool = True) -> np.ndarray:
+    """:func:`place` for the weights (cout, k + 1) of a block.
+
+    A depthwise block lies brick by brick of its channels, each as a convolution from these channels to themselves whose other
+    weights are zero.
+    """
+    if block.kind != "depthwise":
+        return place(masters, lanes, skew)
+    parts = []
+    for first in range(0, block.cout, lanes):
+        part = np.asarray(masters)[first:first + lanes]
+        full = np.zeros((lanes, block.k * lanes + 1), dtype=part.dtype)
+        for lane, row in enumerate(part):
+            full[lane, lane:-1:lanes], full[lane, -1] = row[:-1], row[-1]
+        parts.append(place(full, lanes, skew))
+    return np.concatenate(parts)
+
+
+def gather_block(block, banks, skew: bool = True) -> np.ndarray:
+    """The inverse of :func:`place_block`."""
+    banks = np.asarray(banks)
+    if block.kind != "depthwise":
+        return gather(banks, block.cout, skew)
+    lanes, rows = banks.shape[1], []
+    for part in np.split(banks, -(-block.cout // lanes)):
+        full = gather(part, lanes, skew)
+        rows += [np.append(full[lane, lane:-1:lanes], full[lane, -1]) for lane in range(lanes)]
+    return np.array(rows[:block.cout])
+
+
 def _matrix(name, value):
     """Raise unless ``value`` is a two-dimensional array of integers that is not empty."""
     if value.ndim != 2 or not value.size or not np.issubdtype(value.dtype, np.integer):

@@ -3,10 +3,14 @@
 from gradgate.arch.checks import ConfigError, integer
 from gradgate.arch.commands import Opcode
 from gradgate.arch.network import INPUT
-from gradgate.compiler import passes
+from gradgate.compiler import depthwise, passes
 from gradgate.compiler.passes import SPARSE, Context, Switches
 from gradgate.compiler.plan import plan_rows, plan_weights
 from gradgate.compiler.program import Note, Program
+
+#: Passes of each kind of block: forward; backward-data and weight-gradient.
+FORWARD = {"conv": passes.forward, "depthwise": depthwise.forward, "average": passes.average}
+BACKWARD = {"conv": (passes.backward_data, passes.weight_gradient), "depthwise": (depthwise.backward_data, depthwise.weight_gradient)}
 
 
 def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bool = True,
@@ -34,7 +38,7 @@ def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bo
     _inputs(ctx, network)
 
     for block in network.blocks:
-        (passes.forward if block.weighted else passes.average)(ctx, block)
+        FORWARD[block.kind](ctx, block)
     _loss(ctx, network, training)
     if training:
         _backward(ctx, network)
@@ -66,11 +70,12 @@ def _backward(ctx, network):
         if not block.weighted:
             passes.average_backward(ctx, block)
             continue
+        backward, weight_gradient = BACKWARD[block.kind]
         if block.source != INPUT:
             final = block is network.consumers(block.source)[0]
-            passes.backward_data(ctx, block, gradient, grown.get(block.source), final)
+            backward(ctx, block, gradient, grown.get(block.source), final)
             grown[block.source] = passes.gradient_of(block.source)
-        passes.weight_gradient(ctx, block, gradient)
+        weight_gradient(ctx, block, gradient)
 
 
 def _inputs(ctx, network):

@@ -30,13 +30,17 @@ class Axis:
         return max(0, self.first)
 
 
-def list_fields(place: Place, slot: int, rows: Axis, columns: Axis, stride: int, bricks: Span, lanes: int, targets: int) -> dict:
+def list_fields(place: Place, slot: int, rows: Axis, columns: Axis, stride: int, bricks: Span, lanes: int, targets: int,
+                words: int | None = None) -> dict:
     """Fields that walk the windows of the list tensor at ``place``, ``bricks`` of each pixel, from ``slot`` on.
+
+    ``words``: k from one window column to the next, by default the channels of ``bricks``.
 
     The list's k counts (window row, window column, channel of the tile); a bank word holds k * ``targets`` + t.
     """
     channels = min(bricks.end * lanes, place.channels) - bricks.first * lanes
-    tap, row = channels * targets, columns.kernel * channels * targets
+    words = channels if words is None else words
+    tap, row = words * targets, columns.kernel * words * targets
     return {
         "stride": stride, "l_addr": place.base + slot * place.slot + rows.start * place.pitch + columns.start * place.bricks + bricks.first,
         "l_slot": place.slot & MASK, "l_pitch": place.pitch, "l_col": place.bricks, "l_bricks": bricks.count,

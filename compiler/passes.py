@@ -46,7 +46,7 @@ class Context:
         return min(self.config.rows, self.batch - (slots.end - 1) * self.config.rows)
 
 
-def _windows(block):
+def windows(block):
     """Window axes of forward and weight-gradient passes."""
     return (Axis(first=-block.padding, kernel=block.kh, size=block.height),
             Axis(first=-block.padding, kernel=block.kw, size=block.width))
@@ -82,7 +82,7 @@ def forward(ctx: Context, block):
     """Forward pass of ``block``, from its source to ``{block.name}.out``."""
     config, program, source = ctx.config, ctx.program, block.source
     x, out = program.places[source], program.places[f"{block.name}.out"]
-    rows, columns = _windows(block)
+    rows, columns = windows(block)
     step = 2 if block.pool else 1
     ks, ns = tiles.cut(config, f"{block.name} forward", taps=block.kh * block.kw, channels=block.cin, bias=True,
                        targets=config.bricks(block.cout), bank=config.bank_weights, positions=step * block.out_width)
@@ -107,10 +107,10 @@ def forward(ctx: Context, block):
                     **tail, t_addr=0, t_x=0, t_y=0, t_slot=0, bank_addr=0, psum_addr=0)
             finished = outputs is ns[-1] and (slots, span) == parts[-1]
             completes = (name,) + ((f"{block.name}.argmax",) if block.pool else ())
-            _post_forward(ctx, block, outputs, slots, span, tail["t_tail"], out, completes if finished else ())
+            post_forward(ctx, block, outputs, slots, span, tail["t_tail"], out, completes if finished else ())
 
 
-def _post_forward(ctx, block, outputs, slots, span, tail, out, completes):
+def post_forward(ctx, block, outputs, slots, span, tail, out, completes):
     t, wide = outputs.count, block.out_width
     first = slots.first * out.slot + outputs.first
     if block.pool:
@@ -124,11 +124,11 @@ def _post_forward(ctx, block, outputs, slots, span, tail, out, completes):
                             slot=(slots.count, span.count * wide * t, out.slot))
         aux = 0
     residual = ctx.program.places[block.add].base + first if block.add else 0
-    _post(ctx, block, completes, add=bool(block.add), relu=block.relu, pool=block.pool, tail=tail, last_rows=ctx.last_rows(slots),
+    post(ctx, block, completes, add=bool(block.add), relu=block.relu, pool=block.pool, tail=tail, last_rows=ctx.last_rows(slots),
           dst_addr=out.base + first, aux_addr=aux, add_addr=residual, **loops)
 
 
-def _post(ctx, block, completes, **fields):
+def post(ctx, block, completes, **fields):
     """A POST command; fields left out are 0."""
     zero = dict.fromkeys(("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "src_addr", "aux_addr", "add_addr"), 0)
     ctx.program.add(Opcode.POST, Note(phase="post", block=block.name, completes=completes), **{**zero, **fields})
@@ -137,7 +137,7 @@ def _post(ctx, block, completes, **fields):
 def average(ctx: Context, block):
     """Average of ``block``'s source over windows."""
     x, out = ctx.program.places[block.source], ctx.program.places[f"{block.name}.out"]
-    _post(ctx, block, (f"{block.name}.out",), rows=1, mean=1, shift=block.mean_shift, tail=ctx.config.lanes, last_rows=ctx.config.rows,
+    post(ctx, block, (f"{block.name}.out",), rows=1, mean=1, shift=block.mean_shift, tail=ctx.config.lanes, last_rows=ctx.config.rows,
           src_addr=x.base, dst_addr=out.base, **post_levels(
               wx=(block.kw, x.bricks, 0), wy=(block.kh, x.pitch, 0), t=(x.bricks, 1, 1), x=(out.width, block.kw * x.bricks, out.bricks),
               y=(out.height, block.kh * x.pitch, out.pitch), slot=(ctx.slots, x.slot, out.slot)))
@@ -148,7 +148,7 @@ def average_backward(ctx: Context, block):
     x, dy = ctx.program.places[block.source], ctx.program.places[f"{block.name}.grad"]
     target = gradient_of(block.source)
     dx = ctx.program.places[target]
-    _post(ctx, block, (target,), rows=1, mask=block.input_relu, shift=block.mean_shift, tail=ctx.config.lanes, last_rows=ctx.config.rows,
+    post(ctx, block, (target,), rows=1, mask=block.input_relu, shift=block.mean_shift, tail=ctx.config.lanes, last_rows=ctx.config.rows,
           src_addr=dy.base, dst_addr=dx.base, aux_addr=x.base, **post_levels(
               wx=(block.kw, 0, dx.bricks), wy=(block.kh, 0, dx.pitch), t=(dx.bricks, 1, 1), x=(dy.width, dy.bricks, block.kw * dx.bricks),
               y=(dy.height, dy.pitch, block.kh * dx.pitch), slot=(ctx.slots, dy.slot, dx.slot)))
@@ -170,16 +170,16 @@ def expand(ctx: Context, block):
 
     def completes(last):
         return (name,) if last else ()
-    _post(ctx, block, completes(odd == (0, 0)), **common, tail=ctx.config.lanes, src_addr=grad.base, dst_addr=full.base,
+    post(ctx, block, completes(odd == (0, 0)), **common, tail=ctx.config.lanes, src_addr=grad.base, dst_addr=full.base,
           aux_addr=choices.base, **post_levels(
               wx=(2, 0, full.bricks), wy=(2, 0, full.pitch), t=(grad.bricks, 1, 1), x=(grad.width, grad.bricks, 2 * full.bricks),
               y=(grad.height, grad.pitch, 2 * full.pitch), slot=(ctx.slots, grad.slot, full.slot)))
     # rows and columns that no pooling window covers have no gradient: a tail of no words makes zeros
     if odd[0]:
-        _post(ctx, block, completes(not odd[1]), **common, tail=0, dst_addr=full.base + (full.height - 1) * full.pitch,
+        post(ctx, block, completes(not odd[1]), **common, tail=0, dst_addr=full.base + (full.height - 1) * full.pitch,
               **post_levels(x=(full.pitch, 0, 1), slot=(ctx.slots, 0, full.slot)))
     if odd[1]:
-        _post(ctx, block, completes(True), **common, tail=0, dst_addr=full.base + full.pitch - full.bricks,
+        post(ctx, block, completes(True), **common, tail=0, dst_addr=full.base + full.pitch - full.bricks,
               **post_levels(x=(full.bricks, 0, 1), y=(full.height, 0, full.pitch), slot=(ctx.slots, 0, full.slot)))
 
 
@@ -195,7 +195,7 @@ def backward_data(ctx: Context, block, gradient: str, earlier: str | None = None
         _backward_phase(ctx, block, gradient, earlier, phase, final and phase == phases[-1])
 
 
-def _phase_axis(phase, stride, kernel, padding, size):
+def phase_axis(phase, stride, kernel, padding, size):
     """(window axis over the gradient, taps in window order) of the input pixels ``phase + i * stride`` of one axis."""
     taps = list(range((phase + padding) % stride, kernel, stride))
     centre = (phase + padding) // stride
@@ -204,12 +204,11 @@ def _phase_axis(phase, stride, kernel, padding, size):
 
 def _backward_phase(ctx, block, gradient, earlier, phase, last_phase):
     config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
-    source, target = block.source, gradient_of(block.source)
-    dy, x, dx = program.places[gradient], program.places[source], program.places[target]
-    rows, row_taps = _phase_axis(phase[0], block.stride, block.kh, block.padding, block.out_height)
-    columns, column_taps = _phase_axis(phase[1], block.stride, block.kw, block.padding, block.out_width)
-    grid = Grid(rows=-(-(block.height - phase[0]) // block.stride), columns=-(-(block.width - phase[1]) // block.stride),
-                y0=phase[0], x0=phase[1], step=block.stride)
+    source = block.source
+    dy, x = program.places[gradient], program.places[source]
+    rows, row_taps = phase_axis(phase[0], block.stride, block.kh, block.padding, block.out_height)
+    columns, column_taps = phase_axis(phase[1], block.stride, block.kw, block.padding, block.out_width)
+    grid = phase_grid(block, phase)
     ks, ns = tiles.cut(config, f"{block.name} backward-data", taps=max(1, len(row_taps) * len(column_taps)), channels=block.cout,
                        bias=False,
                        targets=config.bricks(block.cin), bank=config.bank_weights, positions=grid.columns)
@@ -229,15 +228,28 @@ def _backward_phase(ctx, block, gradient, earlier, phase, last_phase):
                     slots=slots.count, last_rows=ctx.last_rows(slots), y_count=span.count, x_count=part.columns,
                     **list_fields(dy, slots.first, rows.at(span.first, 1), columns, 1, outputs, lanes, inputs.count),
                     **targets, bank_addr=0, psum_addr=0)
-            t, wide = inputs.count, part.columns
-            x_step, y_step, slot_step = part.strides(dx)
-            first = part.first(dx, slots.first) + inputs.first
             done = last_phase and inputs is ns[-1] and (slots, span) == parts[-1]
-            _post(ctx, block, (target,) if done else (), add=earlier is not None, mask=block.input_relu, tail=targets["t_tail"],
-                  last_rows=ctx.last_rows(slots), dst_addr=first, aux_addr=first - dx.base + x.base,
-                  add_addr=first - dx.base + program.places[earlier].base if earlier else 0,
-                  **post_levels(t=(t, 1, 1), x=(wide, t, x_step), y=(span.count, wide * t, y_step),
-                                slot=(slots.count, span.count * wide * t, slot_step)))
+            post_backward(ctx, block, earlier, inputs, slots, part, targets["t_tail"], done)
+
+
+def post_backward(ctx: Context, block, earlier, inputs, slots, part, tail, done):
+    """POST of a backward-data tile: ``inputs`` bricks of ``slots``, at the positions of grid ``part``."""
+    target = gradient_of(block.source)
+    x, dx = ctx.program.places[block.source], ctx.program.places[target]
+    t, wide = inputs.count, part.columns
+    x_step, y_step, slot_step = part.strides(dx)
+    first = part.first(dx, slots.first) + inputs.first
+    post(ctx, block, (target,) if done else (), add=earlier is not None, mask=block.input_relu, tail=tail,
+         last_rows=ctx.last_rows(slots), dst_addr=first, aux_addr=first - dx.base + x.base,
+         add_addr=first - dx.base + ctx.program.places[earlier].base if earlier else 0,
+         **post_levels(t=(t, 1, 1), x=(wide, t, x_step), y=(part.rows, wide * t, y_step),
+                       slot=(slots.count, part.rows * wide * t, slot_step)))
+
+
+def phase_grid(block, phase) -> Grid:
+    """Input pixels of a phase."""
+    return Grid(rows=-(-(block.height - phase[0]) // block.stride), columns=-(-(block.width - phase[1]) // block.stride),
+                y0=phase[0], x0=phase[1], step=block.stride)
 
 
 def _load_spread(ctx, block, outputs, inputs, row_taps, column_taps, tile):
@@ -262,7 +274,7 @@ def weight_gradient(ctx: Context, block, gradient: str):
     """Weight gradient of ``block`` and, at once, the update of its weights."""
     config, program, lanes, source = ctx.config, ctx.program, ctx.config.lanes, block.source
     x, dy = program.places[source], program.places[gradient]
-    rows, columns = _windows(block)
+    rows, columns = windows(block)
     grid = Grid(rows=block.out_height, columns=block.out_width)
     slots = Span(first=0, count=ctx.slots)
     ks, ns = tiles.cut(config, f"{block.name} weight-gradient", taps=block.kh * block.kw, channels=block.cin, bias=True,
@@ -285,7 +297,11 @@ def weight_gradient(ctx: Context, block, gradient: str):
             loops = _output_loops(ctx, block, inputs, outputs, bias)
             finished = outputs is ns[-1] and inputs is ks[-1]
             for loop in loops:
-                completes = (f"{block.name}.master",) + ((f"{block.name}.velocity",) if ctx.decay else ())
-                completes = completes if finished and loop is loops[-1] else ()
-                program.add(Opcode.UPDATE, Note(phase="update", block=block.name, tile=tile, completes=completes), **loop,
-                            shift=ctx.shift, tail=targets["t_tail"], decay=ctx.decay)
+                update(ctx, block, tile, loop, targets["t_tail"], finished and loop is loops[-1])
+
+
+def update(ctx: Context, block, tile: str, loop: dict, tail: int, last: bool, diagonal: bool = False):
+    """An UPDATE command; ``last`` of the block."""
+    completes = (f"{block.name}.master",) + ((f"{block.name}.velocity",) if ctx.decay else ())
+    ctx.program.add(Opcode.UPDATE, Note(phase="update", block=block.name, tile=tile, completes=completes if last else ()), **loop,
+                    shift=ctx.shift, tail=tail, decay=ctx.decay, diagonal=diagonal)

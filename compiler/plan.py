@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from gradgate.arch.checks import ConfigError
+from gradgate.arch.weights import block_bricks
 from gradgate.compiler.program import Place
 
 
@@ -119,7 +120,7 @@ def plan_rows(network, config, slots: int, training: bool) -> tuple:
 
 def plan_weights(network, config) -> dict:
     """First brick of every block in the weight memory."""
-    lives = [Life(b.name, (b.k + 1) * config.bricks(b.cout), 0, 0) for b in network.weighted]
+    lives = [Life(b.name, block_bricks(b, config.lanes), 0, 0) for b in network.weighted]
     need, result = 0, {}
     for life in lives:
         result[life.name] = need

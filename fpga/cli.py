@@ -22,12 +22,12 @@ def synth(config_name, out, json_path, docs):
     from gradgate.fpga import synthesis
     from gradgate.host.cli import write_json
 
+    configs = [Config.load(name) for name in (docs.split(",") if docs is not None else [config_name])]
     page = Path("docs/resources.md")
     if docs is not None and json_path is not None:
         raise ConfigError("--json belongs to one configuration: leave out --docs")
     if docs is not None and not page.parent.is_dir():
         raise ConfigError(f"{page.parent} is not here: --docs runs in the directory of the sources")
-    configs = [Config.load(name) for name in (docs.split(",") if docs is not None else [config_name])]
     results = []
     with tqdm(total=3 * len(configs), disable=None, bar_format="{desc} {n}/{total} {elapsed}") as bar:
         for config in configs:

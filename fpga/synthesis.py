@@ -36,11 +36,11 @@ UNITS = {  # the module that is a unit: its name in tables
     r"": "between the units",
 }
 
-#: Memories that are read in the cycle of their address, which no block RAM can do, and why.
+#: Memories of a few words that are read in the cycle of their address, which no block RAM can do.
 LUT_RAM = {
-    "targets.mem": "a lane's target has to be there one cycle after its list entry is chosen, and 48 words would waste a block",
-    "fifo.storage": "16 items; the first waits at the output",
-    "loss.words": "32 logits, then exponentials; read and written by turns",
+    "targets.mem": "the targets of a lane, which are needed in the same cycle as the list entry they are multiplied with",
+    "fifo.storage": "16 items under way to the list builder; the first is always at the output",
+    "loss.words": "32 logits, then their exponentials; read and written in turn",
 }
 
 MODULE = re.compile(r"^module (\S+?) *\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
@@ -298,6 +298,12 @@ def tool_version() -> str:
     return re.sub(r" \(.*", "", done.stdout.strip())
 
 
+def lut_rams(*results) -> list:
+    """Names of the memories that are not in block RAM, instance names left out."""
+    return list(dict.fromkeys(".".join(memory.name.split(".")[-2:]) for synthesis in results for memory in synthesis.memories
+                              if memory.kind not in CELLS["bram"]))
+
+
 def table(heads: list, rows: list) -> list:
     """Lines of a Markdown table, aligned; cells that are not text go to the right."""
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
@@ -337,7 +343,7 @@ def page(results: list, date: str) -> str:
         "figures are those of the last line. Modules that are identical up to names, as all lanes are, are synthesised once and "
         "counted often; that they are is checked. Rows differ in the number they compare with: the table shows the largest.", "",
         "Memories that are not in block RAM, and why:", "",
-        *(f"- `{name}`: {reason}." for name, reason in LUT_RAM.items())]
+        *(f"- `{name}`: {LUT_RAM.get(name, 'not expected')}." for name in lut_rams(*results))]
     for s in results:
         lines += ["", f"## {s.config.name} ({s.config.rows}x{s.config.lanes})", "", report(s)]
     return "\n".join(lines) + "\n"

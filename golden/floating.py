@@ -41,7 +41,11 @@ class FloatModel:
             if block.weighted:
                 w = next(weights)
                 columns = layers.windows(x, block.kh, block.kw, block.stride, block.padding)
-                y = columns @ w[:, :-1].T + w[:, -1]
+                if block.kind == "depthwise":
+                    columns = columns.reshape(*columns.shape[:3], -1, block.cout)
+                    y = (columns * w[:, :-1].T).sum(axis=3) + w[:, -1]
+                else:
+                    y = columns @ w[:, :-1].T + w[:, -1]
             else:
                 b, h, wide, c = x.shape
                 y = x.reshape(b, h // block.kh, block.kh, wide // block.kw, block.kw, c).mean(axis=(2, 4))
@@ -114,8 +118,14 @@ class FloatModel:
                 contribute(block.source, (grad / (block.kh * block.kw)).repeat(block.kh, axis=1).repeat(block.kw, axis=2))
                 continue
             flat = grad.reshape(-1, block.cout)
-            gradients.append(np.column_stack([flat.T @ columns.reshape(len(flat), -1), flat.sum(axis=0)]))
+            if block.kind == "depthwise":
+                dw = (columns.reshape(len(flat), -1, block.cout) * flat[:, None]).sum(axis=0).T
+            else:
+                dw = flat.T @ columns.reshape(len(flat), -1)
+            gradients.append(np.column_stack([dw, flat.sum(axis=0)]))
             if block.source != "input":
-                contribute(block.source, layers.scatter(grad @ weights[block.name][:, :-1], block.height, block.width, block.kh,
+                w = weights[block.name][:, :-1]
+                back = (grad[..., None, :] * w.T).reshape(*grad.shape[:3], -1) if block.kind == "depthwise" else grad @ w
+                contribute(block.source, layers.scatter(back, block.height, block.width, block.kh,
                                                         block.kw, block.stride, block.padding))
         return gradients[::-1]

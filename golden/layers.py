@@ -84,6 +84,31 @@ def weight_gradient(x: np.ndarray, dy: np.ndarray, kh: int, kw: int, stride: int
     return wrap(dw, formats.acc_bits).reshape(cout, kh, kw, -1), wrap(db, formats.acc_bits)
 
 
+def depthwise_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, stride: int, padding: int, formats: Formats) -> np.ndarray:
+    """Sums (B, OH, OW, C) of a depthwise forward pass, wrapped; ``weights`` (C, kh, kw, 1), ``bias`` (C,), points as :func:`forward`."""
+    channels, kh, kw, _ = weights.shape
+    columns = windows(x, kh, kw, stride, padding)
+    columns = columns.reshape(*columns.shape[:3], kh * kw, channels)
+    return wrap((columns * weights.reshape(channels, -1).T).sum(axis=3) + (bias << formats.act_frac), formats.acc_bits)
+
+
+def depthwise_backward_data(dy: np.ndarray, weights: np.ndarray, height: int, width: int, stride: int, padding: int,
+                            formats: Formats) -> np.ndarray:
+    """Sums (B, height, width, C) of a depthwise backward-data pass, wrapped; points as :func:`backward_data`."""
+    channels, kh, kw, _ = weights.shape
+    columns = dy[..., None, :] * weights.reshape(channels, -1).T
+    return wrap(scatter(columns.reshape(*dy.shape[:3], -1), height, width, kh, kw, stride, padding), formats.acc_bits)
+
+
+def depthwise_weight_gradient(x: np.ndarray, dy: np.ndarray, kh: int, kw: int, stride: int, padding: int, formats: Formats) -> tuple:
+    """Sums (C, kh, kw, 1) and (C,) over images and positions, as :func:`weight_gradient`."""
+    channels = dy.shape[-1]
+    columns = windows(x, kh, kw, stride, padding).reshape(-1, kh * kw, channels)
+    dw = (columns * dy.reshape(-1, 1, channels)).sum(axis=0).T
+    db = dy.reshape(-1, channels).sum(axis=0) << formats.act_frac
+    return wrap(dw, formats.acc_bits).reshape(channels, kh, kw, 1), wrap(db, formats.acc_bits)
+
+
 def relu(x: np.ndarray) -> np.ndarray:
     """Negative values become zero."""
     return np.maximum(x, 0)

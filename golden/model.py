@@ -12,6 +12,12 @@ from gradgate.arch.formats import Formats
 from gradgate.arch.network import Network
 from gradgate.golden import fixed, layers, loss
 
+#: Forward, backward-data and weight-gradient of a kind of block.
+PASSES = {
+    "conv": (layers.forward, layers.backward_data, layers.weight_gradient),
+    "depthwise": (layers.depthwise_forward, layers.depthwise_backward_data, layers.depthwise_weight_gradient),
+}
+
 
 def he_normal(network: Network, seed: int) -> list:
     """Initial weights of each block, float64 (cout, k + 1), ordered as :attr:`GoldenModel.masters`; biases are zero.
@@ -145,7 +151,7 @@ class GoldenModel:
             x = tensors[block.source]
             if block.weighted:
                 kernel, bias = _split(block, next(weights))
-                acc = layers.forward(x, kernel, bias, block.stride, block.padding, formats)
+                acc = PASSES[block.kind][0](x, kernel, bias, block.stride, block.padding, formats)
                 if block.pool:  # an odd last row or column belongs to no pooling window: its sums are not final, they are unused
                     acc = acc[:, :block.out_height // 2 * 2, :block.out_width // 2 * 2]
                 overflow += fixed.count_overflow(acc, formats.acc_bits)
@@ -192,13 +198,12 @@ class GoldenModel:
             if not block.weighted:
                 contribute(block.source, layers.spread(grad, block.kh, block.kw))
                 continue
-            dw, db = layers.weight_gradient(x, grad, block.kh, block.kw, block.stride, block.padding, formats)
+            dw, db = PASSES[block.kind][2](x, grad, block.kh, block.kw, block.stride, block.padding, formats)
             tensors[f"{block.name}.wgrad"] = wgrad = np.column_stack([dw.reshape(block.cout, -1), db])
             overflow += fixed.count_overflow(wgrad, formats.acc_bits)
             if block.source != "input":
                 kernel, _ = _split(block, weights[block.name])
-                acc = layers.backward_data(grad, kernel, block.height, block.width, block.stride, block.padding,
-                                           formats)
+                acc = PASSES[block.kind][1](grad, kernel, block.height, block.width, block.stride, block.padding, formats)
                 if block.input_relu:
                     acc = np.where(x != 0, acc, 0)
                 overflow += fixed.count_overflow(acc, formats.acc_bits)
@@ -231,7 +236,7 @@ class GoldenModel:
 
 def _split(block, w) -> tuple:
     """Kernel (cout, kh, kw, cin) and bias (cout,) of a block's weights (cout, k + 1)."""
-    return w[:, :-1].reshape(block.cout, block.kh, block.kw, block.cin), w[:, -1]
+    return w[:, :-1].reshape(block.cout, block.kh, block.kw, block.inputs), w[:, -1]
 
 
 def _check_range(what, x, bits) -> None:

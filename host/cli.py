@@ -11,6 +11,7 @@ from gradgate.arch import commands
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
+from gradgate.fpga.cli import synth
 
 
 class Group(click.Group):
@@ -195,3 +196,6 @@ def lint(configs):
             path.write_text(verilog(Config.load(name)), encoding="utf-8")
             toolchain.lint(path)
         click.echo(f"{name}: clean")
+
+
+main.add_command(synth)

@@ -128,7 +128,8 @@ class Updater(wiring.Component):
 
         def enable(cycle):
             """Lanes that count, ``cycle`` cycles behind the walk."""
-            return Mux(last_t[cycle], tail, ~0) & valid[cycle].replicate(lanes)
+            own = Cat(~fields.diagonal | (rot[cycle] == j) for j in range(lanes))
+            return Mux(last_t[cycle], tail, ~0) & own & valid[cycle].replicate(lanes)
 
         sums = [self._tree(m, [self.acc[row][j] for row in range(config.rows)]) for j in range(lanes)]
         suspect = Signal(lanes)

@@ -116,6 +116,8 @@ class Bench:
         self._rows = [sim.memory(f"array.row{r}.act.mem") for r in range(config.rows)]
         self._choices = [sim.memory(f"array.row{r}.argmax.mem") for r in range(config.rows)]
         self._banks = [[sim.memory(f"array.row{r}.lane{j}.bank.mem") for j in range(lanes)] for r in range(config.rows)]
+        self._weights = [sim.memory(f"weights.memory.bank{b}.mem") for b in range(lanes)]
+        self._velocities = [sim.memory(f"weights.velocity.bank{b}.mem") for b in range(lanes if config.momentum else 0)]
         self._program = None
 
     def load(self, program) -> None:
@@ -127,12 +129,12 @@ class Bench:
     def write_weights(self, program, network, masters) -> None:
         """Write master weights, a list of arrays (cout, k + 1)."""
         for block, m in zip(network.weighted, masters):
-            self.driver.write_weights(program.weights[block.name], weights.place(m, self.config.lanes))
+            self.driver.write_weights(program.weights[block.name], weights.place_block(block, m, self.config.lanes))
 
     def write_velocities(self, program, network, velocities) -> None:
         """Write velocities, a list of arrays (cout, k + 1), if the core has a place for them."""
         for block, v in zip(network.weighted, velocities if self.config.momentum else ()):
-            self.driver.write_velocity(program.weights[block.name], weights.place(v, self.config.lanes, skew=False))
+            self.driver.write_velocity(program.weights[block.name], weights.place_block(block, v, self.config.lanes, skew=False))
 
     def step(self, program, network, x, labels, golden_step) -> None:
         """Run one step of ``program`` on images ``x`` (B, H, W, C) and ``labels``; compare with ``golden_step``.
@@ -171,9 +173,9 @@ class Bench:
         kind = name.rpartition(".")[2]
         if kind in ("master", "velocity"):
             block = next(b for b in network.blocks if f"{b.name}.{kind}" == name)
-            base, count = program.weights[block.name], (block.k + 1) * self.config.bricks(block.cout)
-            read = self.driver.read_weights if kind == "master" else self.driver.read_velocity
-            got = weights.gather(read(base, count), block.cout, skew=kind == "master")
+            base, count = program.weights[block.name], weights.block_bricks(block, self.config.lanes)
+            banks = self._signed_banks(self._weights if kind == "master" else self._velocities, base, count)
+            got = weights.gather_block(block, banks, skew=kind == "master")
             self.tally.words(stop, name, got, expected, lambda at: at)
             return
         argmax = name in program.choices
@@ -189,6 +191,12 @@ class Bench:
                              lambda at, row=row: (at[0] * self.config.rows + row,) + at[1:])
             if not argmax and got[..., channels:].any():
                 raise AssertionError(f"step {self.tally.steps}, command {stop}: words behind the channels of {name} are not zero")
+
+    def _signed_banks(self, banks, base, count) -> np.ndarray:
+        """Bricks of a weight memory, (count, lanes), int64."""
+        words = np.stack([bank[base:base + count] for bank in banks], axis=1).astype(np.int64)
+        bits = self.config.formats.master_bits
+        return words - (words >> bits - 1 << bits)
 
     def _read(self, row, base, count, argmax) -> np.ndarray:
         """Bricks of a row memory, (count, lanes), int64."""
@@ -212,5 +220,8 @@ class Bench:
         total &= (1 << acc) - 1
         total -= (total >> acc - 1) << acc  # (lanes, k * bricks)
         got = total.reshape(lanes, len(k), bricks).transpose(2, 0, 1).reshape(bricks * lanes, len(k))
-        expected = tensors[name][first * lanes:(first + bricks) * lanes][:, k]
-        self.tally.words(stop, name, got[:len(expected)], expected, lambda at: (first * lanes + at[0], int(k[at[1]])))
+        expected = tensors[name][first * lanes:(first + bricks) * lanes]
+        if note.diagonal:  # a lane counts only where the input is its own channel
+            got = np.stack([np.append(row[lane:-1:lanes], row[-1]) for lane, row in enumerate(got)])
+            k = np.arange(expected.shape[1])
+        self.tally.words(stop, name, got[:len(expected)], expected[:, k], lambda at: (first * lanes + at[0], int(k[at[1]])))

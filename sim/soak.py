@@ -55,6 +55,9 @@ def random_network(rng, lanes) -> Network:
                     layers.append({"type": "add", "from": f"c{number}"})
                 layers.append({"type": "relu"})
         if rng.random() < 0.3:
+            layers.append({"type": "depthwise", "kernel": kernel, "padding": kernel // 2, "stride": int(rng.choice([1, 2]))})
+            layers += [{"type": "relu"}] if rng.random() < 0.5 else []
+        if rng.random() < 0.3:
             layers.append({"type": "avgpool", "size": "global" if rng.random() < 0.3 else 2})
     layers.append({"type": "dense", "out": int(rng.integers(2, 14))})
     return Network.build("random", (height, width, int(rng.integers(1, lanes + 3))), layers)
@@ -122,6 +125,7 @@ class Soak:
         notes = program.notes
         has = {
             "residual": any(b.add for b in network.blocks), "average": any(not b.weighted for b in network.blocks),
+            "depthwise": any(b.kind == "depthwise" for b in network.blocks),
             "maxpool": any(b.pool for b in network.blocks), "stride 2": any(b.stride == 2 and b.weighted for b in network.blocks),
             "5x5 kernel": any(b.kh == 5 for b in network.blocks), "1x1 kernel": any(b.kh == b.kw == 1 for b in network.blocks),
             "several K tiles": any(n.tile.startswith("k") and not n.tile.startswith("k0") for n in notes),

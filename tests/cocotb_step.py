@@ -38,7 +38,7 @@ async def step(dut, stall):
 
     await write(Region.PROGRAM, 0, program.words())
     for block, m in zip(network.weighted, golden.masters):
-        await write(Region.WEIGHTS, program.weights[block.name] * CONFIG.lanes, weights.place(m, CONFIG.lanes))
+        await write(Region.WEIGHTS, program.weights[block.name] * CONFIG.lanes, weights.place_block(block, m, CONFIG.lanes))
     await write(Region.STAGING, program.staging["input"], x)
     await write(Region.STAGING, program.staging["labels"], labels)
     await write(Region.CSR, Csr.START, [0, STOP_NONE])
@@ -53,7 +53,7 @@ async def step(dut, stall):
     assert await bus.read(address(Region.CSR, Csr.CYCLES)) == [sum(counters)]
     bits = CONFIG.formats.master_bits
     for block, m in zip(network.weighted, golden.masters):
-        words = weights.place(m, CONFIG.lanes).ravel() & (1 << bits) - 1
+        words = weights.place_block(block, m, CONFIG.lanes).ravel() & (1 << bits) - 1
         got = await bus.read(address(Region.WEIGHTS, program.weights[block.name] * CONFIG.lanes), len(words))
-        used = weights.place(np.ones_like(m), CONFIG.lanes).ravel() == 1  # words between the tensors' were never written
+        used = weights.place_block(block, np.ones_like(m), CONFIG.lanes).ravel() == 1  # words between the tensors' were never written
         assert ((np.array(got) & (1 << bits) - 1) == words)[used].all()

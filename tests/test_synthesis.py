@@ -1,0 +1,217 @@
+"""Resource counts: what is counted on small designs, and the claims about a whole core."""
+
+import json
+import re
+
+import pytest
+from amaranth.back import verilog as backend
+from click.testing import CliRunner
+
+from gradgate.arch.config import Config, preset
+from gradgate.fpga import synthesis
+from gradgate.fpga.synthesis import Memory, Netlist, Resources, Synthesis, Unit
+from gradgate.host.cli import main
+from gradgate.hw.lane import Lane
+from gradgate.hw.move import Move
+from gradgate.sim import toolchain
+from gradgate.sim.toolchain import ToolError
+
+TINY = preset("tiny")
+
+#: Two adders that differ in names alone, a third that subtracts, and a fourth whose child has its ports the other way round.
+TWINS = """
+module top(a, b, y);
+  input [7:0] a, b;
+  output [15:0] y;
+  \\top.one  one (.\\x[0] (a), .y(b), .z(y[7:0]));
+  \\top.two  two (.u(a), .v(b), .w(y[15:8]));
+endmodule
+
+module \\top.one (\\x[0] , y, z);
+  input [7:0] \\x[0] , y; // eight bits
+  output [7:0] z;
+  assign z = \\x[0] - y;
+endmodule
+
+module \\top.two (u, v, w);
+  input [7:0] u, v;
+  output [7:0] w;
+  assign w = u - v;
+endmodule
+
+module \\top.three (u, v, w);
+  input [7:0] u, v;
+  output [7:0] w;
+  assign w = v - u;
+endmodule
+
+module \\pair.a (p, q, r);
+  input [7:0] p, q;
+  output [7:0] r;
+  \\top.one  inner (.\\x[0] (p), .y(q), .z(r));
+endmodule
+
+module \\pair.b (p, q, r);
+  input [7:0] p, q;
+  output [7:0] r;
+  \\top.two  inner (.u(p), .v(q), .w(r));
+endmodule
+
+module \\pair.c (p, q, r);
+  input [7:0] p, q;
+  output [7:0] r;
+  \\top.two  inner (.v(p), .u(q), .w(r));
+endmodule
+"""
+
+
+def test_costs_of_cells():
+    """Carry cells and LUT RAM take LUT4s; what comes with a slice is free; a cell of unknown cost is not passed over."""
+    cells = {"LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "PFUMX": 5, "L6MUX21": 1, "$scopeinfo": 7, "TRELLIS_FF": 4, "MULT18X18D": 1,
+             "DP16KD": 2, "PDPW16KD": 1}
+    assert Resources.of(cells) == Resources(lut4=28, ff=4, dsp=1, bram=3, lutram=2)
+    assert Resources.of({}) == Resources()
+    with pytest.raises(ToolError, match="unknown cost: ALU54B, LUT5"):
+        Resources.of({**cells, "LUT5": 1, "ALU54B": 1})
+
+
+def test_total_counts_every_instance():
+    """Modules without contents count as the one that they are identical to."""
+    netlist = Netlist(cells={"top": {"LUT4": 1}, "row": {"LUT4": 10, "TRELLIS_FF": 1}, "lane": {"LUT4": 100, "DP16KD": 2}},
+                      children={"top": {"row": 2}, "row": {"lane": 1, "lane2": 3}, "lane": {}}, places={})
+    assert netlist.total("row", {"lane2": "lane"}) == Resources(lut4=410, ff=1, bram=8)
+    assert netlist.total("top", {"lane2": "lane"}) == Resources(lut4=821, ff=2, bram=16)
+
+
+def test_identical_up_to_names():
+    """Names do not matter; operands, and which port goes where, do."""
+    same = synthesis.same_modules(TWINS)
+    assert same["top.one"] == same["top.two"] == "top.one"
+    assert same["pair.a"] == same["pair.b"] == "pair.a"
+    assert {name for name, first in same.items() if name == first} == {"top", "top.one", "top.three", "pair.a", "pair.c"}
+
+
+def test_identical_modules_synthesise_alike(tmp_path):
+    netlist = synthesis.synthesise(TWINS, tmp_path, top="top", keep=["top.one", "top.two"])
+    assert netlist.cells["top.one"] == netlist.cells["top.two"] != {}
+    assert netlist.children == {"top": {"top.one": 1, "top.two": 1}, "top.one": {}, "top.two": {}}
+    alone = synthesis.synthesise(TWINS, tmp_path, top="top", keep=["top.one"], empty=["top.two"])
+    assert alone.total("top", synthesis.same_modules(TWINS)) == netlist.total("top")
+
+
+def test_names_of_units():
+    names = {"gradgate": "between the units", "gradgate.array": "array control", "gradgate.array$7": "array control",
+             "gradgate.array.row3": "row without its lanes", "gradgate.array.row12.lane0": "lane",
+             "gradgate.array.row0.lane0.bank": None, "gradgate.array.post_walk": None, "other": None}
+    assert {module: synthesis.unit_name(module) for module in names} == names
+    assert synthesis.generic("array.row12.fetch$229.fifo.storage") == "array.row*.fetch.fifo.storage"
+
+
+def test_lane(tmp_path):
+    """One multiplier in a DSP, its two large memories in a block RAM each, its targets in LUT RAM."""
+    toolchain.use_yosys()
+    text = backend.convert(Lane(TINY), name="gradgate", emit_src=False, strip_internal_attrs=True)
+    netlist = synthesis.synthesise(text, tmp_path)
+    found = netlist.total("gradgate")
+    assert (found.dsp, found.bram) == (1, 2)
+    assert 200 < found.lut4 < 1000 and 300 < found.ff < 1000
+    where = {memory.name: (memory.kind, memory.cells) for memory in synthesis.memories(text, netlist)}
+    assert {name: kind for name, (kind, _) in where.items()} == {
+        "bank.mem": "DP16KD", "sums.mem": "DP16KD", "targets.mem": "TRELLIS_DPR16X4"}
+    assert where["targets.mem"][1] == found.lutram == 15  # 48 words in three cells, 20 bits in five
+
+
+def test_unit_with_arrays_at_its_ports(tmp_path):
+    """Words of an array and bits of a port get the same names in ABC9, unless one of them is hidden."""
+    toolchain.use_yosys()
+    text = backend.convert(Move(TINY), name="gradgate", emit_src=False, strip_internal_attrs=True)
+    assert re.search(r"wire \[15:0\] \\rows__w_data\[1\] ;", text)
+    found = synthesis.synthesise(text, tmp_path).total("gradgate")
+    assert found.lut4 > 100 and found.dsp == found.bram == 0
+
+
+def test_failures_are_one_line(tmp_path, monkeypatch):
+    with pytest.raises(ToolError, match=r"^yosys failed: ERROR: .*missing.* is not part of the design.*yosys\.log\)$"):
+        synthesis.synthesise("module top(); missing m (); endmodule", tmp_path, top="top")
+    monkeypatch.setenv("YOSYS", str(tmp_path / "none"))
+    with pytest.raises(ToolError, match="none not found; run: pip install -e ."):
+        synthesis.synthesise(TWINS, tmp_path, top="top")
+
+
+def example(name="tiny"):
+    """Made-up results."""
+    one = Resources(lut4=1000, ff=2)
+    units = [Unit(name="lane", number=8, each=one, all=Resources(lut4=8000, ff=16)),
+             Unit(name="row without its lanes", number=2, each=one, all=Resources(lut4=1900, ff=4, dsp=1))]
+    memories = [Memory(name="array.row*.act.mem", number=2, words=2048, bits=64, kind="DP16KD", cells=16),
+                Memory(name="loss.words", number=1, words=32, bits=16, kind="TRELLIS_DPR16X4", cells=8),
+                Memory(name="odd.mem", number=1, words=2, bits=1, kind="", cells=0)]
+    return Synthesis(config=preset(name), tool="Yosys 0.0", units=units, core=Resources(lut4=41820, ff=9, dsp=78, bram=208),
+                     memories=memories, multipliers={"a.b": 8}, wall_s=1.25)
+
+
+def test_report_and_page():
+    text = synthesis.report(example())
+    assert "| lane                  |      8 |  1,000 |  2 |" in text
+    assert "| row                   |      2 |  5,000 | 10 |" in text  # four lanes and the largest row
+    assert "| sum of the units      |      1 |  9,900 | 20 |   1 |" in text
+    assert "LFE5U-85F: LUT4 50%, FF 0%, DSP 50%, BRAM 100%." in text
+    assert "Multipliers: 8 in `a.b`." in text
+    page = synthesis.page([example("tiny"), example("small")], "2000-01-01")
+    assert "`gradgate synth --docs tiny,small` on 2000-01-01 with Yosys 0.0" in page
+    assert "## tiny (2x4)" in page and "## small (4x8)" in page
+    assert f"- `loss.words`: {synthesis.LUT_RAM['loss.words']}." in page and "- `odd.mem`: not expected." in page
+
+
+def test_command(tmp_path, monkeypatch):
+    """Table and figures; the page of several configurations; errors in one line."""
+    monkeypatch.setattr(synthesis, "run", lambda config, directory, progress: example(config.name))
+    figures, out = tmp_path / "deep" / "tiny.json", ["--out", str(tmp_path / "out")]
+
+    def call(*arguments):
+        return CliRunner().invoke(main, ["synth", *arguments, *out])
+    done = call("--config", "tiny", "--json", str(figures))
+    assert done.exit_code == 0 and "| whole core " in done.output
+    table = json.loads(figures.read_text())
+    assert {key: table[key] for key in ("lut4", "ff", "dsp", "bram")} == {"lut4": 41820, "ff": 9, "dsp": 78, "bram": 208}
+    assert table["units"]["lane"]["lut4"] == 1000 and table["config"]["name"] == "tiny"
+
+    monkeypatch.chdir(tmp_path)
+    for arguments, message in ((("--config", "none"), "must be one of tiny, small, base or a TOML file, not 'none'"),
+                               (("--docs", "tiny,none"), "must be one of tiny, small, base or a TOML file, not 'none'"),
+                               (("--docs", "tiny"), "docs is not here"),
+                               (("--docs", "tiny", "--json", "x.json"), "leave out --docs")):
+        done = call(*arguments)
+        assert done.exit_code == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
+    (tmp_path / "docs").mkdir()
+    assert call("--docs", "tiny,small").exit_code == 0
+    assert "## small (4x8)" in (tmp_path / "docs" / "resources.md").read_text()
+
+
+@pytest.mark.full
+def test_tiny(tmp_path):
+    """Whole core: every multiplication in a DSP and no other DSP, every large memory in block RAM; the units add up."""
+    result = synthesis.run(TINY, tmp_path)
+    assert result.multipliers == {"array.row*.lane*.multiplier": TINY.pes, "loss.exponential.multiplier": 1}
+    assert result.core.dsp == TINY.pes + 1
+    assert result.core.bram == sum(memory.cells for memory in result.memories if memory.kind == "DP16KD") == result.sum.bram
+    assert result.core.lutram == result.sum.lutram
+    for memory in result.memories:
+        assert (memory.kind == "DP16KD") == (memory.number * memory.words * memory.bits > 20000), memory
+    assert set(synthesis.lut_rams(result)) == set(synthesis.LUT_RAM)
+    # flattening gains a little: constants and equal logic of neighbours
+    for name in ("lut4", "ff"):
+        assert 0.9 * getattr(result.sum, name) < getattr(result.core, name) <= getattr(result.sum, name)
+
+
+def test_other_configurations_have_the_same_units():
+    """The names of units are found in cores of other shapes."""
+    toolchain.use_yosys()
+    from gradgate.hw.generate import verilog
+    config = Config(name="1x2", rows=1, lanes=2, act_bricks=512)
+    same = synthesis.same_modules(verilog(config))
+    units = [synthesis.unit_name(module) for module in same]
+    assert {name: units.count(name) for name in synthesis.UNITS.values()} == {
+        **dict.fromkeys(synthesis.UNITS.values(), 1), "lane": 2}
+    lanes = [module for module in same if synthesis.unit_name(module) == "lane"]
+    assert len({same[lane] for lane in lanes}) == 1
