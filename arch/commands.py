@@ -137,7 +137,8 @@ COMMANDS = {
     )),
     Opcode.POST: ("Turns sums into words: rounds, saturates, adds a residual, applies ReLU or the mask, pools, and writes bricks to "
                   "row memory. With rows as its source: averages, or sends the gradients of pooled words back. One word a lane a cycle; "
-                  "two cycles where a mask and another word are read from row memory.", tuple(
+                  "two cycles where a mask and another word are read from row memory. Not together: rows and add, mask and pool, mask and "
+                  "choose.", tuple(
         [flag("rows", "source is row memory instead of the sums memory"),
          flag("choose", "a word counts only at the window element that the argmax memory names"),
          flag("add", "the word of another tensor is added, before relu and mask"),

@@ -24,7 +24,7 @@ class Post(wiring.Component):
     w_en, w_addr, w_data : Out, row memory write; c_en, c_addr, c_data : Out, argmax write
     overflow : Out, number of final sums of this beat whose two top bits differ
 
-    Latency: ``WRITE`` = 6 cycles from a beat to its write, and to ``overflow``. Throughput: one beat a cycle.
+    Latency: ``WRITE`` = 6 cycles from a beat to its write, 5 to ``overflow``. Throughput: one beat a cycle.
     Resources: about 200 LUT a lane, no DSP, no block RAM.
     """
 

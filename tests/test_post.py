@@ -241,7 +241,7 @@ def test_commands(config, kind):
 
     async def bench(ctx):
         play = Bench(config, dut, ctx, Memories(config, dut, rng))
-        for _ in range(4):
+        for _ in range(3):
             await play.check(*scene(config, rng, kind))
 
     simulate(dut, bench, limit=20_000)

@@ -2,7 +2,7 @@
 
 For each row the recurrence over positions m, with S lists, list length L, u_j targets of lane j::
 
-    head(m)  = max(builder free, rel(m - S) + FREE) + target bricks        rel(m) = max over lanes of fin_j(m)
+    head(m)  = max(builder free + target bricks, rel(m - S) + FREE)        rel(m) = max over lanes of fin_j(m)
     close(m) = head(m) + sum over window bricks of max(1, non-zeros)       (1 a brick where no lane has a target)
     fin_j(m) = max(fin_j(m-1) + 1 + bubble, close(m) + OPEN) + max(1, u_j * L) - 1
 

