@@ -24,15 +24,12 @@ CELLS = {
 #: Multiplexers that come with the LUT4s, and what is no hardware.
 FREE = {"PFUMX", "L6MUX21", "$scopeinfo"}
 
-UNITS = {  # the module that is a unit: its name in tables
+#: Modules that are units, and their names in tables. Others of the core's own modules have the name of the module.
+UNITS = {
     r"array\.row\d+\.lane\d+": "lane",
     r"array\.row\d+": "row without its lanes",
     r"array": "array control",
-    r"weights": "weights",
-    r"loss": "loss",
-    r"move": "move",
-    r"sequencer": "sequencer",
-    r"host": "host port",
+    r"(weights|loss|move|sequencer|\w+)": r"\1",
     r"": "between the units",
 }
 
@@ -239,7 +236,7 @@ def unit_name(module: str) -> str | None:
     if module != TOP and not module.startswith(f"{TOP}."):
         return None
     path = re.sub(r"\$\d+", "", module.removeprefix(TOP).removeprefix("."))
-    return next((name for pattern, name in UNITS.items() if re.fullmatch(pattern, path)), None)
+    return next((re.sub(f"^{pattern}$", name, path) for pattern, name in UNITS.items() if re.fullmatch(pattern, path)), None)
 
 
 def generic(path: str) -> str:

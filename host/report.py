@@ -76,5 +76,6 @@ def plot(result: Result, path: Path) -> None:
     elif phases:
         axes[2].bar(phases, [cycles[p] / max(result.steps, 1) for p in phases])
         axes[2].set(title="RTL cycles per step", ylabel="cycles")
+    axes[2].tick_params(axis="x", rotation=45)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -117,7 +117,7 @@ class Bench:
         self._choices = [sim.memory(f"array.row{r}.argmax.mem") for r in range(config.rows)]
         self._banks = [[sim.memory(f"array.row{r}.lane{j}.bank.mem") for j in range(lanes)] for r in range(config.rows)]
         self._weights = [sim.memory(f"weights.memory.bank{b}.mem") for b in range(lanes)]
-        self._velocities = [sim.memory(f"weights.velocity.bank{b}.mem") for b in range(lanes if config.momentum else 0)]
+        self._velocities = [sim.memory(f"weights.velocities.lane{j}.mem") for j in range(lanes if config.momentum else 0)]
         self._program = None
 
     def load(self, program) -> None:

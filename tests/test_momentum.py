@@ -86,7 +86,8 @@ def test_equal_steps_add_up_to_the_effective_learning_rate(decay):
 def residual():
     return Network.build("residual", (4, 4, 2), [
         {"type": "conv", "name": "a", "out": 3, "kernel": 3, "padding": 1}, {"type": "relu"},
-        {"type": "conv", "name": "b", "out": 3, "kernel": 1}, {"type": "add", "from": "a"}, {"type": "relu"}, {"type": "avgpool", "size": 2},
+        {"type": "conv", "name": "b", "out": 3, "kernel": 1}, {"type": "add", "from": "a"}, {"type": "relu"},
+        {"type": "avgpool", "size": 2},
         {"type": "dense", "out": 3}])
 
 

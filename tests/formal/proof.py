@@ -36,6 +36,8 @@ class Proof(Elaboratable):
     has no meaning of its own, and the solver checks it like the others.
     """
 
+    sources = {}  #: further files of RTLIL and what is in them
+
     def __init__(self, unit):
         self.unit = unit
         self.inputs, self.driven, self.delayed = [], [], []
@@ -67,7 +69,7 @@ class Proof(Elaboratable):
 
     def script(self) -> str:
         """What Yosys does with the design before the solver gets it."""
-        return "\n".join(["read_rtlil top.il", "hierarchy -top top", "proc", "flatten", *self.extra(), "opt_clean -purge",
+        return "\n".join([*(f"read_rtlil {name}" for name in (*self.sources, "top.il")), "hierarchy -top top", "proc", "flatten", *self.extra(), "opt_clean -purge",
                           "memory_map", "prep -top top"])
 
     def extra(self):
@@ -159,10 +161,12 @@ def decide(proof: Proof, mode: str, depth: int, directory: Path) -> Result:
     """Run one proof in ``directory``: ``mode`` is bmc, prove (basis and induction) or cover, ``depth`` its cycles."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    (directory / "top.il").write_text(proof.rtlil(), encoding="utf-8")
+    sources = proof.sources | {"top.il": proof.rtlil()}
+    for name, text in sources.items():
+        (directory / name).write_text(text, encoding="utf-8")
     (directory / "job.sby").write_text(
-        f"[options]\nmode {mode}\ndepth {depth}\n\n[engines]\nsmtbmc z3\n\n[script]\n{proof.script()}\n\n[files]\ntop.il\n",
-        encoding="utf-8")
+        f"[options]\nmode {mode}\ndepth {depth}\n\n[engines]\nsmtbmc z3\n\n[script]\n{proof.script()}\n\n[files]\n"
+        + "".join(f"{name}\n" for name in sources), encoding="utf-8")
     tools = Path(sys.executable).parent
     env = os.environ | {"PATH": os.pathsep.join((str(tools), os.environ.get("PATH", os.defpath)))}
     start = time.monotonic()

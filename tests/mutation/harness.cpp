@@ -1,14 +1,17 @@
 // Replays recorded inputs on every mutant, and says where its outputs first differ from the recorded ones.
-// Build with -DPORTS=..., see mutate.py: SET(i) and GET(i) copy a row's words to the inputs, and the outputs to a row.
+// ports.h, which mutate.py writes, copies a row's words to the inputs, and the outputs to a row.
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
-#include <memory>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "Vunit.h"
 #include "ports.h"
+
+// A mutant that never settles ends here.
+void vl_fatal(const char*, int, const char*, const char* message) { throw std::runtime_error(message); }
 
 using Words = std::vector<uint32_t>;
 
@@ -20,37 +23,48 @@ static Words read(const char* path) {
     return words;
 }
 
+static const int ROW = INPUTS + 2 * OUTPUTS;
+
+static bool replay(const uint32_t* at, uint32_t rows, uint32_t mutant, uint32_t trace) {
+    VerilatedContext context;
+    Vunit unit{&context};
+    unit.mutant = mutant;
+    unit.rst = 0;
+    unit.clk = 0;
+    for (uint32_t row = 0; row < rows; row++, at += ROW) {
+        const uint32_t *expected = at + INPUTS, *mask = expected + OUTPUTS;
+        uint32_t got[OUTPUTS];
+        try {
+            set(unit, at);
+            unit.eval();
+            get(unit, got);
+            unit.clk = 1;
+            unit.eval();
+            unit.clk = 0;
+        } catch (const std::runtime_error&) {
+            std::printf("%u %u %u %d\n", mutant, trace, row, -1);
+            return true;
+        }
+        for (int word = 0; word < OUTPUTS; word++)
+            if ((got[word] ^ expected[word]) & mask[word]) {
+                std::printf("%u %u %u %d\n", mutant, trace, row, word);
+                return true;
+            }
+    }
+    return false;
+}
+
 // vectors: for each trace its number of rows, then the rows: inputs, outputs, mask of the outputs that count.
 int main(int argc, char** argv) {
     const Words vectors = read(argv[1]);
     const uint32_t mutants = std::stoul(argv[2]);
     for (uint32_t mutant = 0; mutant <= mutants; mutant++) {
         bool killed = false;
-        uint32_t trace = 0;
-        for (size_t at = 0; at < vectors.size() && !killed; trace++) {
+        size_t at = 0;
+        for (uint32_t trace = 0; at < vectors.size() && !killed; trace++) {
             const uint32_t rows = vectors[at++];
-            VerilatedContext context;
-            Vunit unit{&context};
-            unit.mutant = mutant;
-            unit.rst = 0;
-            unit.clk = 0;
-            for (uint32_t row = 0; row < rows; row++, at += INPUTS + 2 * OUTPUTS) {
-                if (killed) continue;
-                const uint32_t* expected = &vectors[at + INPUTS];
-                const uint32_t* mask = expected + OUTPUTS;
-                uint32_t got[OUTPUTS];
-                set(unit, &vectors[at]);
-                unit.eval();
-                get(unit, got);
-                for (int word = 0; word < OUTPUTS && !killed; word++)
-                    if ((got[word] ^ expected[word]) & mask[word]) {
-                        std::printf("%u %u %u %d\n", mutant, trace, row, word);
-                        killed = true;
-                    }
-                unit.clk = 1;
-                unit.eval();
-                unit.clk = 0;
-            }
+            killed = replay(&vectors[at], rows, mutant, trace);
+            at += size_t(rows) * ROW;
         }
     }
 }

@@ -6,37 +6,46 @@ mutant is killed. The checker is ideal: what is measured is whether the stimuli 
 """
 
 import argparse
+import json
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from amaranth.back import rtlil
 
 from gradgate.sim import build, toolchain
-from mutation.record import Recorder, ports
+from mutation.record import Recorder, inner, ports
 from mutation.stimuli import UNITS
 
 HARNESS = Path(__file__).with_name("harness.cpp")
-PREPARE = "read_rtlil unit.il; hierarchy -top unit; proc; flatten; opt_clean; memory_collect; opt -keepdc; opt_clean; write_rtlil prepared.il"
-FLAGS = ("--cc", "--exe", "--build", "-j", "1", "--prefix", "Vunit", "--top-module", "unit", "-O3", "-Wno-lint", "-Wno-style", "-Wno-fatal",
+PREPARE = ("read_rtlil unit.il; hierarchy -top unit; proc; flatten; memory_collect; opt_expr; opt_clean; wreduce; opt_expr; "
+           "opt_clean; write_rtlil prepared.il; write_json prepared.json")
+FLAGS = ("--cc", "--exe", "--build", "-j", "1", "--prefix", "Vunit", "--top-module", "unit", "-O3", "-Wno-lint", "-Wno-style", "-Wno-fatal", "--no-assert", "-CFLAGS", "-DVL_USER_FATAL",
          "--x-assign", "0", "--x-initial", "0", "--Mdir", "obj", "-o", "../replay")
+
+
+# Changes of a constant that leave it as it is, changes on condition of a constant that is never met, and clocks.
+NOTHING = {("0", "const0"), ("1", "const1"), ("x", "const0"), ("x", "const1"), ("x", "inv")}
+NO_CONTROL = {("0", "cnot1"), ("1", "cnot0"), ("x", "cnot0"), ("x", "cnot1")}
+CLOCKS = {"CLK", "RD_CLK", "WR_CLK"}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A change of the netlist: number, what Yosys calls it, the wire it is at, and the source line of the gate."""
+    """A change of the netlist: number; how a bit is changed; which bit of which cell, and of which wire; source line."""
 
     number: int
     mode: str
-    cell: str
+    bit: str
     wire: str
     source: str
 
     def __str__(self):
-        return f"{self.number:4}  {self.mode:7} {self.wire:32} {self.source}  ({self.cell})"
+        return f"{self.number:4} {self.mode:6} {self.bit:14} {self.wire:24} {self.source:24}"
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,6 @@ class Outcome:
 def words(bits: int) -> int:
     """32-bit words of a port."""
     return -(-bits // 32)
-
-
-def inner(name: str) -> str:
-    """Name of a port in the mutants' Verilog, one that C++ and Verilator leave alone."""
-    return "port_" + name.replace("__", "_")
 
 
 def access(unit) -> str:
@@ -102,7 +106,9 @@ def vectors(recorder: Recorder) -> np.ndarray:
 
 
 def output_of(unit, word: int) -> str:
-    """Name of the output that a word of a row belongs to."""
+    """Name of the output that a word of a row belongs to; -1 is what never settles."""
+    if word < 0:
+        return "a loop"
     for name, value in ports(unit)[1].items():
         word -= words(len(value))
         if word < 0:
@@ -118,35 +124,55 @@ def yosys(commands: str, cwd: Path) -> None:
         raise toolchain.ToolError(f"yosys failed: {toolchain.first_error(done.stdout)}", done.stdout)
 
 
-def parse(line: str, number: int) -> Mutant:
-    """A line of Yosys' list of mutations."""
-    def option(name):
-        found = re.findall(rf"-{name} (\S+)", line)
-        return found[0].lstrip("\\") if found else ""
+def choose(lines, module: dict, count: int) -> list:
+    """The first ``count`` of Yosys' list, numbered from 1, as (line, :class:`Mutant`).
 
-    wire = f"{option('wire')}[{option('wirebit')}]" if option("wire") else f"{option('port')}[{option('portbit')}]"
-    source = re.sub(r"\S*/(?=\w+/\w+\.py)", "", option("src")).split("|")[0]
-    return Mutant(number, option("mode"), option("cell"), wire, source)
+    Left out are those that change nothing, and those of clocks. ``module`` is the netlist as JSON.
+    """
+    names, chosen = {}, []
+    for name, net in sorted(module["netnames"].items(), key=lambda item: item[0].startswith("$")):
+        for index, bit in enumerate(net["bits"]):
+            names.setdefault(bit, f"{name}[{index}]" if len(net["bits"]) > 1 else name)
+    for line in lines:
+        option = dict(re.findall(r"-(\w+) (\S+)", line))  # of several sources the last
+        cell, port = module["cells"][option["cell"].lstrip("\\")], option["port"].lstrip("\\")
+        bits = cell["connections"][port]
+        bit, control = bits[int(option["portbit"])], bits[int(option.get("ctrlbit", 0))]
+        if (bit, option["mode"]) in NOTHING or (control, option["mode"]) in NO_CONTROL or port in CLOCKS:
+            continue
+        number, source = len(chosen) + 1, re.sub(r"\S*/(?=\w+/\w+\.py)", "", option.get("src", ""))
+        where = f"{cell['type']}.{port}[{option['portbit']}]"
+        chosen.append((line.replace("mutate", f"mutate -ctrl mutant 32 {number}", 1),
+                       Mutant(number, option["mode"], where, names.get(bit, "constant"), source)))
+        if number == count:
+            break
+    return chosen
 
 
 def make(unit, count: int, seed: int):
-    """The mutants of a unit, and the directory with the program ``replay`` that holds them all."""
+    """``count`` mutants of a unit, and the directory with the program ``replay`` that holds them all."""
     inputs, outputs = ports(unit)
     text = rtlil.convert(unit, name="unit", ports={inner(name): (value, None) for name, value in (inputs | outputs).items()})
     harness, header = HARNESS.read_text(encoding="utf-8"), access(unit)
+    listed = 2 * count + 20  # some change nothing
 
     def fill(work):
         toolchain.require("perl", "make", "g++")
         (work / "unit.il").write_text(text, encoding="utf-8")
         (work / "ports.h").write_text(header, encoding="utf-8")
         (work / "harness.cpp").write_text(harness, encoding="utf-8")
-        yosys(f"{PREPARE}; mutate -list {count} -seed {seed} -ctrl mutant 32 1 -o mutants.txt", work)
-        yosys("read_rtlil prepared.il; script mutants.txt; opt_clean; write_verilog -noattr unit.v", work)
+        yosys(f"{PREPARE}; mutate -list {listed} -seed {seed} -o listed.txt", work)
+        (work / "chosen.txt").write_text("".join(f"{line}\n" for line, _ in mutants(work)), encoding="utf-8")
+        yosys("read_rtlil prepared.il; script chosen.txt; opt_clean; write_rtlil mutants.il; write_verilog -noattr unit.v", work)
         toolchain.run_verilator([*FLAGS, "unit.v", "harness.cpp"], cwd=work)
 
-    directory = build.cached("mutants-" + build.key(text, harness, header, PREPARE, repr(FLAGS), str(count), str(seed)), fill)
-    lines = (directory / "mutants.txt").read_text(encoding="utf-8").splitlines()
-    return [parse(line, number) for number, line in enumerate(lines, 1)], directory
+    def mutants(directory):
+        module = json.loads((directory / "prepared.json").read_text(encoding="utf-8"))["modules"]["unit"]
+        return choose((directory / "listed.txt").read_text(encoding="utf-8").splitlines(), module, count)
+
+    parts = (text, harness, header, PREPARE, repr(FLAGS), str(count), str(seed))
+    directory = build.cached("mutants-" + build.key(*parts), fill)
+    return [mutant for _, mutant in mutants(directory)], directory
 
 
 def mutate(name: str, count: int, seed: int) -> list:

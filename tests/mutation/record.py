@@ -16,6 +16,11 @@ def ports(unit):
     return inputs, outputs
 
 
+def inner(name: str) -> str:
+    """Name of a port in the mutants' Verilog, one that C++ and Verilator leave alone."""
+    return "port_" + name.replace("__", "_")
+
+
 @dataclass
 class Trace:
     """What went on at the ports, one row a cycle: values before the clock edge, by port, and the names of what was looked at."""

@@ -37,6 +37,8 @@ def list_builder() -> Recorder:
         for stall in (0, 0.4):
             recorder.run(test_lists.test_random_lists, config, seed, stall)
     recorder.run(test_lists.test_every_kind_of_list, config)
+    for bias in (0, 1):
+        recorder.run(test_lists.test_full_list, config, bias)
     recorder.run(test_lists.test_cycle_model, config, 0)
     return recorder
 
