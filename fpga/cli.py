@@ -12,8 +12,10 @@ from gradgate.arch.config import Config
 @click.option("--config", "config_name", default="small", help="Preset (tiny, small, base) or TOML file.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("build/synth"), help="Directory for Yosys' files.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
+@click.option("--period", type=click.FloatRange(0.1, 1000), default=None, show_default="as short as possible",
+              help="ns that paths may take without routing; logic that is faster is made smaller.")
 @click.option("--docs", default=None, help="Instead: synthesise these configurations, separated by commas, and write docs/resources.md.")
-def synth(config_name, out, json_path, docs):
+def synth(config_name, out, json_path, period, docs):
     """Synthesise a core for ECP5 and count what each unit takes. Minutes."""
     from datetime import date
 
@@ -34,7 +36,7 @@ def synth(config_name, out, json_path, docs):
             def progress(step, name=config.name):
                 bar.set_description_str(f"{name}: {step}")
                 bar.update()
-            results.append(synthesis.run(config, out / config.name if docs else out, progress))
+            results.append(synthesis.run(config, out / config.name if docs else out, period=period, progress=progress))
     if docs is not None:
         page.write_text(synthesis.page(results, date.today().isoformat()), encoding="utf-8")
         click.echo(page)

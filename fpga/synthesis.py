@@ -24,13 +24,14 @@ CELLS = {
 #: Multiplexers that come with the LUT4s, and what is no hardware.
 FREE = {"PFUMX", "L6MUX21", "$scopeinfo"}
 
-#: Modules that are units, and their names in tables. Others of the core's own modules have the name of the module.
+#: Modules that are units of their own, instance numbers left out, and their names in tables; other modules right in the core have
+#: the module's name.
 UNITS = {
-    r"array\.row\d+\.lane\d+": "lane",
-    r"array\.row\d+": "row without its lanes",
-    r"array": "array control",
-    r"(weights|loss|move|sequencer|\w+)": r"\1",
-    r"": "between the units",
+    "array.row*.lane*": "lane",
+    "array.row*": "row without its lanes",
+    "array": "array control",
+    "host": "host port",
+    "": "between the units",
 }
 
 #: Memories of a few words that are read in the cycle of their address, which no block RAM can do.
@@ -120,6 +121,7 @@ class Synthesis:
 
     config: Config
     tool: str
+    period: float | None  #: ns that paths may take, routing not counted; None: as short as possible
     units: list
     core: Resources
     memories: list
@@ -139,7 +141,8 @@ class Synthesis:
     def json(self) -> dict:
         """All figures."""
         return {
-            "config": self.config.to_dict(), "tool": self.tool, "wall_s": round(self.wall_s, 1), **asdict(self.core),
+            "config": self.config.to_dict(), "tool": self.tool, "period_ns": self.period, "wall_s": round(self.wall_s, 1),
+            **asdict(self.core),
             "sum_of_units": asdict(self.sum), "row": asdict(self.row()),
             "units": {unit.name: {"number": unit.number, **asdict(unit.each), "all": asdict(unit.all)} for unit in self.units},
             "memories": [asdict(memory) for memory in self.memories], "multipliers": self.multipliers,
@@ -206,8 +209,11 @@ def yosys(directory: Path, script: list) -> str:
     return text
 
 
-def synthesise(text: str, directory: Path, *, top: str = TOP, keep=(), empty=()) -> Netlist:
-    """Synthesise Verilog for ECP5, flattened but for the modules ``keep``; those in ``empty`` stay black boxes."""
+def synthesise(text: str, directory: Path, *, top: str = TOP, keep=(), empty=(), period: float | None = None) -> Netlist:
+    """Synthesise Verilog for ECP5, flattened but for the modules ``keep``; those in ``empty`` stay black boxes.
+
+    With ``period``, in ns, logic whose longest path is shorter is made smaller, not faster.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     # ECP5 memories are zero anyway, and to read their initial values takes longer than all the rest.
     (directory / "design.v").write_text(ZEROS.sub("", text), encoding="utf-8")
@@ -217,6 +223,7 @@ def synthesise(text: str, directory: Path, *, top: str = TOP, keep=(), empty=())
         # Amaranth shows word 1 of an array a as a[1], the name ABC9 gives to bit 1: hidden, they cannot collide.
         "rename -hide w:*[*",
         *(f"blackbox {name}" for name in empty), *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in keep),
+        *([f"scratchpad -set abc9.D {round(1000 * period)}"] if period else []),
         f"synth_ecp5 -top {top}",
         "tee -o cells.json stat -json",
         *(f"tee -o {kind}.txt select -list t:{kind}" for kind in listed),
@@ -235,13 +242,13 @@ def unit_name(module: str) -> str | None:
     """Name of the unit that a module is, or None for a part of one."""
     if module != TOP and not module.startswith(f"{TOP}."):
         return None
-    path = re.sub(r"\$\d+", "", module.removeprefix(TOP).removeprefix("."))
-    return next((re.sub(f"^{pattern}$", name, path) for pattern, name in UNITS.items() if re.fullmatch(pattern, path)), None)
+    path = generic(module.removeprefix(TOP).removeprefix("."))
+    return UNITS.get(path, None if "." in path else path)
 
 
 def generic(path: str) -> str:
     """A path without instance numbers."""
-    return re.sub(r"(?<=[a-z])\d+(?=\.)", "*", re.sub(r"\$\d+", "", path))
+    return re.sub(r"(?<=[a-z])\d+(?=\.|$)", "*", re.sub(r"\$\d+", "", path))
 
 
 def memories(text: str, netlist: Netlist) -> list:
@@ -260,8 +267,9 @@ def memories(text: str, netlist: Netlist) -> list:
             for (name, words, bits, kind), (number, cells) in found.items()]
 
 
-def run(config: Config, directory: Path, progress=lambda step: None) -> Synthesis:
-    """Synthesise the core of ``config`` unit by unit and as a whole; Yosys' files stay in ``directory``.
+def run(config: Config, directory: Path, *, period: float | None = None, progress=lambda step: None) -> Synthesis:
+    """Synthesise the core of ``config`` unit by unit and as a whole; Yosys' files stay in ``directory``. ``period``: see
+    :func:`synthesise`.
 
     Modules that are identical up to names are synthesised once. ``progress`` is called with the name of each step.
     """
@@ -272,18 +280,16 @@ def run(config: Config, directory: Path, progress=lambda step: None) -> Synthesi
     same = same_modules(text)
     units = {module: unit_name(module) for module in same if unit_name(module)}
     progress("units")
-    netlist = synthesise(text, directory / "units", keep=sorted(set(units) - {TOP}),
+    netlist = synthesise(text, directory / "units", period=period, keep=sorted(set(units) - {TOP}),
                          empty=sorted(module for module in units if same[module] != module))
     table = []
-    for name in dict.fromkeys(UNITS.values()):
+    for name in sorted(set(units.values()), key=[*UNITS.values(), *units.values()].index):
         own = [Resources.of(netlist.cells[same[module]]) for module, unit in units.items() if unit == name]
-        if not own:
-            raise ToolError(f"the generated core has no {name}")
         table.append(Unit(name=name, number=len(own), each=max(own, key=lambda r: r.lut4), all=sum(own, Resources())))
     progress("whole core")
-    flat = synthesise(text, directory / "core")
+    flat = synthesise(text, directory / "core", period=period)
     multipliers = [generic(place.rpartition(".")[0]) for kind in CELLS["dsp"] for place in flat.places[kind]]
-    return Synthesis(config=config, tool=tool_version(), units=table, core=flat.total(TOP), memories=memories(text, flat),
+    return Synthesis(config=config, tool=tool_version(), period=period, units=table, core=flat.total(TOP), memories=memories(text, flat),
                      multipliers={place: multipliers.count(place) for place in sorted(set(multipliers))},
                      wall_s=time.monotonic() - begin)
 
@@ -332,10 +338,13 @@ def report(synthesis: Synthesis, device: str = "LFE5U-85F") -> str:
 
 def page(results: list, date: str) -> str:
     """The page ``docs/resources.md``."""
+    period = results[0].period
+    command = f"gradgate synth --docs {','.join(s.config.name for s in results)}" + (f" --period {period:g}" if period else "")
     lines = [
         "# Resources", "",
-        f"Written by `gradgate synth --docs {','.join(s.config.name for s in results)}` on {date} with {results[0].tool} "
-        "(`synth_ecp5`, before place and route); do not edit.", "", " ".join(Resources.__doc__.split()), "",
+        f"Written by `{command}` on {date} with {results[0].tool} (`synth_ecp5`, before place and route, "
+        f"{f'for {period:g} ns' if period else 'as fast as possible'}); do not edit.", "",
+        " ".join(Resources.__doc__.split()), "",
         "Units are synthesised with their boundaries kept, the whole core flattened, which lets Yosys optimise across them: the core's "
         "figures are those of the last line. Modules that are identical up to names, as all lanes are, are synthesised once and "
         "counted often; that they are is checked. Rows differ in the number they compare with: the table shows the largest.", "",

@@ -11,6 +11,7 @@ from gradgate.arch.config import Config, preset
 from gradgate.fpga import synthesis
 from gradgate.fpga.synthesis import Memory, Netlist, Resources, Synthesis, Unit
 from gradgate.host.cli import main
+from gradgate.hw.generate import verilog
 from gradgate.hw.lane import Lane
 from gradgate.hw.move import Move
 from gradgate.sim import toolchain
@@ -102,7 +103,8 @@ def test_identical_modules_synthesise_alike(tmp_path):
 def test_names_of_units():
     names = {"gradgate": "between the units", "gradgate.array": "array control", "gradgate.array$7": "array control",
              "gradgate.array.row3": "row without its lanes", "gradgate.array.row12.lane0": "lane",
-             "gradgate.array.row0.lane0.bank": None, "gradgate.array.post_walk": None, "other": None}
+             "gradgate.array.row0.lane0.bank": None, "gradgate.weights": "weights", "gradgate.new": "new",
+             "gradgate.array.post_walk": None, "other": None}
     assert {module: synthesis.unit_name(module) for module in names} == names
     assert synthesis.generic("array.row12.fetch$229.fifo.storage") == "array.row*.fetch.fifo.storage"
 
@@ -128,6 +130,7 @@ def test_unit_with_arrays_at_its_ports(tmp_path):
     assert re.search(r"wire \[15:0\] \\rows__w_data\[1\] ;", text)
     found = synthesis.synthesise(text, tmp_path).total("gradgate")
     assert found.lut4 > 100 and found.dsp == found.bram == 0
+    assert synthesis.synthesise(text, tmp_path, period=20).total("gradgate").lut4 < found.lut4  # time to spare makes it smaller
 
 
 def test_failures_are_one_line(tmp_path, monkeypatch):
@@ -146,7 +149,7 @@ def example(name="tiny"):
     memories = [Memory(name="array.row*.act.mem", number=2, words=2048, bits=64, kind="DP16KD", cells=16),
                 Memory(name="loss.words", number=1, words=32, bits=16, kind="TRELLIS_DPR16X4", cells=8),
                 Memory(name="odd.mem", number=1, words=2, bits=1, kind="", cells=0)]
-    return Synthesis(config=preset(name), tool="Yosys 0.0", units=units, core=Resources(lut4=41820, ff=9, dsp=78, bram=208),
+    return Synthesis(config=preset(name), tool="Yosys 0.0", period=None, units=units, core=Resources(lut4=41820, ff=9, dsp=78, bram=208),
                      memories=memories, multipliers={"a.b": 8}, wall_s=1.25)
 
 
@@ -165,7 +168,7 @@ def test_report_and_page():
 
 def test_command(tmp_path, monkeypatch):
     """Table and figures; the page of several configurations; errors in one line."""
-    monkeypatch.setattr(synthesis, "run", lambda config, directory, progress: example(config.name))
+    monkeypatch.setattr(synthesis, "run", lambda config, directory, period, progress: example(config.name))
     figures, out = tmp_path / "deep" / "tiny.json", ["--out", str(tmp_path / "out")]
 
     def call(*arguments):
@@ -207,11 +210,9 @@ def test_tiny(tmp_path):
 def test_other_configurations_have_the_same_units():
     """The names of units are found in cores of other shapes."""
     toolchain.use_yosys()
-    from gradgate.hw.generate import verilog
     config = Config(name="1x2", rows=1, lanes=2, act_bricks=512)
     same = synthesis.same_modules(verilog(config))
-    units = [synthesis.unit_name(module) for module in same]
-    assert {name: units.count(name) for name in synthesis.UNITS.values()} == {
-        **dict.fromkeys(synthesis.UNITS.values(), 1), "lane": 2}
-    lanes = [module for module in same if synthesis.unit_name(module) == "lane"]
-    assert len({same[lane] for lane in lanes}) == 1
+    units = [unit for unit in map(synthesis.unit_name, same) if unit]
+    assert {name: units.count(name) for name in units} == {
+        **dict.fromkeys([*synthesis.UNITS.values(), "weights", "loss", "move", "sequencer"], 1), "lane": 2}
+    assert len({same[module] for module in same if synthesis.unit_name(module) == "lane"}) == 1

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from amaranth.asserts import AnyConst
-from amaranth.hdl import Cat, ClockSignal, Instance, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockSignal, Instance, Signal
 
 from formal.proof import Proof, decide, implies
 from mutation.record import inner, ports
@@ -25,7 +25,7 @@ def comparison(proof: type[Proof], config, mutants: str, survivors, observed) ->
             inputs, outputs = ports(self.unit)
             given = {f"i_{inner(name)}": value for name, value in inputs.items()}
             answers = {name: Signal(len(value), name=f"mutant_{inner(name)}") for name, value in outputs.items()}
-            m.submodules.mutant = Instance("unit", i_clk=ClockSignal(), i_rst=ResetSignal(), i_mutant=number, **given,
+            m.submodules.mutant = Instance("unit", i_clk=ClockSignal(), i_mutant=number, **given,
                                             **{f"o_{inner(n)}": a for n, a in answers.items()})
             for name, value in outputs.items():
                 prove(implies(observed(self, name), value == answers[name]))

@@ -29,7 +29,6 @@ static bool replay(const uint32_t* at, uint32_t rows, uint32_t mutant, uint32_t 
     VerilatedContext context;
     Vunit unit{&context};
     unit.mutant = mutant;
-    unit.rst = 0;
     unit.clk = 0;
     for (uint32_t row = 0; row < rows; row++, at += ROW) {
         const uint32_t *expected = at + INPUTS, *mask = expected + OUTPUTS;

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from amaranth.back import rtlil
+from amaranth.hdl import ClockDomain, Module
 
 from gradgate.sim import build, toolchain
 from mutation.record import Recorder, inner, ports
@@ -152,7 +153,11 @@ def choose(lines, module: dict, count: int) -> list:
 def make(unit, count: int, seed: int):
     """``count`` mutants of a unit, and the directory with the program ``replay`` that holds them all."""
     inputs, outputs = ports(unit)
-    text = rtlil.convert(unit, name="unit", ports={inner(name): (value, None) for name, value in (inputs | outputs).items()})
+    top = Module()
+    top.domains.sync = sync = ClockDomain(reset_less=True)  # tests begin with initial values
+    top.submodules.dut = unit
+    text = rtlil.convert(top, name="unit", ports={
+        "clk": (sync.clk, None), **{inner(name): (value, None) for name, value in (inputs | outputs).items()}})
     harness, header = HARNESS.read_text(encoding="utf-8"), access(unit)
     listed = 2 * count + 20  # some change nothing
 
