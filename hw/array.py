@@ -54,8 +54,10 @@ class Array(wiring.Component):
         m.submodules.post_walk = walk = PostWalk(config)
         wiring.connect(m, wiring.flipped(self.post), walk.unit)
 
-        running, drain = Signal(), Signal(range(self.RUN_LATENCY))
-        clearing, clear_addr = Signal(), Signal(range(config.bank_words))
+        running = Signal()
+        drain = Signal(range(self.RUN_LATENCY))
+        clearing = Signal()
+        clear_addr = Signal(range(config.bank_words))
         rows = []
         for r in range(config.rows):
             m.submodules[f"row{r}"] = row = Row(config, r)
@@ -75,7 +77,8 @@ class Array(wiring.Component):
         # reads of one row: the choice follows the memory's latency
         row_select, choice_select = self.port.row, self.choice_row
         for stage in range(latency.RAM):
-            next_row, next_choice = Signal(below(config.rows), name=f"row_{stage}"), Signal(below(config.rows), name=f"choice_{stage}")
+            next_row = Signal(below(config.rows), name=f"row_{stage}")
+            next_choice = Signal(below(config.rows), name=f"choice_{stage}")
             m.d.sync += [next_row.eq(row_select), next_choice.eq(choice_select)]
             row_select, choice_select = next_row, next_choice
         m.d.sync += [

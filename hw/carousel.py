@@ -58,7 +58,8 @@ class Carousel(wiring.Component):
             ram = Ram(width=entry_layout(config).size, depth=config.list_entries)
             m.submodules[f"list{s}"] = ram
             opened = self.open & (self.e_list == s)
-            running, visited = Signal(name=f"running{s}"), Signal(name=f"visited{s}")
+            running = Signal(name=f"running{s}")
+            visited = Signal(name=f"visited{s}")
             arm = Signal(2, name=f"arm{s}")  # waits until the first entry is on the bus
             pointer = Signal(range(config.list_entries), name=f"pointer{s}")
             pending = self.pending[s * lanes:(s + 1) * lanes]

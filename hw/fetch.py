@@ -53,14 +53,16 @@ class Fetch(wiring.Component):
         m.d.comb += self.r_addr.eq(self.i_addr)
         valid, tag = taken, self.i.payload
         for stage in range(latency.RAM):
-            next_valid, next_tag = Signal(name=f"valid{stage}"), Signal(tag_layout(self.config), name=f"tag{stage}")
+            next_valid = Signal(name=f"valid{stage}")
+            next_tag = Signal(tag_layout(self.config), name=f"tag{stage}")
             m.d.sync += [next_valid.eq(valid), next_tag.eq(tag)]
             valid, tag = next_valid, next_tag
 
         is_list = tag.kind == Kind.LIST
         dense = Mux(is_list, self.dense_list, self.dense_target)
         words = Mux(is_list, self.list_words, self.target_words)
-        item, item_valid = Signal(shape), Signal()
+        item = Signal(shape)
+        item_valid = Signal()
         inside = Cat(~tag.tail | (lane < words) for lane in range(lanes))
         nonzero = Cat(self.r_data[lane].any() for lane in range(lanes))
         m.d.sync += [item_valid.eq(valid), item.tag.eq(tag), item.words.eq(self.r_data),

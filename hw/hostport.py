@@ -102,8 +102,12 @@ class HostPort(wiring.Component):
         bus, busy = self.bus, self.control.busy
 
         # Request, in registers.
-        reading, answer = Signal(), Signal()
-        asked, ask_write, ask_addr, ask_data = Signal(), Signal(), Signal(ADDRESS_BITS), Signal(WORD)
+        reading = Signal()
+        answer = Signal()
+        asked = Signal()
+        ask_write = Signal()
+        ask_addr = Signal(ADDRESS_BITS)
+        ask_data = Signal(WORD)
         m.d.comb += bus.ready.eq(Mux(reading, answer, bus.write))
         accept = bus.valid & ~reading
         m.d.sync += asked.eq(accept)
@@ -115,7 +119,10 @@ class HostPort(wiring.Component):
 
         # Which memory, and whether it has the word; kept until the next request.
         regions = [Region.CSR, *(region for region, window in windows(self.config).items() if window.words)]
-        act, write, offset, word = Signal(), Signal(), Signal(REGION_SHIFT), Signal(WORD)
+        act = Signal()
+        write = Signal()
+        offset = Signal(REGION_SHIFT)
+        word = Signal(WORD)
         hit = {region: Signal(name=f"hit_{region.name}") for region in regions}
         m.d.sync += act.eq(asked)
         with m.If(asked):
@@ -123,7 +130,8 @@ class HostPort(wiring.Component):
             m.d.sync += [hit[region].eq(self.has(region, ask_write, ask_addr)) for region in regions]
         data_hit = Cat(hit[region] for region in DATA_REGIONS if region in hit).any()
         start_hit = hit[Region.CSR] & write & (offset == Csr.START)
-        allowed, refused = ~(busy & (data_hit | start_hit)), Signal()
+        allowed = ~(busy & (data_hit | start_hit))
+        refused = Signal()
         m.d.comb += self.busy.eq(busy | (asked & ask_write) | (act & write))
         writes = {region: act & write & hit[region] & allowed for region in regions}
         with m.If(act & ~(allowed & Cat(hit.values()).any())):
@@ -139,7 +147,8 @@ class HostPort(wiring.Component):
         with m.If(act):
             m.d.sync += [given[region].eq(hit[region] & allowed) for region in words]
         ages = Signal(max(self.latency.values()))  # bit n - 1: n cycles ago a read was decided on, and is not answered
-        nothing, there = ages[0] & ~Cat(given.values()).any(), Signal()
+        nothing = ages[0] & ~Cat(given.values()).any()
+        there = Signal()
         m.d.comb += there.eq(nothing | Cat(given[region] & ages[n - 1] for region, n in self.latency.items()).any())
         m.d.sync += [ages.eq(Mux(there, 0, Cat(act & ~write, ages))), answer.eq(there)]
         m.d.sync += bus.r_data.eq(reduce(or_, (Mux(given[region], value, 0) for region, value in words.items())))
@@ -187,7 +196,8 @@ class HostPort(wiring.Component):
         weights, rows = self.weights, self.rows
         row, brick, lane = self.place(config.act_bricks, offset)
         choice_row, choice_brick, choice_lane = self.place(config.argmax_bricks, offset)
-        row_word, choice_word = Signal(signed(act_bits)), Signal(2)
+        row_word = Signal(signed(act_bits))
+        choice_word = Signal(2)
         m.d.comb += [
             weights.bank.eq(offset), weights.addr.eq(offset[len(weights.bank):]),
             weights.w_data.eq(word),
@@ -216,7 +226,8 @@ class HostPort(wiring.Component):
         values = {csr: Signal(WORD, name=csr.name) for csr in Csr if csr != Csr.CONTROL}
 
         # START follows the program; the sequencer's registers move in a command's last cycle.
-        start, moved = Signal.like(control.pc), Signal()
+        start = Signal.like(control.pc)
+        moved = Signal()
         m.d.sync += moved.eq(control.busy)
         with m.If(write & (offset == Csr.START)):
             m.d.sync += start.eq(Mux(word[len(start):].any(), ~0, word))
@@ -229,7 +240,8 @@ class HostPort(wiring.Component):
         order = Signal(2)  # bits of CONTROL
         m.d.comb += order.eq(Mux(write & (offset == Csr.CONTROL), word, 0))
         m.d.comb += control.go.eq(order[0])
-        correct, overflow = Signal.like(self.correct), Signal.like(self.overflow)
+        correct = Signal.like(self.correct)
+        overflow = Signal.like(self.overflow)
         m.d.sync += [
             correct.eq(self.correct), overflow.eq(self.overflow),
             values[Csr.CORRECT].eq(values[Csr.CORRECT] + correct),

@@ -83,12 +83,17 @@ class Lane(wiring.Component):
             return value
 
         # s0: control
-        at, n, index = Signal(below(config.lists)), Signal(range(config.list_entries)), Signal(range(config.targets))
+        at = Signal(below(config.lists))
+        n = Signal(range(config.list_entries))
+        index = Signal(range(config.targets))
         bubble = Signal(range(self.BUBBLE + 1))
         count = Mux(self.fetch, targets.count[at], self.every)
         here = self.pending.bit_select(at, 1) & (bubble == 0)
         nothing = self.void.bit_select(at, 1) | (count == 0)
-        issue, first, last, fin = Signal(), Signal(), Signal(), Signal()
+        issue = Signal()
+        first = Signal()
+        last = Signal()
+        fin = Signal()
         m.d.comb += [
             issue.eq(here & ~nothing), first.eq(n == 0), last.eq(n == self.length[at] - 1),
             fin.eq(here & (nothing | (last & (index == count - 1)))),
@@ -109,17 +114,24 @@ class Lane(wiring.Component):
             m.d.sync += [at.eq(0), n.eq(0), index.eq(0), bubble.eq(0)]
 
         # s1: the list's entry and the target
-        at1, target1, index1, psum1 = Signal.like(at), Signal(range(config.lists + 1)), Signal.like(index), Signal(range(config.psum_words))
+        at1 = Signal.like(at)
+        target1 = Signal(range(config.lists + 1))
+        index1 = Signal.like(index)
+        psum1 = Signal(range(config.psum_words))
         m.d.sync += [at1.eq(at), target1.eq(self.target[at]), index1.eq(index), psum1.eq(self.psum[at])]
         entry = self.bus[at1]
         m.d.comb += [targets.r_slot.eq(target1), targets.r_index.eq(index1)]
         # s2: addresses
-        k2, t2, value2, target2, psum2 = (Signal.like(entry.k, name="k2"), Signal.like(index, name="t2"),
-                                          Signal(act_bits), Signal(act_bits), Signal.like(psum1, name="psum2"))
+        k2 = Signal.like(entry.k, name="k2")
+        t2 = Signal.like(index, name="t2")
+        value2 = Signal(act_bits)
+        target2 = Signal(act_bits)
+        psum2 = Signal.like(psum1, name="psum2")
         m.d.sync += [k2.eq(entry.k), value2.eq(entry.value), psum2.eq(psum1),
                      t2.eq(Mux(self.fetch, targets.r_entry.t, index1)), target2.eq(targets.r_entry.value)]
         # s3 on: what accompanies the operands down the pipeline
-        address3, psum3 = Signal(range(config.bank_weights)), Signal.like(psum1, name="psum3")
+        address3 = Signal(range(config.bank_weights))
+        psum3 = Signal.like(psum1, name="psum3")
         m.d.sync += [address3.eq(self.bank_addr + k2 + t2), psum3.eq(psum2 + t2)]
         value5, target5 = delay(value2, 3, "value"), delay(target2, 3, "target")
         half5 = delay(address3[-1], 2, "half")
@@ -143,7 +155,8 @@ class Lane(wiring.Component):
         m.d.comb += product.eq(multiplier.o)
         with m.If(valid8):
             m.d.sync += total.eq(before + product)
-        write9, end9 = Signal(), Signal()
+        write9 = Signal()
+        end9 = Signal()
         m.d.sync += [write9.eq(valid8 & self.outer), end9.eq(valid8 & last8 & ~self.outer)]
 
         early = address3[:word_bits]

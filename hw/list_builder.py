@@ -1,6 +1,6 @@
 """Compresses windows into lists of non-zeros."""
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -53,12 +53,16 @@ class ListBuilder(wiring.Component):
         m = Module()
         config, f = self.config, layout(Opcode.RUN)(self.payload)
         lanes = config.lanes
-        item, valid = self.item, Signal()
+        item = self.item
+        valid = Signal()
         pending = item.flags  # flags of the current item not yet appended
 
         lowest = Signal(lanes)
-        lane_k = Array((f.t_count * lane)[:len(item.tag.k)] for lane in range(lanes))
-        value, offset = Signal(config.formats.act_bits), Signal(len(item.tag.k))
+        lane_k = [Const(0, len(item.tag.k))]  # lane * t_count, by adding: a product would cost a DSP
+        for _ in range(1, lanes):
+            lane_k.append((lane_k[-1] + f.t_count)[:len(item.tag.k)])
+        value = Signal(config.formats.act_bits)
+        offset = Signal(len(item.tag.k))
         single = Signal()
         m.d.comb += [lowest.eq(pending & -pending), single.eq((pending & ~lowest) == 0)]
         for lane in range(lanes):
@@ -67,7 +71,8 @@ class ListBuilder(wiring.Component):
 
         any_target = Signal()
         void = f.fetch & ~any_target
-        count, psum = Signal(range(config.list_entries + 1)), Signal(range(config.psum_words))
+        count = Signal(range(config.list_entries + 1))
+        psum = Signal(range(config.psum_words))
         grown = Signal.like(count)
         done = Signal()  # the current item is done with this cycle
         append = Signal()

@@ -54,7 +54,9 @@ class Exponential(wiring.Component):
         m.d.sync += exponent.eq((multiplier.o >> self.LOG2E_FRAC) + correction)
 
         whole, fraction = exponent[frac:], exponent[:frac]
-        shift, gone, mantissa = Signal(4), Signal(), Signal(E_BITS)
+        shift = Signal(4)
+        gone = Signal()
+        mantissa = Signal(E_BITS)
         half = fraction << (14 - frac) if frac <= 14 else fraction >> (frac - 14)
         m.d.sync += [mantissa.eq((1 << 15) - half), shift.eq(whole), gone.eq(whole[4:].any())]
         m.d.sync += self.o.eq(Mux(gone, 0, mantissa >> shift))
@@ -85,7 +87,8 @@ class Divider(wiring.Component):
         m = Module()
         rest = Signal(self.bits + 1)
         difference = Signal(signed(self.bits + 2))
-        fits, steps = Signal(), Signal(range(self.frac + 2))
+        fits = Signal()
+        steps = Signal(range(self.frac + 2))
         m.d.comb += [difference.eq(rest - self.denominator), fits.eq(difference >= 0)]
         with m.If(self.start):
             m.d.sync += [rest.eq(self.numerator), steps.eq(self.frac + 1)]
@@ -142,12 +145,15 @@ class Loss(wiring.Component):
         read, write = words.read_port(domain="comb"), words.write_port()
 
         # Which image: counted from 1, and the bricks of its row and slot.
-        image, row = Signal(len(fields.images)), Signal.like(rows.row)
+        image = Signal(len(fields.images))
+        row = Signal.like(rows.row)
         bases = {name: Signal(len(fields[name]), name=f"{name}_base") for name in ("labels", "logits", "grads")}
 
         # The walk over words: label and logits on the way in, gradients on the way out.
-        addr, lane = Signal(len(fields.logits)), Signal(range(config.lanes))
-        get, put = Signal(len(fields.classes)), Signal(range(CLASSES))
+        addr = Signal(len(fields.logits))
+        lane = Signal(range(config.lanes))
+        get = Signal(len(fields.classes))
+        put = Signal(range(CLASSES))
         last_get = get == fields.classes
         next_word = [lane.eq(lane + 1), addr.eq(addr + lane.all())]  # lanes is a power of two: lane wraps
         m.d.comb += [rows.row.eq(row), rows.addr.eq(addr)]
@@ -160,17 +166,21 @@ class Loss(wiring.Component):
             return value
 
         # Inwards: the word that the port shows now, in a register; the largest logit so far and its class.
-        reading, scaling = Signal(), Signal()
+        reading = Signal()
+        scaling = Signal()
         word = Signal(signed(formats.act_bits))
         bricks = Array(rows.r_data[i] for i in range(config.lanes))
         m.d.sync += word.eq(bricks[pipe("lane", lane, RowPortSignature.READ)])
         word_valid = pipe("word_valid", reading, RowPortSignature.READ + 1)
         word_label = pipe("word_label", reading & (get == 0), RowPortSignature.READ + 1)
         word_last = pipe("word_last", reading & last_get, RowPortSignature.READ + 1)
-        label, best, largest = Signal(formats.act_bits), Signal.like(put), Signal.like(word)
+        label = Signal(formats.act_bits)
+        best = Signal.like(put)
+        largest = Signal.like(word)
 
         # Distance from the largest, exponential, sum.
-        shown, distance = Signal.like(word), Signal(formats.act_bits)
+        shown = Signal.like(word)
+        distance = Signal(formats.act_bits)
         e_latency = 2 + exponential.LATENCY
         e_valid = pipe("e_valid", scaling, e_latency)
         e_last = pipe("e_last", scaling & last_get, e_latency)
@@ -192,7 +202,8 @@ class Loss(wiring.Component):
             m.d.sync += [put.eq(put + 1), total.eq(total + exponential.o)]
 
         # Outwards: the first word of a brick clears the others.
-        one, step = Signal(), Signal(range(formats.grad_frac + 1))
+        one = Signal()
+        step = Signal(range(formats.grad_frac + 1))
         gradient = Signal(signed(formats.act_bits))
         m.d.comb += gradient.eq(divider.quotient - (one << formats.grad_frac))
         m.d.sync += [rows.en.eq(0), self.correct.eq(0)]

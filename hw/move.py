@@ -62,7 +62,8 @@ class Move(wiring.Component):
         walking = Signal()
         channel, pixel, image = (Signal(len(fields[name]), name=name) for name in ("channels", "pixels", "images"))
         staged, addr, base = (Signal(16, name=name) for name in ("staged", "addr", "base"))
-        row, lane = Signal.like(rows.row), Signal(range(config.lanes))
+        row = Signal.like(rows.row)
+        lane = Signal(range(config.lanes))
         last_channel, last_pixel = channel == fields.channels, pixel == fields.pixels
         last_image, last_row = image == fields.images, row == config.rows - 1
         with m.If(walking):
@@ -86,7 +87,9 @@ class Move(wiring.Component):
         in_valid = pipe("in_valid", walking & ~fields.out, latency.RAM)
         in_row, in_addr, in_lane = (pipe(f"in_{name}", value, latency.RAM)
                                     for name, value in (("row", row), ("addr", addr), ("lane", lane)))
-        write_row, write_addr, first = Signal.like(row), Signal(16), in_lane == 0
+        write_row = Signal.like(row)
+        write_addr = Signal(16)
+        first = in_lane == 0
         m.d.sync += [write_row.eq(in_row), write_addr.eq(in_addr), rows.en.eq(0)]
         m.d.sync += [rows.w_data[i].eq(Mux(first, 0, stage.r_data) if i else stage.r_data) for i in lanes]
         with m.If(in_valid):

@@ -22,7 +22,8 @@ class Multiplier(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        a, b = Signal(signed(self.width)), Signal(signed(self.width))
+        a = Signal(signed(self.width))
+        b = Signal(signed(self.width))
         pipe = Signal(signed(2 * self.width))
         m.d.sync += [a.eq(self.a), b.eq(self.b), pipe.eq(a * b), self.o.eq(pipe)]
         return m

@@ -62,7 +62,8 @@ class Post(wiring.Component):
         for stage in (3, 4):
             choices.append(Signal(self.choice, name=f"choices{stage}"))
             m.d.sync += choices[-1].eq(choices[-2])
-        wraps, choice5 = Signal(lanes), Signal(self.choice)
+        wraps = Signal(lanes)
+        choice5 = Signal(self.choice)
         for lane in range(lanes):
             mask4 = Mux(self.double, rows[3][lane], rows[2][lane])  # read a cycle before the other word
             inside = (~beats[4].tail | (lane < self.tail)) & ~(self.mask & (mask4 == 0))
@@ -85,13 +86,15 @@ class Post(wiring.Component):
 
         rounded = Signal(signed(formats.acc_bits + 1 - drop), name=f"rounded{lane}")
         sum4 = Signal(signed(bits), name=f"sum4_{lane}")
-        wrap3, wrap4 = Signal(name=f"wrap3_{lane}"), Signal(name=f"wrap4_{lane}")
+        wrap3 = Signal(name=f"wrap3_{lane}")
+        wrap4 = Signal(name=f"wrap4_{lane}")
         m.d.sync += [
             rounded.eq((self.sums[lane].as_signed() + (1 << drop - 1)) >> drop), sum4.eq(saturated(rounded)),
             wrap3.eq(self.sums[lane][-1] ^ self.sums[lane][-2]), wrap4.eq(wrap3),
         ]
-        word4, both, value = (Signal(signed(bits), name=f"word4_{lane}"), Signal(signed(bits + 1), name=f"both{lane}"),
-                              Signal(signed(bits), name=f"value{lane}"))
+        word4 = Signal(signed(bits), name=f"word4_{lane}")
+        both = Signal(signed(bits + 1), name=f"both{lane}")
+        value = Signal(signed(bits), name=f"value{lane}")
         m.d.comb += [word4.eq(Mux(self.rows, row4, sum4)), both.eq(word4 + Mux(self.add, row4, 0))]
         with m.If(~inside | (self.choose & (choice != beats[4].place)) | (self.relu & (both < 0))):
             m.d.comb += value.eq(0)

@@ -51,9 +51,14 @@ class PostWalk(wiring.Component):
         left = [Signal(16, name=f"{name}_left") for name in POST_LEVELS]
         at_end = [one == 1 for one in left]
         counts = [f[f"{name}_count"] for name in POST_LEVELS]
-        src, dst, aux, add = Signal(16), Signal(16), Signal(16), Signal(16)
-        src_step, dst_step = Signal(16), Signal(16)
-        last, second = Signal(), Signal()
+        src = Signal(16)
+        dst = Signal(16)
+        aux = Signal(16)
+        add = Signal(16)
+        src_step = Signal(16)
+        dst_step = Signal(16)
+        last = Signal()
+        second = Signal()
         m.d.comb += [
             self.double.eq(f.mask & (f.add | f.rows)),
             self.valid.eq(self.active & (second | ~self.double)), last.eq(1),

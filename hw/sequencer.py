@@ -87,7 +87,8 @@ class Sequencer(wiring.Component):
 
         # Fetch: an address each cycle up to the end of the memory; ``beyond`` says of a word that it is not there.
         fetching = Signal()
-        fetch, beyond = Signal.like(c.pc), Signal()
+        fetch = Signal.like(c.pc)
+        beyond = Signal()
         m.d.comb += [c.p_addr.eq(fetch), beyond.eq(fetch >= program_words)]
         with m.If(fetching & ~beyond):
             m.d.sync += fetch.eq(fetch + 1)
@@ -100,7 +101,9 @@ class Sequencer(wiring.Component):
         # Beat ``ready`` + i has payload word i on ``p_data``, and the ``beyond`` of the word before it in
         # ``beyond_word``.
         beat = Signal(range(max(lengths.values()) + decided))
-        header, missing, hit = Signal(WORD), Signal(), {op: Signal(name=f"hit_{op.name}") for op in Opcode}
+        header = Signal(WORD)
+        missing = Signal()
+        hit = {op: Signal(name=f"hit_{op.name}") for op in Opcode}
         payload = Signal(PAYLOAD)
         with m.If(fetching):
             m.d.sync += beat.eq(beat + 1)
@@ -116,7 +119,10 @@ class Sequencer(wiring.Component):
         complete = Cat(hit[op] & (beat == max(decided, ready + lengths[op] - 1)) for op in Opcode).any()
 
         # The way on: where the next command is, whether there is one.
-        next_pc, elapsed, finished, stops = Signal.like(c.pc), Signal(WORD), Signal(), Signal()
+        next_pc = Signal.like(c.pc)
+        elapsed = Signal(WORD)
+        finished = Signal()
+        stops = Signal()
         m.d.sync += next_pc.eq(c.pc + reduce(or_, (Mux(hit[op], lengths[op], 0) for op in Opcode)))
         m.d.comb += finished.eq(hit[Opcode.END] | Cat(hit[op] & unit.done for op, unit in units.items()).any())
         m.d.comb += stops.eq((c.index == c.stop_at) & (c.stop_at != STOP_NONE))

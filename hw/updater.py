@@ -123,7 +123,8 @@ class Updater(wiring.Component):
         ]
 
         # Derived from the command, stable long before the first sum.
-        tail, half = Signal(lanes), Signal(31)
+        tail = Signal(lanes)
+        half = Signal(31)
         m.d.sync += [tail.eq(Cat(j < fields.tail for j in range(lanes))), half.eq((1 << fields.shift)[1:])]
 
         def enable(cycle):
@@ -182,7 +183,8 @@ class Updater(wiring.Component):
 
         above = rounded[keep - 1:width - 1] ^ rounded[-1].replicate(width - keep)
         wide = Signal(signed(keep + 3), name=f"wide{j}")
-        sign, clip = Signal(name=f"sign{j}"), Signal(name=f"clip{j}")
+        sign = Signal(name=f"sign{j}")
+        clip = Signal(name=f"clip{j}")
         value = rounded
         for bit in (4, 3, 2):
             value = Mux(shift[bit], value >> (1 << bit), value)
@@ -191,7 +193,8 @@ class Updater(wiring.Component):
             clip.eq((above & Cat(i >= shift for i in range(width - keep))).any()),
         ]
 
-        step, value = Signal(signed(keep), name=f"step{j}"), wide
+        step = Signal(signed(keep), name=f"step{j}")
+        value = wide
         for bit in (1, 0):
             value = Mux(shift[bit], value >> (1 << bit), value)
         m.d.sync += step.eq(Mux(clip, Cat((~sign).replicate(keep - 1), sign), value[:keep]))
@@ -205,7 +208,8 @@ class Updater(wiring.Component):
         bits, old = self.config.formats.master_bits, self.velocity[j]
         dropped = Cat(i < decay for i in range(7))
         exact = Signal(name=f"exact{j}")
-        kept, change = Signal(signed(bits), name=f"kept{j}"), Signal(signed(bits + 1), name=f"change{j}")
+        kept = Signal(signed(bits), name=f"kept{j}")
+        change = Signal(signed(bits + 1), name=f"change{j}")
         total = Signal(signed(bits + 2), name=f"total{j}")
         m.d.comb += [exact.eq(old[-1] | ~(old[:7] & dropped).any()), total.eq(kept + step)]
         m.d.sync += [

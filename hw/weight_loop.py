@@ -55,7 +55,8 @@ class WeightLoop(wiring.Component):
         loop = self.loop
         # A counter holds the iterations to come behind this one, less one: its sign says that this is the last.
         t_left, inner_left, outer_left = (Signal(signed(13), name=f"{name}_left") for name in ("t", "inner", "outer"))
-        inner_addr, outer_addr = Signal(16), Signal(16)
+        inner_addr = Signal(16)
+        outer_addr = Signal(16)
         outer_rot = Signal.like(self.rot)
         output = Signal.like(self.rot)
         inner_last, outer_last = inner_left[-1], outer_left[-1]
@@ -64,7 +65,9 @@ class WeightLoop(wiring.Component):
             self.last.eq(self.last_t & inner_last & outer_last),
         ]
 
-        next_inner, next_outer, next_rot = Signal(16), Signal(16), Signal.like(self.rot)
+        next_inner = Signal(16)
+        next_outer = Signal(16)
+        next_rot = Signal.like(self.rot)
         m.d.comb += [
             next_inner.eq(inner_addr + Mux(~self.spread | output.all(), loop.inner_step, 0)),
             next_outer.eq(outer_addr + loop.outer_step),

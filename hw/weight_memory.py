@@ -168,7 +168,8 @@ class WeightMemory(wiring.Component):
 
         multiples = [Const(0, bits), stride]
         for b in range(2, lanes):
-            multiple, top = Signal(bits, name=f"multiple{b}"), b.bit_length() - 1
+            multiple = Signal(bits, name=f"multiple{b}")
+            top = b.bit_length() - 1
             if b & (b + 1) == 0:
                 m.d.comb += multiple.eq((stride << (top + 1)) - stride)
             else:
@@ -188,7 +189,9 @@ class WeightMemory(wiring.Component):
         rot, addr = delays(m, self.read.rot, 1)[-1], delays(m, self.read.addr, 1)[-1]
         back = Signal.like(self.read.rot)
         m.d.comb += back.eq(-self.read.rot)
-        base, wrapped, below = Signal(bits), Signal(bits), Signal(lanes)
+        base = Signal(bits)
+        wrapped = Signal(bits)
+        below = Signal(lanes)
         m.d.sync += [
             base.eq(addr - product(self.read.rot, "product")),
             wrapped.eq(addr + product(back, "back_product")),

@@ -34,7 +34,8 @@ class Axis(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        skip, room = Signal(4), Signal(signed(14))
+        skip = Signal(4)
+        room = Signal(signed(14))
         limit = Signal(signed(14))
         m.d.comb += [
             limit.eq(Mux(room < self.kernel, room, self.kernel)),
@@ -90,12 +91,22 @@ class Window(wiring.Component):
             inputs = (axis.kernel, axis.skip, axis.room, axis.pitch, axis.k_step, axis.k_first)
             m.d.comb += [axis.stride.eq(f.stride)] + [a.eq(b) for a, b in zip(inputs, fields)]
 
-        slot_base, t_base = Signal(a_bits), Signal(a_bits)  # of the current slot; of the current position
-        slots_left, y_left, x_left = Signal(12), Signal(12), Signal(12)
-        bricks_left, wx_left, wy_left = Signal(12), Signal(4), Signal(4)
-        brick, window_row = Signal(a_bits), Signal(a_bits)
-        k, k_tap, k_row = Signal(k_bits), Signal(k_bits), Signal(k_bits)
-        t_addr, t = Signal(a_bits), Signal(range(self.config.targets))
+        # of the current slot; of the current position
+        slot_base = Signal(a_bits)
+        t_base = Signal(a_bits)
+        slots_left = Signal(12)
+        y_left = Signal(12)
+        x_left = Signal(12)
+        bricks_left = Signal(12)
+        wx_left = Signal(4)
+        wy_left = Signal(4)
+        brick = Signal(a_bits)
+        window_row = Signal(a_bits)
+        k = Signal(k_bits)
+        k_tap = Signal(k_bits)
+        k_row = Signal(k_bits)
+        t_addr = Signal(a_bits)
+        t = Signal(range(self.config.targets))
         has_list = (rows.inside != 0) & (columns.inside != 0)
 
         first = Mux(f.fetch, Kind.TARGET, Kind.HEAD)
@@ -112,7 +123,8 @@ class Window(wiring.Component):
                     with m.If(tag.tail):
                         m.d.sync += [kind.eq(Kind.HEAD), t.eq(0)]
                 with m.Case(Kind.HEAD):
-                    start_addr, start_k = Signal(a_bits), Signal(k_bits)
+                    start_addr = Signal(a_bits)
+                    start_k = Signal(k_bits)
                     m.d.comb += [start_addr.eq(slot_base + rows.offset + columns.offset), start_k.eq(rows.k + columns.k),
                                  ends.eq(~has_list)]
                     m.d.sync += [kind.eq(Kind.LIST), brick.eq(start_addr), window_row.eq(start_addr),

@@ -69,6 +69,7 @@ struct Model {
     }
 
     ~Model() {
+        Verilated::threadContextp(&context);  // otherwise that of the model made last, which may be gone
         close();
         top->final();
     }
@@ -88,6 +89,7 @@ struct Model {
     }
 
     void evaluate(bool level) {
+        Verilated::threadContextp(&context);  // where a failed assertion goes
         top->clk = level;
         top->eval();
 #if VM_TRACE

@@ -59,7 +59,7 @@ def test_wrong_rounding_in_the_golden_model_is_found(monkeypatch):
     monkeypatch.setattr(fixed, "requantise", lambda acc, shift, bits: honest(acc - (1 << shift - 1), shift, bits))
     tally = train(bench_of(CONFIG), network, batches)
     first = tally.first
-    assert first.tensor == f"{network.blocks[0].name}.out" and abs(first.got - first.expected) == 1
+    assert first.tensor == f"{network.blocks[0].name}.out" and first.got != first.expected
     assert str(first).startswith("step 0, command ")
 
 

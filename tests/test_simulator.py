@@ -200,6 +200,14 @@ def test_two_configurations_and_two_of_one(texts):
         sims[0].step()
 
 
+def test_a_failed_assertion_is_that_of_its_simulation(texts, capfd):
+    """Not that of the one made last."""
+    first, last = (Simulator(WIDE_ROWS, verilog=texts[WIDE_ROWS.name]) for _ in range(2))
+    with pytest.raises(SimulationError, match="assertion"):
+        first.write(BAD << REGION_SHIFT, [0])
+    last.step(10)
+
+
 # Driver
 
 def test_weights_and_staging(driver, config):

@@ -16,12 +16,12 @@ NETWORK = Network.build("waves", (3, 3, 1), [{"type": "conv", "out": 2}, {"type"
 
 
 def read(path):
-    """(names of all signals, changes of ``busy`` as (time, value)) of an FST file."""
+    """(names of all signals, changes of the sequencer's ``busy`` as (time, value)) of an FST file."""
     reader = lib.fstReaderOpen(str(path).encode())
     assert reader != ffi.NULL
     _, signals = pylibfst.get_scopes_signals2(reader)
     changes = []
-    handle = signals.by_name["TOP.gradgate.busy"].handle
+    handle = signals.by_name["TOP.gradgate.sequencer.control__busy"].handle
     lib.fstReaderSetFacProcessMaskAll(reader)
     pylibfst.fstReaderIterBlocks(
         reader, lambda data, time, which, value: changes.append((time, int(ffi.string(value)))) if which == handle else None)
@@ -44,5 +44,5 @@ def test_fst_shows_the_recorded_steps(tmp_path, recorded):
             rises += number in recorded and 1 + sum(bool(n.completes or n.sums) for n in bench._program.notes)
     names, changes = read(path)
     assert not [name for name in names if ".$" in name or "._" in name]
-    assert {"TOP.gradgate.array.row0.lane1.index", "TOP.gradgate.sequencer.payload", "TOP.gradgate.array.row0.builder.slot"} <= names
+    assert {"TOP.gradgate.array.row0.lane1.at", "TOP.gradgate.sequencer.payload", "TOP.gradgate.array.row0.builder.slot"} <= names
     assert sum(value for _, value in changes) == rises > 0

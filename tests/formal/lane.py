@@ -92,8 +92,8 @@ class Surroundings(Proof):
         self.check((at < lists) & (claim_at < lists) & (rise_at < lists) & (claim_slot <= lists))
         self.check((pending & ~claimed) == 0)
         opened, held = sum(pending[s] for s in range(lists)), sum(claimed[s] for s in range(lists))
-        self.check(rise_at == self.wrap(at + opened))
-        self.check(claim_at == self.wrap(at + held))
+        self.check(rise_at == self.wrap(at + opened, lists))
+        self.check(claim_at == self.wrap(at + held, lists))
         for s in range(lists):
             offset = Mux(s >= at, s - at, s + lists - at)
             self.check(pending[s] == (offset < opened))
@@ -112,12 +112,6 @@ class Surroundings(Proof):
         self.visiting = visiting
         m.d.comb += self.count.eq(Mux(dut.fetch, counts[at], dut.every))
         self.nothing = dut.void.bit_select(at, 1) | (self.count == 0)
-
-    def wrap(self, number):
-        """``number`` modulo the number of lists, of which it is at most twice."""
-        number = number - 0
-        result = Mux(number >= self.config.lists, number - self.config.lists, number)
-        return Mux(result >= self.config.lists, result - self.config.lists, result)
 
 
 class LaneControlProof(Surroundings):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, Cover, Elaboratable, Fragment, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Assert, Assume, Cover, Elaboratable, Fragment, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib.wiring import In
 
 from gradgate.arch.config import Config
@@ -93,6 +93,11 @@ class Proof(Elaboratable):
         register = Signal(value.shape(), init=init, name=f"past{len(self.delayed)}")
         self.delayed.append(register.eq(value))  # not here: this may be under a condition
         return register
+
+    @staticmethod
+    def wrap(number, count):
+        """``number``, which is below ``2 * count``, modulo ``count``."""
+        return Mux(number >= count, number - count, number).as_unsigned()
 
     def assume(self, condition):
         """The surroundings promise ``condition``."""
