@@ -69,7 +69,8 @@ class Proof(Elaboratable):
 
     def script(self) -> str:
         """What Yosys does with the design before the solver gets it."""
-        return "\n".join([*(f"read_rtlil {name}" for name in (*self.sources, "top.il")), "hierarchy -top top", "proc", "flatten", *self.extra(), "opt_clean -purge",
+        return "\n".join([*(f"read_rtlil {name}" for name in (*self.sources, "top.il")),
+                          "hierarchy -top top", "proc", "flatten", *self.extra(), "opt_clean -purge",
                           "memory_map", "prep -top top"])
 
     def extra(self):

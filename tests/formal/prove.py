@@ -116,7 +116,8 @@ def main(arguments=None) -> int:
     for name in chosen.names or JOBS:
         for what, result in (find_bugs if chosen.bugs else prove)(name):
             bad += result.status != ("FAIL" if chosen.bugs else "PASS")
-            print(f"{name:13} {JOBS[name].depth:3} {result.status:7} {result.seconds:6.1f} s  {what}", *result.failed, sep="\n      ", flush=True)
+            print(f"{name:13} {JOBS[name].depth:3} {result.status:7} {result.seconds:6.1f} s  {what}", *result.failed,
+                  sep="\n      ", flush=True)
     return 1 if bad else 0
 
 

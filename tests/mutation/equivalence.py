@@ -5,8 +5,8 @@ from pathlib import Path
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Cat, ClockSignal, Instance, Signal
-
 from formal.proof import Proof, decide, implies
+
 from mutation.record import inner, ports
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import test_lane
 import test_lists
 from amaranth.hdl import Const, Mux, Signal
-
 from formal import lane, list_builder
 from formal.proof import Proof, small
+
 from gradgate.arch.commands import Opcode
 from gradgate.arch.config import Config
 from gradgate.hw.command import layout
