@@ -15,13 +15,11 @@ MODE ?= bp
 BACKEND ?= rtl
 DEMO_OUT ?= results/demo
 
-BOARD ?= ulx3s-85f
-SYNTH_OUT ?= build/synth/$(BOARD)-$(CONFIG)
+SYNTH_OUT ?= build/synth/$(CONFIG)
 
 BIN := $(VENV)/bin
 GRADGATE := $(BIN)/gradgate
 STAMP := $(VENV)/.installed
-FPGA_STAMP := $(VENV)/.installed-fpga
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo results test test-full lint verilog synth clean
@@ -35,10 +33,6 @@ setup: $(STAMP) ## create the virtual environment; again only when pyproject.tom
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
-	touch $@
-
-$(FPGA_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fpga]'
 	touch $@
 
 demo: $(STAMP) ## train a small network on the simulated core, every tensor compared with the model
@@ -64,8 +58,8 @@ lint: $(STAMP) ## check the Python sources and the Verilog of the presets
 verilog: $(STAMP) ## write Verilog and manifest of the presets to build/verilog
 	set -e; for preset in $(PRESETS); do $(GRADGATE) generate --config $$preset --out build/verilog/$$preset; done
 
-synth: $(FPGA_STAMP) ## synthesise, place and route CONFIG for BOARD
-	$(GRADGATE) synth --board $(BOARD) --config $(CONFIG) --out $(SYNTH_OUT)
+synth: $(STAMP) ## synthesise CONFIG for ECP5 and count what each unit takes
+	$(GRADGATE) synth --config $(CONFIG) --out $(SYNTH_OUT)
 
 clean: ## remove what was built; keeps the virtual environment and results/
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

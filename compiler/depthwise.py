@@ -15,10 +15,11 @@ from gradgate.compiler.program import Note
 from gradgate.compiler.tiles import Span
 
 
-def _parts(ctx, block, bank, where):
-    """(brick of channels, first brick of its weights) of every part; checks that a part fits."""
+def _parts(ctx, block, bank, where, positions=0):
+    """(brick of channels, first brick of its weights) of every part; checks that a part, and one step of ``positions``, fit."""
     lanes = ctx.config.lanes
-    tiles.cut(ctx.config, f"{block.name} {where}", taps=block.k, channels=lanes, bias=True, targets=1, bank=bank, positions=0)
+    tiles.cut(ctx.config, f"{block.name} {where}", taps=block.k, channels=lanes, bias=True, targets=1, bank=bank,
+              positions=positions)
     base = ctx.program.weights[block.name]
     return [(Span(first=n, count=1), base + n * (block.k * lanes + 1)) for n in range(ctx.config.bricks(block.cout))]
 
@@ -34,7 +35,7 @@ def forward(ctx: Context, block):
     x, out = program.places[block.source], program.places[f"{block.name}.out"]
     rows, columns = passes.windows(block)
     step = 2 if block.pool else 1
-    parts = _parts(ctx, block, config.bank_weights, "forward")
+    parts = _parts(ctx, block, config.bank_weights, "forward", step * block.out_width)
     for part, base in parts:
         tail = {"t_count": 1, "t_tail": min(config.lanes, block.cout - part.first * config.lanes)}
         program.add(Opcode.LOAD, Note(phase="load", block=block.name), **_all_weights(base, block, config.lanes), spread=0, out_bricks=0)
@@ -56,7 +57,7 @@ def forward(ctx: Context, block):
 def backward_data(ctx: Context, block, gradient: str, earlier: str | None = None, final: bool = True):
     """Gradient of ``block``'s source from ``gradient``, as :func:`passes.backward_data`."""
     phases = [(y, x) for y in range(min(block.stride, block.height)) for x in range(min(block.stride, block.width))]
-    for part, base in _parts(ctx, block, ctx.config.bank_weights, "backward-data"):
+    for part, base in _parts(ctx, block, ctx.config.bank_weights, "backward-data", -(-block.width // block.stride)):
         for phase in phases:
             done = final and phase == phases[-1] and part.end == ctx.config.bricks(block.cin)
             _backward_phase(ctx, block, gradient, earlier, part, base, phase, done)

@@ -118,7 +118,8 @@ def test_arithmetic(decay):
         await core.host_fill(masters)
         await core.host_fill(velocities, velocity=1)
         fields = {f.name: 0 for f in WEIGHT_LOOP}
-        fields |= {"t_count": len(starts), "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": shift, "tail": 2, "decay": decay, "diagonal": 0}
+        fields |= {"t_count": len(starts), "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": shift, "tail": 2}
+        fields |= {"decay": decay, "diagonal": 0}
         for turn in range(len(sums)):
             accumulators[:len(starts), 0] = sums[(np.indices(velocities.shape).sum(axis=0) + turn) % len(sums)]
             core.hold(accumulators)

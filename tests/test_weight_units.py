@@ -190,7 +190,8 @@ def test_update_arithmetic(shift):
         for start in range(0, len(memory), len(sums)):
             await core.host_fill(memory[start:start + len(sums)])
             fields = {f.name: 0 for f in WEIGHT_LOOP}
-            fields |= {"t_count": len(sums), "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": shift, "tail": 2, "decay": 0, "diagonal": 0}
+            fields |= {"t_count": len(sums), "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": shift, "tail": 2}
+            fields |= {"decay": 0, "diagonal": 0}
             cycles, _, overflows = await core.run(dut.update, Command(Opcode.UPDATE, fields))
             assert cycles == len(sums) + Updater.latency(config)
             assert overflows == sum(suspicious(config, s) for s in sums)

@@ -25,7 +25,8 @@ from mutation.stimuli import UNITS
 HARNESS = Path(__file__).with_name("harness.cpp")
 PREPARE = ("read_rtlil unit.il; hierarchy -top unit; proc; flatten; memory_collect; opt_expr; opt_clean; wreduce; opt_expr; "
            "opt_clean; write_rtlil prepared.il; write_json prepared.json")
-FLAGS = ("--cc", "--exe", "--build", "-j", "1", "--prefix", "Vunit", "--top-module", "unit", "-O3", "-Wno-lint", "-Wno-style", "-Wno-fatal", "--no-assert", "-CFLAGS", "-DVL_USER_FATAL",
+FLAGS = ("--cc", "--exe", "--build", "-j", "1", "--prefix", "Vunit", "--top-module", "unit", "-O3", "-Wno-lint", "-Wno-style",
+         "-Wno-fatal", "--no-assert", "-CFLAGS", "-DVL_USER_FATAL",
          "--x-assign", "0", "--x-initial", "0", "--Mdir", "obj", "-o", "../replay")
 
 
