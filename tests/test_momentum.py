@@ -266,6 +266,13 @@ def test_trainer_begins_at_rest():
     assert result.json()["momentum"] == 3
 
 
+def test_verilog_is_clean(tmp_path):
+    """No warning of ``verilator --lint-only -Wall`` beyond the waivers."""
+    toolchain.use_yosys()
+    (tmp_path / "gradgate.v").write_text(verilog(CONFIG), encoding="utf-8")
+    toolchain.lint(tmp_path / "gradgate.v")
+
+
 def nearest(velocities, decay):
     """Decay that rounds to the nearest."""
     v = np.asarray(velocities, np.int64)

@@ -207,7 +207,6 @@ def test_memories_of_a_core(tiny):
 
 
 @pytest.mark.full
-@pytest.mark.xfail(reason="Yosys makes a multiplier of the list builder's t_count * 3")
 def test_multipliers_of_a_core(tiny):
     """One in every lane, one in the loss unit, no other."""
     assert tiny.multipliers == {"array.row*.lane*.multiplier": TINY.pes, "loss.exponential.multiplier": 1}
