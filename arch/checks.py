@@ -13,14 +13,16 @@ def integer(name: str, value, low: int, high: int) -> int:
 
 
 def one_of(name: str, value, choices) -> object:
-    """Return ``value`` when it is among ``choices``; raise :class:`ConfigError` otherwise."""
-    if value not in choices or isinstance(value, bool) != any(isinstance(c, bool) for c in choices):
+    """Return ``value`` when it is one of ``choices`` and of its type; raise :class:`ConfigError` otherwise."""
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise ConfigError(f"{name} must be one of {', '.join(str(c) for c in choices)}, not {value!r}")
     return value
 
 
 def only_keys(where: str, table: dict, known) -> None:
-    """Raise :class:`ConfigError` when ``table`` has a key that is not in ``known``."""
+    """Raise :class:`ConfigError` when ``table`` is no table or has a key that is not in ``known``."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} must be a table, not {table!r}")
     unknown = sorted(set(table) - set(known))
     if unknown:
         raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")

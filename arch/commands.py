@@ -27,8 +27,19 @@ class Error(IntEnum):
     """Why the sequencer stopped."""
 
     NONE = 0
-    ILLEGAL = 1  #: unknown opcode, or a length that is not the opcode's
-    NO_END = 2  #: the program memory ended before an ``END``
+    ILLEGAL = 1
+    NO_END = 2
+    ADDRESS = 3
+    WATCHDOG = 4
+
+
+ERROR_DOC = {
+    Error.NONE: "no error",
+    Error.ILLEGAL: "unknown opcode, or a length that is not the opcode's",
+    Error.NO_END: "the program memory ended before an `END`",
+    Error.ADDRESS: "an address outside its memory, or a count out of its range",
+    Error.WATCHDOG: "a command took longer than WATCHDOG cycles",
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ COMMANDS = {
         count("out_bricks", "with spread: bricks of one input's outputs, the stride between inputs in the weight memory"),
     )),
     Opcode.CLEAR: ("Sets accumulators 0 .. words-1 of every bank to zero.", (
-        count("words", "accumulators to clear"),
+        count("words", "accumulators to clear: 1 to the depth of a bank"),
     )),
     Opcode.RUN: ("One pass over one tile: builds the list of every position, and every lane makes one turn of it for each of "
                  "its targets. A reducing turn (RED) sums list value x weight into a sum; an outer-product turn (OUT) adds "
@@ -126,7 +137,7 @@ COMMANDS = {
         address("k_first_x", "skip_x times k_tap"),
         address("k_brick", "k from one brick to the next, times t_count"),
         address("k_bias", "k of the bias, times t_count"),
-        count("t_count", "bricks of targets in the tile", 6),
+        count("t_count", "bricks of targets in the tile: 1 to the targets that a lane may have", 6),
         count("t_tail", "words of the last of them that are targets", 5),
         address("t_addr", "target tensor: first brick of the first position"),
         address("t_x", "target tensor: bricks from one column of positions to the next"),
@@ -250,5 +261,6 @@ def markdown() -> str:
                 for name, (offset, f) in layout(opcode).items()]
         if rows:
             lines += ["| word | bit | bits | field | meaning |", "|---|---|---|---|---|"] + rows + [""]
-    lines += ["## Error codes", "", "| code | name |", "|---|---|"] + [f"| {int(e)} | `{e.name}` |" for e in Error]
+    lines += ["## Error codes", "", "| code | name | meaning |", "|---|---|---|"]
+    lines += [f"| {int(e)} | `{e.name}` | {doc} |" for e, doc in ERROR_DOC.items()]
     return "\n".join(lines) + "\n"

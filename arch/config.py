@@ -1,11 +1,12 @@
 """The configuration of one generated core, its presets and its TOML form."""
 
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from gradgate.arch.checks import ConfigError, integer, one_of, only_keys
 from gradgate.arch.formats import Formats
+from gradgate.arch.memorymap import REGION_SHIFT, Region, windows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class Config:
     formats: Formats = field(default_factory=Formats)  #: number formats
 
     def __post_init__(self):
+        if not isinstance(self.name, str):
+            raise ConfigError(f"name must be a text, not {self.name!r}")
         integer("rows", self.rows, 1, 16)
         one_of("lanes", self.lanes, (2, 4, 8, 16))
         integer("lists", self.lists, 1, 4)
@@ -42,6 +45,10 @@ class Config:
         one_of("momentum", self.momentum, (False, True))
         if self.bank_words & (self.bank_words - 1):
             raise ConfigError(f"bank_words must be a power of two, not {self.bank_words}")
+        for region, window in windows(self).items():
+            if window.words > 1 << REGION_SHIFT:
+                raise ConfigError(f"{LARGE[region]} is too large: the host can address {1 << REGION_SHIFT} words of {region.name}, "
+                                  f"not {window.words}")
 
     replace = replace
 
@@ -77,10 +84,11 @@ class Config:
         only_keys("formats", formats, {f.name for f in fields(Formats)})
         base = asdict(preset(table.pop("preset"))) if "preset" in table else {}
         base_formats = base.pop("formats", {})
-        try:
-            return cls(**{**base, **table, "formats": Formats(**{**base_formats, **formats})})
-        except TypeError as error:
-            raise ConfigError(f"configuration: {str(error).split('() ')[-1]}") from None
+        values = {**base, **table, "formats": Formats(**{**base_formats, **formats})}
+        missing = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING and f.name not in values]
+        if missing:
+            raise ConfigError(f"configuration needs {' and '.join(missing)}, or the preset to start from")
+        return cls(**values)
 
     @classmethod
     def load(cls, name_or_path: str) -> "Config":
@@ -91,11 +99,13 @@ class Config:
         if not path.is_file():
             raise ConfigError(f"configuration must be one of {', '.join(PRESETS)} or a TOML file, not {name_or_path!r}")
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            return cls.from_dict({"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))})
+        except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from None
-        return cls.from_dict({"name": path.stem, **table})
 
+
+#: What decides the size of a region that may outgrow the address space.
+LARGE = {Region.WEIGHTS: "weight_bricks", Region.ROWS: "act_bricks", Region.ARGMAX: "argmax_bricks", Region.VELOCITY: "weight_bricks"}
 
 PRESETS = {
     config.name: config
@@ -109,6 +119,6 @@ PRESETS = {
 
 def preset(name: str) -> Config:
     """The preset called ``name``."""
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
     return PRESETS[name]

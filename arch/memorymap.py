@@ -3,10 +3,14 @@
 Addresses count 32-bit words. The region is in bits 23..20, the rest is the offset within it.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from gradgate.arch.config import Config
+if TYPE_CHECKING:
+    from gradgate.arch.config import Config
 
 ADDRESS_BITS = 24
 REGION_SHIFT = 20
@@ -38,6 +42,7 @@ class Csr(IntEnum):
     CORRECT = 7
     OVERFLOW = 8
     CYCLES = 9
+    WATCHDOG = 10
 
 
 CSR_DOC = {
@@ -52,10 +57,12 @@ CSR_DOC = {
     Csr.CORRECT: ("r", "correct predictions counted by LOSS"),
     Csr.OVERFLOW: ("r", "final sums whose two top bits differed"),
     Csr.CYCLES: ("r", "cycles busy since the last start, low 32 bits"),
+    Csr.WATCHDOG: ("rw", "cycles that a command may take, its fetch included; 2**24 after reset"),
 }
 
 ID_VALUE = 0x67726164
 STOP_NONE = 0xFFFF
+WATCHDOG_DEFAULT = 1 << 24
 
 
 @dataclass(frozen=True)

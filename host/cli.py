@@ -10,6 +10,7 @@ import click
 from gradgate.arch import commands
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
+from gradgate.arch.files import require_writable, write_files
 from gradgate.arch.network import Network
 from gradgate.fpga.cli import synth
 
@@ -18,25 +19,47 @@ class Group(click.Group):
     """Turns the errors a user can cause into one line and exit status 1."""
 
     def invoke(self, ctx):
-        from gradgate.host.driver import DeviceError
-        from gradgate.host.link import DeviceTimeout
-        from gradgate.sim.toolchain import ToolError
-
         try:
             return super().invoke(ctx)
-        except (ConfigError, ToolError, DeviceError, DeviceTimeout, OSError) as error:
-            click.echo(f"gradgate: {error}", err=True)
+        except Exception as error:
+            message = explain(error)
+            if message is None:
+                raise
+            click.echo(f"gradgate: {message}", err=True)
             sys.exit(1)
 
 
+def explain(error: Exception) -> str | None:
+    """One line for an error that a user can cause, None for any other."""
+    from amaranth.back.verilog import YosysError
+
+    from gradgate.host.driver import DeviceError
+    from gradgate.sim.simulator import SimulationError
+    from gradgate.sim.toolchain import ToolError
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, (ConfigError, ToolError, DeviceError, SimulationError, YosysError, OSError)):
+        return str(error).split("\n")[0]
+    return None
+
+
+def json_text(table) -> str:
+    """``table`` as the JSON that ``--json`` writes."""
+    return json.dumps(table, indent=1) + "\n"
+
+
 def write_json(path, table) -> None:
-    """Write ``table`` to ``path``, whole or not at all."""
+    """Write ``table`` to ``path``, if there is one, whole or not at all."""
     if path is not None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_files(Path(path).parent, {Path(path).name: json_text(table)})
+
+
+def require_outputs(directory, *paths) -> None:
+    """Raise :class:`ConfigError` when results could not be written: better at once than after an hour. None: not asked for."""
+    for target in (directory, *(path and Path(path).parent for path in paths)):
+        if target is not None:
+            require_writable(target)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -54,6 +77,7 @@ def generate(config_name, out):
     from gradgate.sim import toolchain
 
     config = Config.load(config_name)
+    require_outputs(out)
     toolchain.use_yosys()
     for path in write(config, out):
         click.echo(path)
@@ -92,7 +116,7 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
 @click.option("--momentum", type=click.IntRange(0, 7), default=0,
               help="M: velocities decay by 1 - 2^-M a step, so that the effective learning rate is 2^M times that of --lr-shift; "
                    "0: no momentum. Needs a configuration with momentum = true.")
-@click.option("--seed", type=int, default=0, help="Of initial weights, batch order and data split.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, batch order and data split.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Stop training after so many steps.")
 @click.option("--dense-steps", type=click.IntRange(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
 @click.option("--wave", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Record a wave file (.fst or .vcd); slow.")
@@ -117,14 +141,13 @@ def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, 
             bar.total = total
             bar.update(done - bar.n)
             bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
-        result = Trainer(schedule, digits(seed), progress).run(trace=wave)
+        trainer = Trainer(schedule, digits(seed), progress)
+        require_outputs(out, wave, json_path)
+        result = trainer.run(trace=wave)
     click.echo(report.text(result))
     figures = {"mode": mode, **result.json()}
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "report.txt").write_text(report.text(result) + "\n", encoding="utf-8")
-        report.plot(result, out / "training.png")
-        write_json(out / "result.json", figures)
+        write_files(out, {"report.txt": report.text(result) + "\n", "training.png": report.plot(result), "result.json": json_text(figures)})
         click.echo(f"\nreport, plot and figures are in {out}")
     write_json(json_path, figures)
     if not result.exact:
@@ -143,6 +166,7 @@ def soak(networks, seed, json_path):
 
     from gradgate.sim.soak import soak as run
 
+    require_outputs(None, json_path)
     with tqdm(total=networks, unit="network", disable=None) as bar:
         result = run(networks, seed, progress=lambda done: bar.update(done - bar.n))
     figures = {"seed": seed, **asdict(result)}

@@ -138,6 +138,12 @@ class Driver:
         self.start(at, stop)
         return self.wait(max_cycles)
 
+    def set_watchdog(self, cycles: int) -> None:
+        """Let a command take at most ``cycles`` cycles, its fetch included; one that takes more stops the program with an error."""
+        if not 1 <= cycles < 1 << 32:
+            raise ValueError(f"cycles must be 1 to {(1 << 32) - 1}, not {cycles!r}")
+        self._set(Csr.WATCHDOG, cycles)
+
     def status(self) -> Status:
         """What the core does now."""
         word = self._csr(Csr.STATUS)

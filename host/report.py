@@ -1,6 +1,6 @@
 """What a training run shows a person: a short text and a plot."""
 
-from pathlib import Path
+import io
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def text(result: Result) -> str:
     return "\n".join(lines)
 
 
-def plot(result: Result, path: Path) -> None:
+def plot(result: Result) -> bytes:
     """Loss, accuracy and cycles of the run as a PNG."""
     import matplotlib
     matplotlib.use("Agg")
@@ -77,5 +77,7 @@ def plot(result: Result, path: Path) -> None:
         axes[2].bar(phases, [cycles[p] / max(result.steps, 1) for p in phases])
         axes[2].set(title="RTL cycles per step", ylabel="cycles")
     axes[2].tick_params(axis="x", rotation=45)
-    figure.savefig(path, dpi=110)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
     pyplot.close(figure)
+    return png.getvalue()

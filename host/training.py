@@ -40,6 +40,7 @@ class Schedule:
         one_of("backend", self.backend, BACKENDS)
         integer("dense_steps", self.dense_steps, 0, 10_000)
         integer("momentum", self.momentum, 0, 7)
+        integer("seed", self.seed, 0, 2**32 - 1)
 
 
 @dataclass(kw_only=True)
@@ -98,6 +99,13 @@ class Trainer:
         self.schedule, self.data, self.progress = schedule, data, progress
         formats = schedule.config.formats
         self.train_x, self.test_x = quantise(data.train_x, formats), quantise(data.test_x, formats)
+        network, images = schedule.network, data.train_x.shape[1:]
+        if images != (network.height, network.width, network.channels):
+            raise ConfigError(f"input must be {list(images)}, the images of the data set, not "
+                              f"{[network.height, network.width, network.channels]}")
+        if network.classes <= data.train_y.max():
+            raise ConfigError(f"the last layer must have an output for each of the {data.train_y.max() + 1} classes of the data set, "
+                              f"not {network.classes}")
         if len(self.train_x) < schedule.batch:
             raise ConfigError(f"batch must be at most the {len(self.train_x)} training images, not {schedule.batch}")
         self.golden = GoldenModel(schedule.network, formats, schedule.seed)
@@ -114,6 +122,8 @@ class Trainer:
 
     def run(self, trace=None) -> Result:
         """Train and test. Stops at the first difference between hardware and models; ``result.exact`` is then false."""
+        if trace is not None and self.schedule.backend != "rtl":
+            raise ConfigError("a wave file needs backend rtl; the golden model has no waves")
         began = time.perf_counter()
         if self.schedule.backend == "rtl":
             with Simulator(self.schedule.config, trace=trace) as sim:

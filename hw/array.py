@@ -12,6 +12,7 @@ from gradgate.hw.lane import Lane
 from gradgate.hw.post_walk import PostWalk
 from gradgate.hw.row import Row
 from gradgate.hw.rowport import RowPortSignature
+from gradgate.hw.run_check import RunCheck
 from gradgate.hw.shapes import below
 
 
@@ -20,7 +21,8 @@ class Array(wiring.Component):
 
     Members
     -------
-    run, clear, post : UnitSignature
+    run, clear, post : UnitSignature; faults: see :class:`RunCheck`, :class:`Row`, :class:`PostWalk`; CLEAR: ``words`` not 1 to
+        the depth of the banks
     port : RowPortSignature (seen from here), one row at a time, while no command of this array is active
     choice_row, choice_addr : In; choices : Out, argmax brick, ``RowPortSignature.READ`` cycles later
     w_en, w_addr, w_data : In, weight brick to all rows
@@ -52,7 +54,12 @@ class Array(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.post_walk = walk = PostWalk(config)
-        wiring.connect(m, wiring.flipped(self.post), walk.unit)
+        m.submodules.run_check = check = RunCheck(config)
+        m.d.comb += [
+            walk.unit.start.eq(self.post.start), walk.unit.payload.eq(self.post.payload), self.post.done.eq(walk.unit.done),
+            check.payload.eq(self.run.payload),
+        ]
+        m.d.sync += self.post.fault.eq(walk.fault)
 
         running = Signal()
         drain = Signal(range(self.RUN_LATENCY))
@@ -64,6 +71,7 @@ class Array(wiring.Component):
             rows.append(row)
             m.d.comb += [
                 row.start.eq(self.run.start), row.running.eq(running),
+                row.k_most.eq(check.k_most), row.k_most_tail.eq(check.k_most_tail),
                 row.payload.eq(self.run.payload), row.post_payload.eq(self.post.payload),
                 row.post_active.eq(walk.active), row.post_valid.eq(walk.valid), row.post_double.eq(walk.double),
                 row.post_beat.eq(walk.beat),
@@ -99,10 +107,18 @@ class Array(wiring.Component):
         with m.If(self.run.done):
             m.d.sync += running.eq(0)
 
+        started = Signal()
+        m.d.sync += [
+            started.eq(self.run.start),
+            self.run.fault.eq((started & check.illegal) | Cat(row.fault for row in rows).any()),
+        ]
+
         # CLEAR
-        clear_left = Signal(len(layout(Opcode.CLEAR)(self.clear.payload).words))
+        words = layout(Opcode.CLEAR)(self.clear.payload).words
+        clear_left, clear_illegal = Signal.like(words), (words == 0) | (words > config.bank_words)
+        m.d.sync += self.clear.fault.eq(self.clear.start & clear_illegal)
         with m.If(self.clear.start):
-            m.d.sync += [clearing.eq(1), clear_addr.eq(0), clear_left.eq(layout(Opcode.CLEAR)(self.clear.payload).words)]
+            m.d.sync += [clearing.eq(~clear_illegal), clear_addr.eq(0), clear_left.eq(words)]
         with m.Elif(clearing):
             m.d.sync += [clear_addr.eq(clear_addr + 1), clear_left.eq(clear_left - 1)]
             m.d.comb += self.clear.done.eq(clear_left == 1)

@@ -23,8 +23,10 @@ class UnitSignature(wiring.Signature):
 
     start : In, one cycle; ``payload`` is stable from ``start`` up to and with ``done``
     done : Out, one cycle, in the unit's last cycle, at the earliest one cycle after ``start``
+    fault : Out, an address lies outside its memory, or a count is out of its range; from a register, behind ``start`` and
+        not behind ``done``. The unit is reset in the next cycle; what it would write outside comes two cycles later or never.
     A command costs the unit the cycles from ``start`` to ``done``, both included.
     """
 
     def __init__(self):
-        super().__init__({"start": In(1), "payload": In(PAYLOAD), "done": Out(1)})
+        super().__init__({"start": In(1), "payload": In(PAYLOAD), "done": Out(1), "fault": Out(1)})

@@ -1,6 +1,6 @@
 """A whole core."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,6 +24,9 @@ class Core(wiring.Component):
                   |            Loss ---'                    '-- accumulators ------------------^
                   '-- rows, weights, choices while idle
 
+    Where the sequencer stops a unit (an address outside its memory, or too slow), array, weights, loss and moves are put back
+    into the state after reset; the memories keep what they hold.
+
     Parameters: config, :class:`~gradgate.arch.config.Config`.
 
     Members
@@ -44,10 +47,9 @@ class Core(wiring.Component):
         config = self.config
         m.submodules.host = host = HostPort(config, weight_read=Weights.HOST, choice_read=RowPortSignature.READ)
         m.submodules.sequencer = sequencer = Sequencer(config)
-        m.submodules.array = array = Array(config)
-        m.submodules.weights = weights = Weights(config)
-        m.submodules.loss = loss = Loss(config)
-        m.submodules.move = move = Move(config)
+        array, weights, loss, move = Array(config), Weights(config), Loss(config), Move(config)
+        for name, unit in (("array", array), ("weights", weights), ("loss", loss), ("move", move)):
+            m.submodules[name] = ResetInserter(sequencer.abort)(unit)
 
         wiring.connect(m, wiring.flipped(self.bus), host.bus)
         wiring.connect(m, host.control, sequencer.control)
@@ -75,7 +77,7 @@ class Core(wiring.Component):
             active[name] = Signal(name=f"{name}_active")
             with m.If(unit.unit.start):
                 m.d.sync += active[name].eq(1)
-            with m.Elif(unit.unit.done):
+            with m.Elif(unit.unit.done | sequencer.abort):
                 m.d.sync += active[name].eq(0)
         for user in (host.rows, loss.rows, move.rows):
             m.d.comb += user.r_data.eq(array.port.r_data)

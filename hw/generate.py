@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gradgate.arch import commands, memorymap
 from gradgate.arch.config import Config
+from gradgate.arch.files import write_files
 from gradgate.arch.latency import MULTIPLY, RAM
 
 TOP = "gradgate"
@@ -42,10 +43,4 @@ def manifest(config: Config) -> dict:
 
 def generate(config: Config, directory: Path) -> list:
     """Write ``gradgate.v`` and ``manifest.json`` to ``directory``; returns the paths. Nothing is written if generation fails."""
-    files = {"gradgate.v": verilog(config), "manifest.json": json.dumps(manifest(config), indent=1) + "\n"}
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        part = directory / f".{name}.part"
-        part.write_text(text, encoding="utf-8")
-        part.replace(directory / name)
-    return [directory / name for name in files]
+    return write_files(directory, {"gradgate.v": verilog(config), "manifest.json": json.dumps(manifest(config), indent=1) + "\n"})

@@ -8,7 +8,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.arch.checks import ConfigError
 from gradgate.arch.commands import WORD
 from gradgate.arch.memorymap import ADDRESS_BITS, CSR_DOC, ID_VALUE, REGION_SHIFT, STOP_NONE, Csr, Region, windows
 from gradgate.hw.move import StageSignature
@@ -78,9 +77,6 @@ class HostPort(wiring.Component):
     """
 
     def __init__(self, config, *, weight_read, choice_read):
-        for region, window in windows(config).items():
-            if window.words > 1 << REGION_SHIFT:
-                raise ConfigError(f"{region.name} must have at most {1 << REGION_SHIFT} words, not {window.words}")
         self.config = config
         self.latency = {
             Region.CSR: 1, Region.COUNTERS: latency.RAM, Region.STAGING: latency.RAM, Region.WEIGHTS: weight_read,
@@ -236,6 +232,8 @@ class HostPort(wiring.Component):
         m.d.comb += control.start_at.eq(Mux(moved, control.pc, start))
         with m.If(write & (offset == Csr.STOP)):
             m.d.sync += control.stop_at.eq(Mux(word[len(control.stop_at):].any(), STOP_NONE, word))
+        with m.If(write & (offset == Csr.WATCHDOG)):
+            m.d.sync += control.watchdog.eq(word)
 
         order = Signal(2)  # bits of CONTROL
         m.d.comb += order.eq(Mux(write & (offset == Csr.CONTROL), word, 0))
@@ -257,7 +255,7 @@ class HostPort(wiring.Component):
         m.d.comb += [
             values[Csr.ID].eq(ID_VALUE), values[Csr.START].eq(control.start_at), values[Csr.STOP].eq(control.stop_at),
             values[Csr.STATUS].eq(Cat(control.busy, control.ended, refused, Const(0, 5), control.error)),
-            values[Csr.INDEX].eq(control.index), values[Csr.PC].eq(control.pc),
+            values[Csr.INDEX].eq(control.index), values[Csr.PC].eq(control.pc), values[Csr.WATCHDOG].eq(control.watchdog),
         ]
         shown = Signal(WORD)
         with m.Switch(offset[:4]):

@@ -30,6 +30,8 @@ class ListBuilder(wiring.Component):
     slot : Out, number of the list under construction; target_slot : Out, the same for its targets, of which one more is kept
     target : Out, one cycle: the current item is a brick of targets; ``item`` : Out, the current item
     ended : Out, all positions are done
+    fault : Out, one cycle behind an entry that the list has no room for, or the end of a position whose sums lie outside the
+        sums memory
 
     Cycles of a position: 1 for the head (list entry 0: the bias, or a zero that stands for an empty list; waits for ``free``),
     and for each brick max(1, number of flags), or 1 where no lane has a target; before it 1 for each brick of targets.
@@ -46,7 +48,7 @@ class ListBuilder(wiring.Component):
             "e_entry": Out(entry_layout(config)),
             "open": Out(1), "length": Out(range(config.list_entries + 1)), "psum": Out(range(config.psum_words)),
             "void": Out(1), "claim": Out(1), "target_slot": Out(range(config.lists + 1)), "target": Out(1),
-            "item": Out(item_layout(config)), "ended": Out(1),
+            "item": Out(item_layout(config)), "ended": Out(1), "fault": Out(1),
         })
 
     def elaborate(self, platform):
@@ -72,8 +74,10 @@ class ListBuilder(wiring.Component):
         any_target = Signal()
         void = f.fetch & ~any_target
         count = Signal(range(config.list_entries + 1))
-        psum = Signal(range(config.psum_words))
         grown = Signal.like(count)
+        psum_wide = Signal(17)
+        psum_end = Signal(17)
+        psum = psum_wide[:len(self.psum)]
         done = Signal()  # the current item is done with this cycle
         append = Signal()
 
@@ -107,14 +111,16 @@ class ListBuilder(wiring.Component):
             self.e_en.eq(append), self.e_list.eq(self.slot), self.e_addr.eq(Mux(is_head, 0, count)),
             self.e_entry.k.eq(Mux(is_head, offset, item.tag.k + offset)), self.e_entry.value.eq(value),
             self.open.eq(complete),
+            self.fault.eq((append & ~is_head & (count == config.list_entries)) | (complete & ~f.outer & (psum_end > config.psum_words))),
         ]
+        m.d.comb += psum_end.eq(psum_wide + f.t_count)
         with m.If(complete):
             m.d.sync += [
-                self.length.eq(Mux(grown == 0, 1, grown)), self.psum.eq(psum), psum.eq(psum + f.t_count),
+                self.length.eq(Mux(grown == 0, 1, grown)), self.psum.eq(psum), psum_wide.eq(psum_end),
                 self.void.eq(void | (f.outer & (grown == 0))), any_target.eq(0),
                 self.slot.eq(Mux(self.slot == config.lists - 1, 0, self.slot + 1)),
             ]
         with m.If(self.start):
-            m.d.sync += [self.ended.eq(0), psum.eq(f.psum_addr), any_target.eq(0), self.slot.eq(0), self.target_slot.eq(0)]
+            m.d.sync += [self.ended.eq(0), psum_wide.eq(f.psum_addr), any_target.eq(0), self.slot.eq(0), self.target_slot.eq(0)]
         return m
 

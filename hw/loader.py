@@ -31,6 +31,9 @@ class Loader(wiring.Component):
     bank_en : Out, the two members below are to be written to the banks of all rows, lane order
     bank_addr, bank_data : Out(range(bank_weights)), Out(brick of signed act_bits). Straight from registers.
 
+    A fault: a brick's address outside the weight memory (with ``spread``, that of lane 0's word: lanes beyond the tensor read
+    rubbish), a bank address outside the banks, a count of 0.
+
     Latency: from ``start`` to ``done``, both included, ``bricks + LATENCY`` cycles with ``bricks = t_count *
     inner_count * outer_count`` and ``LATENCY`` = 9. The last brick is on ``bank_data`` in the cycle of ``done``.
     Throughput: one brick a cycle.
@@ -50,12 +53,12 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.walk = walk = WeightLoop(self.config)
+        m.submodules.walk = walk = WeightLoop(self.config, bank_words=self.config.bank_weights)
         fields = layout(Opcode.LOAD)(self.unit.payload)
         m.d.comb += [walk.loop[f.name].eq(fields[f.name]) for f in WEIGHT_LOOP]
         m.d.comb += [
             walk.start.eq(self.unit.start), walk.spread.eq(fields.spread),
-            self.reading.eq(walk.valid),
+            self.reading.eq(walk.valid), self.unit.fault.eq(walk.fault),
             self.read.addr.eq(walk.addr), self.read.rot.eq(walk.rot),
             self.read.spread.eq(fields.spread), self.read.out_bricks.eq(fields.out_bricks),
             self.bank_en.eq(delays(m, walk.valid, WeightMemory.WORKING)[-1]),

@@ -10,6 +10,7 @@ from gradgate.arch.commands import Opcode
 from gradgate.hw.command import UnitSignature, layout
 from gradgate.hw.multiplier import Multiplier
 from gradgate.hw.rowport import RowPortSignature
+from gradgate.hw.shapes import outside
 
 CLASSES = 32  #: most classes
 E_BITS = 16  #: an exponential is 0 to 2**15
@@ -109,14 +110,13 @@ class Loss(wiring.Component):
     ``e_j = exp(zmax - z_j)`` as in :class:`Exponential` and ``p_j = floor((e_j << grad_frac) / sum(e))``, and writes
     the gradient ``p_j - (j == label)``, with ``grad_frac`` bits after the point, for every class; words behind the
     last class in its brick become zero. A label that is no class (as an unsigned word) is never predicted and is
-    subtracted nowhere.
+    subtracted nowhere. An address outside the row memory is a fault, and so is a number of classes that is not 2 to 32.
 
     Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
 
     Members
     -------
-    unit : UnitSignature, fields of ``Opcode.LOSS``; classes 2 to 32 (other values end too, with a useless result);
-        images may be 0
+    unit : UnitSignature, fields of ``Opcode.LOSS``; images may be 0
     rows : RowPortSignature, used from ``start`` to ``done``
     correct : Out, one cycle for each correct prediction, between ``start`` and ``done``
 
@@ -158,6 +158,13 @@ class Loss(wiring.Component):
         next_word = [lane.eq(lane + 1), addr.eq(addr + lane.all())]  # lanes is a power of two: lane wraps
         m.d.comb += [rows.row.eq(row), rows.addr.eq(addr)]
 
+        # The address is that of a word to read, or of one to write soon.
+        reading = Signal()
+        waiting = Signal()
+        too_few, too_many = fields.classes < 2, fields.classes > CLASSES
+        m.d.sync += self.unit.fault.eq((self.unit.start & (too_few | too_many)) | (
+            (reading | waiting) & outside(addr, config.act_bricks)))
+
         def pipe(name, value, stages):
             for stage in range(stages):
                 register = Signal.like(value, name=f"{name}{stage}")
@@ -166,7 +173,6 @@ class Loss(wiring.Component):
             return value
 
         # Inwards: the word that the port shows now, in a register; the largest logit so far and its class.
-        reading = Signal()
         scaling = Signal()
         word = Signal(signed(formats.act_bits))
         bricks = Array(rows.r_data[i] for i in range(config.lanes))
@@ -249,6 +255,7 @@ class Loss(wiring.Component):
                     m.d.sync += next_word  # behind the store of the class before, which is on the port now
                 m.next = "WAIT"
             with m.State("WAIT"):
+                m.d.comb += waiting.eq(1)
                 m.d.sync += step.eq(step + 1)
                 with m.If(step == formats.grad_frac):
                     m.next = "STORE"

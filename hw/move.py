@@ -8,6 +8,7 @@ from gradgate.arch import latency
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import UnitSignature, layout
 from gradgate.hw.rowport import RowPortSignature
+from gradgate.hw.shapes import outside
 
 
 class StageSignature(wiring.Signature):
@@ -29,8 +30,8 @@ class Move(wiring.Component):
     The words lie in staging memory one behind the other, in the order image, pixel, channel. Image i is in row i mod
     R, slot i div R; its pixels begin at brick ``row_addr + slot * slot_step + pixel * ceil(channels / lanes)``,
     channel c is c div lanes bricks on, in lane c mod lanes. Inwards (field ``out`` = 0) the first word of a brick
-    sets the other lanes to zero, outwards only the channels are read. Addresses wrap at the width of the memory's
-    address.
+    sets the other lanes to zero, outwards only the channels are read. An address outside the staging memory or the row
+    memory is a fault.
 
     Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
 
@@ -61,7 +62,7 @@ class Move(wiring.Component):
         # The walk; counters count from 1.
         walking = Signal()
         channel, pixel, image = (Signal(len(fields[name]), name=name) for name in ("channels", "pixels", "images"))
-        staged, addr, base = (Signal(16, name=name) for name in ("staged", "addr", "base"))
+        staged, addr, base = (Signal(bits, name=name) for bits, name in ((17, "staged"), (16, "addr"), (16, "base")))
         row = Signal.like(rows.row)
         lane = Signal(range(config.lanes))
         last_channel, last_pixel = channel == fields.channels, pixel == fields.pixels
@@ -74,6 +75,8 @@ class Move(wiring.Component):
                     m.d.sync += [pixel.eq(1), image.eq(image + 1), row.eq(row + 1), addr.eq(base)]
                     with m.If(last_row):
                         m.d.sync += [row.eq(0), base.eq(base + fields.slot_step), addr.eq(base + fields.slot_step)]
+
+        m.d.sync += self.unit.fault.eq(walking & (outside(staged, config.staging_words) | outside(addr, config.act_bricks)))
 
         def pipe(name, value, stages):
             for number in range(stages):

@@ -14,6 +14,7 @@ from gradgate.hw.list_builder import ListBuilder
 from gradgate.hw.post import Post
 from gradgate.hw.post_walk import beat_layout
 from gradgate.hw.ram import Ram
+from gradgate.hw.run_check import RunCheck
 from gradgate.hw.window import Window
 
 
@@ -23,6 +24,7 @@ class Row(wiring.Component):
     Members
     -------
     start, running : In, RUN begins; RUN is active; payload, post_payload : In, fields of RUN, of POST
+    k_most, k_most_tail : In, of :class:`RunCheck`; fault : Out, see :class:`Window` and :class:`ListBuilder`
     done : Out, all positions are finished (level; clear while starting)
     post_active, post_valid, post_double, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`
     port_addr, port_en, port_data : In; port_read : Out, access of other units, ``latency.RAM`` cycles to ``port_read``
@@ -40,6 +42,7 @@ class Row(wiring.Component):
         brick = data.ArrayLayout(formats.act_bits, lanes)
         super().__init__({
             "start": In(1), "running": In(1), "payload": In(PAYLOAD), "done": Out(1), "post_payload": In(PAYLOAD),
+            "k_most": In(RunCheck.k_shape(config)), "k_most_tail": In(RunCheck.k_shape(config)), "fault": Out(1),
             "post_active": In(1), "post_valid": In(1), "post_double": In(1), "post_beat": In(beat_layout(config)),
             "overflow": Out(range(lanes + 1)),
             "port_addr": In(range(config.act_bricks)), "port_en": In(lanes), "port_data": In(brick), "port_read": Out(brick),
@@ -66,6 +69,7 @@ class Row(wiring.Component):
         wiring.connect(m, fetch.o, builder.i)
         m.d.comb += [
             window.start.eq(self.start), window.payload.eq(self.payload), fetch.i_addr.eq(window.addr),
+            window.k_most.eq(self.k_most), window.k_most_tail.eq(self.k_most_tail), self.fault.eq(window.fault | builder.fault),
             window.slots.eq(f.slots - (self.number >= f.last_rows)),
             fetch.dense_list.eq(~f.skip_list), fetch.dense_target.eq(~f.skip_target),
             fetch.list_words.eq(f.l_tail), fetch.target_words.eq(f.t_tail), fetch.r_data.eq(act.r_data),

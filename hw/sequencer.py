@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Error, Opcode
-from gradgate.arch.memorymap import STOP_NONE
+from gradgate.arch.memorymap import STOP_NONE, WATCHDOG_DEFAULT
 from gradgate.hw.command import PAYLOAD, UnitSignature
 
 #: Name of the unit of every opcode that has one.
@@ -24,6 +24,7 @@ class ControlSignature(wiring.Signature):
         one behind the program memory is an error like a missing ``END``.
     start_at : In, valid in the cycle of ``go``
     stop_at : In(16), index of the command behind which to stop, 0xffff for none; looked at in a command's last cycle
+    watchdog : In, cycles that a command may take; looked at in every cycle
     busy : Out, from the cycle after ``go`` to the last cycle of the last command
     ended : Out, an ``END`` was executed; error : Out, why the program stopped; both cleared by ``go``
     index : Out(16), pc : Out, the command under way, or the next one; with an error the command at fault
@@ -35,6 +36,7 @@ class ControlSignature(wiring.Signature):
         pc = range(config.program_words + 1)
         super().__init__({
             "go": In(1), "start_at": In(pc), "stop_at": In(INDEX_BITS, init=STOP_NONE),
+            "watchdog": In(WORD, init=WATCHDOG_DEFAULT),
             "busy": Out(1), "ended": Out(1), "error": Out(Error), "index": Out(INDEX_BITS), "pc": Out(pc),
             "p_addr": Out(range(config.program_words)), "p_data": In(WORD),
             "c_en": Out(1), "c_addr": Out(range(config.counters)), "c_data": Out(WORD),
@@ -46,8 +48,10 @@ class Sequencer(wiring.Component):
 
     A header must be exactly the opcode and length of a known command (else ``Error.ILLEGAL``), and the whole command
     must lie in the program memory (else ``Error.NO_END``): the sequencer stops before such a command does anything,
-    with ``index`` and ``pc`` on it. It stops behind ``END``, which counts as a command, and behind the command whose
-    index is ``stop_at``; ``index`` and ``pc`` are then on the next command.
+    with ``index`` and ``pc`` on it. A ``fault`` of the unit under way (``Error.ADDRESS``), or a command that takes more
+    than ``watchdog`` cycles from its first fetch to its ``done`` (``Error.WATCHDOG``), stops it likewise, and ``abort``
+    resets all units. It stops behind ``END``, which counts as a command, and behind the command whose index is
+    ``stop_at``; ``index`` and ``pc`` are then on the next command.
 
     Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
 
@@ -56,14 +60,17 @@ class Sequencer(wiring.Component):
     control : ControlSignature
     units : one UnitSignature for each opcode but ``END``, named like the opcode in lower case, seen from the sequencer;
         all share the payload, only the unit of the opcode sees ``start`` and is listened to
+    abort : Out, the last cycle that a program is busy when a unit was at fault or too slow: all units are to be reset
 
-    Latency: a command of L words takes ``L + 3`` cycles (L, ``latency.RAM`` and 1) from its first fetch up to the
+    Latency: ``abort`` comes one cycle behind a ``fault``, and ``watchdog + 1`` cycles behind a command's first fetch. A
+    command of L words takes ``L + 3`` cycles (L, ``latency.RAM`` and 1) from its first fetch up to the
     cycle before ``start``; ``END`` takes 6 cycles. The first fetch follows ``go``, or the last cycle of the command
     before, so that the counters of a program add up to the cycles it is busy. The counter of a command has the cycles
     from its first fetch to its ``done``, both included; commands with an index of ``config.counters`` or more are not
     recorded.
     Throughput: one command at a time; no fetch ahead.
-    Resources: one register of the longest command's bits; no DSP, no block RAM; yosys for ECP5: 270 LUT, 610 FF.
+    Resources: one register of the longest command's bits; no DSP, no block RAM; yosys for ECP5: 400 LUT, 610 FF (a
+    ``CCU2C`` counts as two).
 
         pc -> p_addr .. p_data -> header -> hit (opcode, one-hot) -> start
                               \\-> payload words, by beat -> units
@@ -74,7 +81,7 @@ class Sequencer(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "control": Out(ControlSignature(config)),
+            "control": Out(ControlSignature(config)), "abort": Out(1),
             "units": Out(wiring.Signature({name: In(UnitSignature()) for name in UNITS.values()}))})
 
     def elaborate(self, platform):
@@ -126,8 +133,12 @@ class Sequencer(wiring.Component):
         m.d.sync += next_pc.eq(c.pc + reduce(or_, (Mux(hit[op], lengths[op], 0) for op in Opcode)))
         m.d.comb += finished.eq(hit[Opcode.END] | Cat(hit[op] & unit.done for op, unit in units.items()).any())
         m.d.comb += stops.eq((c.index == c.stop_at) & (c.stop_at != STOP_NONE))
+        fault = Signal()
+        late = Signal()
+        m.d.comb += fault.eq(Cat(hit[op] & unit.fault for op, unit in units.items()).any())
+        m.d.sync += late.eq(elapsed >= c.watchdog)  # behind a cycle with ``elapsed`` = n this says that n + 1 is too many
 
-        m.d.sync += [elapsed.eq(elapsed + 1), c.c_en.eq(0)]
+        m.d.sync += [elapsed.eq(elapsed + 1), c.c_en.eq(0), self.abort.eq(0)]
         for unit in units.values():
             m.d.comb += unit.payload.eq(payload)
             m.d.sync += unit.start.eq(0)
@@ -152,7 +163,10 @@ class Sequencer(wiring.Component):
                     m.d.sync += [unit.start.eq(hit[op]) for op, unit in units.items()]
                     m.next = "RUN"
             with m.State("RUN"):
-                with m.If(finished):
+                with m.If(fault | late):
+                    m.d.sync += [c.error.eq(Mux(fault, Error.ADDRESS, Error.WATCHDOG)), self.abort.eq(1)]
+                    m.next = "ABORT"
+                with m.Elif(finished):
                     m.d.sync += [
                         c.c_en.eq(c.index < self.config.counters), c.c_addr.eq(c.index), c.c_data.eq(elapsed),
                         c.index.eq(c.index + 1), c.pc.eq(next_pc), fetch.eq(next_pc), elapsed.eq(1), beat.eq(0),
@@ -161,4 +175,7 @@ class Sequencer(wiring.Component):
                     with m.If(hit[Opcode.END] | stops):
                         m.d.sync += [c.busy.eq(0), c.ended.eq(hit[Opcode.END])]
                         m.next = "IDLE"
+            with m.State("ABORT"):
+                m.d.sync += c.busy.eq(0)
+                m.next = "IDLE"
         return m

@@ -1,6 +1,16 @@
-"""Shapes that several components share."""
+"""Shapes and checks that several components share."""
+
+from amaranth.hdl import Const
 
 
 def below(n: int) -> range:
     """Shape of a number below ``n``, of at least one bit: vectors without bits are legal here but not in Verilog."""
     return range(max(2, n))
+
+
+def outside(address, depth: int):
+    """Whether ``address`` is no word of a memory of ``depth`` words; a power of two costs no comparator."""
+    bits = (depth - 1).bit_length()
+    if len(address) < bits or depth == 1 << len(address):
+        return Const(0)
+    return address[bits:].any() if depth == 1 << bits else address >= depth

@@ -59,6 +59,8 @@ class Updater(wiring.Component):
     overflow : Out(range(lanes + 1)), number of lanes written whose sum's two top bits differ; each brick counts in one
         cycle, before ``done``
 
+    A fault: an address outside the weight memory or the banks, a count or a shift of 0.
+
     Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: bricks + 12 for up
     to 4 rows, + 13 up to 8, + 14 up to 16; with momentum bricks + 12 up to 2 rows, + 13 up to 4, + 14 up to 8, + 15 up
     to 16. In the cycle of ``done`` the last brick is in the banks.
@@ -105,10 +107,12 @@ class Updater(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, lanes = self.config, self.config.lanes
-        m.submodules.walk = walk = WeightLoop(config)
+        m.submodules.walk = walk = WeightLoop(config, bank_words=config.bank_words)
         fields = layout(Opcode.UPDATE)(self.unit.payload)
+        illegal = Signal()
         m.d.comb += [walk.loop[f.name].eq(fields[f.name]) for f in WEIGHT_LOOP]
-        m.d.comb += [walk.start.eq(self.unit.start), walk.spread.eq(0)]
+        m.d.comb += [walk.start.eq(self.unit.start), walk.spread.eq(0), self.unit.fault.eq(walk.fault | illegal)]
+        m.d.sync += illegal.eq(self.unit.start & (fields.shift == 0))
 
         # The shorter of the two pipelines, gradient and master weight, starts later.
         align = self._align(config)

@@ -1,10 +1,11 @@
 """The address walk that loading and updating weights share."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import WEIGHT_LOOP
+from gradgate.hw.shapes import outside
 from gradgate.hw.weight_memory import rotation_bits
 
 #: The fields of a command that :class:`WeightLoop` needs.
@@ -23,7 +24,8 @@ class WeightLoop(wiring.Component):
 
     Parameters
     ----------
-    config : ``lanes``
+    config : ``lanes``, ``weight_bricks``
+    bank_words : words of the banks, counted as ``bank_addr`` counts them
 
     Members
     -------
@@ -34,6 +36,8 @@ class WeightLoop(wiring.Component):
     addr, rot : Out(16), Out(rotation_bits): where it lies in the weight memory
     bank_addr : Out(16), where it goes to (or comes from) in the banks
     last_t : Out, it ends an innermost loop; last : Out, it ends the walk
+    fault : Out, in the cycle behind a brick that lies outside the weight memory or the banks, or behind a ``start`` with a
+        count of 0
 
     Addresses are modulo 2**16, rotations modulo ``lanes``.
 
@@ -42,12 +46,13 @@ class WeightLoop(wiring.Component):
     Resources: no DSP or memory; about 340 LUT (yosys, ECP5; a ``CCU2C`` counts as two), 113 FF.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, *, bank_words):
         self.config = config
+        self.bank_words = bank_words
         super().__init__({
             "start": In(1), "loop": In(LOOP), "spread": In(1),
             "valid": Out(1), "addr": Out(16), "rot": Out(rotation_bits(config)), "bank_addr": Out(16),
-            "last_t": Out(1), "last": Out(1),
+            "last_t": Out(1), "last": Out(1), "fault": Out(1),
         })
 
     def elaborate(self, platform):
@@ -64,6 +69,10 @@ class WeightLoop(wiring.Component):
             self.last_t.eq(t_left[-1]),
             self.last.eq(self.last_t & inner_last & outer_last),
         ]
+
+        nothing = Cat(loop[f"{name}_count"] == 0 for name in ("t", "inner", "outer")).any()
+        lost = outside(self.addr, self.config.weight_bricks) | outside(self.bank_addr, self.bank_words)
+        m.d.sync += self.fault.eq((self.start & nothing) | (self.valid & lost))
 
         next_inner = Signal(16)
         next_outer = Signal(16)

@@ -7,6 +7,8 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
 from gradgate.hw.item import Kind, tag_layout
+from gradgate.hw.run_check import RunCheck
+from gradgate.hw.shapes import outside
 
 
 class Axis(wiring.Component):
@@ -25,11 +27,10 @@ class Axis(wiring.Component):
     Latency: 1 cycle from ``step``. Resources: about 60 LUT, no DSP, no block RAM.
     """
 
-    def __init__(self, *, address_bits, k_bits):
+    def __init__(self):
         super().__init__({
             "load": In(1), "step": In(1), "stride": In(2), "kernel": In(4), "skip": In(4), "room": In(12),
-            "pitch": In(address_bits), "k_step": In(k_bits), "k_first": In(k_bits),
-            "offset": Out(address_bits), "k": Out(k_bits), "inside": Out(4),
+            "pitch": In(16), "k_step": In(16), "k_first": In(16), "offset": Out(16), "k": Out(16), "inside": Out(4),
         })
 
     def elaborate(self, platform):
@@ -59,10 +60,14 @@ class Axis(wiring.Component):
 class Window(wiring.Component):
     """Walks over all positions of a tile and, for each, over its targets and the bricks of its window inside the image.
 
+    Addresses and k are calculated modulo 2**16, as wide as their fields, and checked.
+
     Members
     -------
     start : In, one cycle; payload : In, fields of RUN, stable while busy; slots : In, images this row works on (0: none)
+    k_most, k_most_tail : In, of :class:`RunCheck`
     o : Out, stream of tags; addr : Out, brick of the item (row memory), valid with ``o``
+    fault : Out, in the cycle behind an item whose brick lies outside the row memory, or its words' weights outside the banks
 
     Items of a position: ``t_count`` x TARGET if ``fetch``, HEAD, then LIST for each brick; after the last position END.
     Latency: first item one cycle after ``start``. Throughput: one item a cycle, without gaps between positions.
@@ -73,17 +78,16 @@ class Window(wiring.Component):
         self.config = config
         super().__init__({
             "start": In(1), "payload": In(PAYLOAD), "slots": In(12),
-            "o": Out(stream.Signature(tag_layout(config))), "addr": Out(range(config.act_bricks)),
+            "k_most": In(RunCheck.k_shape(config)), "k_most_tail": In(RunCheck.k_shape(config)),
+            "o": Out(stream.Signature(tag_layout(config))), "addr": Out(range(config.act_bricks)), "fault": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         f = layout(Opcode.RUN)(self.payload)
         tag = self.o.payload
-        a_bits, k_bits = len(self.addr), len(tag.k)
-
-        m.submodules.rows = rows = Axis(address_bits=a_bits, k_bits=k_bits)
-        m.submodules.columns = columns = Axis(address_bits=a_bits, k_bits=k_bits)
+        m.submodules.rows = rows = Axis()
+        m.submodules.columns = columns = Axis()
         for axis, fields in (
             (rows, (f.kh, f.skip_y, f.room_y, f.l_pitch, f.k_row, f.k_first_y)),
             (columns, (f.kw, f.skip_x, f.room_x, f.l_col, f.k_tap, f.k_first_x)),
@@ -92,20 +96,20 @@ class Window(wiring.Component):
             m.d.comb += [axis.stride.eq(f.stride)] + [a.eq(b) for a, b in zip(inputs, fields)]
 
         # of the current slot; of the current position
-        slot_base = Signal(a_bits)
-        t_base = Signal(a_bits)
+        slot_base = Signal(16)
+        t_base = Signal(16)
         slots_left = Signal(12)
         y_left = Signal(12)
         x_left = Signal(12)
         bricks_left = Signal(12)
         wx_left = Signal(4)
         wy_left = Signal(4)
-        brick = Signal(a_bits)
-        window_row = Signal(a_bits)
-        k = Signal(k_bits)
-        k_tap = Signal(k_bits)
-        k_row = Signal(k_bits)
-        t_addr = Signal(a_bits)
+        brick = Signal(16)
+        window_row = Signal(16)
+        k = Signal(16)
+        k_tap = Signal(16)
+        k_row = Signal(16)
+        t_addr = Signal(16)
         t = Signal(range(self.config.targets))
         has_list = (rows.inside != 0) & (columns.inside != 0)
 
@@ -123,8 +127,8 @@ class Window(wiring.Component):
                     with m.If(tag.tail):
                         m.d.sync += [kind.eq(Kind.HEAD), t.eq(0)]
                 with m.Case(Kind.HEAD):
-                    start_addr = Signal(a_bits)
-                    start_k = Signal(k_bits)
+                    start_addr = Signal(16)
+                    start_k = Signal(16)
                     m.d.comb += [start_addr.eq(slot_base + rows.offset + columns.offset), start_k.eq(rows.k + columns.k),
                                  ends.eq(~has_list)]
                     m.d.sync += [kind.eq(Kind.LIST), brick.eq(start_addr), window_row.eq(start_addr),
@@ -152,7 +156,12 @@ class Window(wiring.Component):
                 m.d.comb += [self.addr.eq(brick), tag.tail.eq(bricks_left == 1),
                              tag.last.eq((bricks_left == 1) & (wx_left == 1) & (wy_left == 1))]
 
-        next_t = Signal(a_bits)
+        # no list word and no target without its brick; no word of a brick, zero or not, without its place in the banks
+        depth = self.config.act_bricks
+        lost = (k > Mux(bricks_left == 1, self.k_most_tail, self.k_most)) | outside(brick, depth)
+        m.d.sync += self.fault.eq(busy & (((kind == Kind.LIST) & lost) | ((kind == Kind.TARGET) & outside(t_addr, depth))))
+
+        next_t = Signal(16)
         with m.If(ends):
             m.d.sync += [kind.eq(first), x_left.eq(x_left - 1), t_base.eq(next_t), t_addr.eq(next_t)]
             m.d.comb += [columns.step.eq(1), next_t.eq(t_base + f.t_x)]

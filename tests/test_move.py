@@ -4,7 +4,7 @@ import random
 
 import pytest
 from amaranth.sim import Simulator
-from rowmem import RowMemory, run_unit
+from rowmem import RowMemory, run_to_fault, run_unit
 
 from gradgate.arch import commands, latency
 from gradgate.arch.commands import Opcode
@@ -131,6 +131,34 @@ def test_there_and_back():
         assert staging.words[300:460] == before
 
     simulate(config, 8, body)
+
+
+@pytest.mark.parametrize("out", [0, 1])
+@pytest.mark.parametrize("change, word", [
+    ({"stage_addr": 64}, 0), ({"stage_addr": 65535}, 0), ({"stage_addr": 50}, 14), ({"row_addr": 50}, 0), ({"row_addr": 65535}, 0),
+    ({"row_addr": 47}, 10), ({"slot_step": 46}, 24), ({"slot_step": 65531}, 24)], ids=str)
+def test_outside(change, word, out):
+    """A fault one cycle behind the first word whose address is outside, in time to keep it from being written."""
+    config = Config(rows=2, lanes=4, act_bricks=50, staging_words=64)
+    fields = {"out": out, "channels": 6, "pixels": 2, "images": 5, "stage_addr": 0, "row_addr": 4, "slot_step": 4} | change
+
+    async def body(ctx, dut, memory, staging, rng):
+        assert await run_to_fault(ctx, dut.unit, fields, LAYOUT) == 3 + word
+
+    simulate(config, 10, body)
+
+
+@pytest.mark.parametrize("depth", [32768, 65536])
+def test_last_word(depth):
+    """The last word of the largest memories is inside; the one behind it is not the first."""
+    config = Config(rows=1, lanes=2, act_bricks=64, staging_words=depth)
+    fields = {"out": 0, "channels": 2, "pixels": 1, "images": 1, "stage_addr": depth - 2, "row_addr": 0, "slot_step": 0}
+
+    async def body(ctx, dut, memory, staging, rng):
+        await run_unit(ctx, dut.unit, fields, LAYOUT)
+        assert await run_to_fault(ctx, dut.unit, fields | {"stage_addr": depth - 1}, LAYOUT) == 4
+
+    simulate(config, 11, body)
 
 
 def test_negative_step():

@@ -21,7 +21,7 @@ class Core:
 
     ``log`` has (opcode, payload) of every start, ``durations`` what the units take, in their order of starting (2
     when there are no more). A word behind the program memory looks like ``END``. While a unit is active, the others
-    show ``done`` at random.
+    show ``done`` and ``fault`` at random. With ``fault_at`` = n the next unit shows its fault in its n-th cycle.
     """
 
     def __init__(self, program_words=64, counters=16, seed=0):
@@ -32,6 +32,7 @@ class Core:
         self.random = random.Random(seed)
         self.program = [self.random.getrandbits(32) for _ in range(program_words)]
         self.counters, self.log, self.durations, self.busy = {}, [], [], 0
+        self.fault_at, self.aborts = None, 0
 
     def load(self, words, at=0):
         self.program[at:at + len(words)] = words
@@ -39,31 +40,37 @@ class Core:
     async def memories(self, ctx):
         c = self.control
         pipe = [0] * (latency.RAM - 1)
-        async for _, _, p_addr, c_en, c_addr, c_data, busy in ctx.tick().sample(
-                c.p_addr, c.c_en, c.c_addr, c.c_data, c.busy):
+        async for _, _, p_addr, c_en, c_addr, c_data, busy, abort in ctx.tick().sample(
+                c.p_addr, c.c_en, c.c_addr, c.c_data, c.busy, self.dut.abort):
             pipe.append(self.program[p_addr] if p_addr < len(self.program) else END[0])
             ctx.set(c.p_data, pipe.pop(0))
             self.busy += busy
+            self.aborts += abort
+            assert busy or not abort
             if c_en:
                 assert c_addr not in self.counters, "written twice"
                 self.counters[c_addr] = c_data
 
     async def run_units(self, ctx):
-        active, left, payload = None, 0, 0
+        active, left, payload, age = None, 0, 0, 0
         first = next(iter(self.units.values()))
-        sampled = ctx.tick().sample(first.payload, *(unit.start for unit in self.units.values()))
-        async for _, _, value, *starts in sampled:
+        sampled = ctx.tick().sample(self.dut.abort, first.payload, *(unit.start for unit in self.units.values()))
+        async for _, _, abort, value, *starts in sampled:
+            if abort:
+                active, left, self.fault_at = None, 0, None
             started = [op for op, start in zip(self.units, starts) if start]
             if started:
                 assert active is None and len(started) == 1
                 active, payload = started[0], value
-                left = self.durations.pop(0) if self.durations else 2
+                left, age = self.durations.pop(0) if self.durations else 2, 0
                 size = 32 * (commands.length(active) - 1)
                 self.log.append((active, payload & (1 << size) - 1))
             if active is not None:
                 assert value == payload, "the payload changed"
                 left -= 1
+                age += 1
             for op, unit in self.units.items():
+                ctx.set(unit.fault, age + 1 == self.fault_at if op == active else left > 1 and self.random.randrange(2))
                 ctx.set(unit.done, left == 1 if op == active else left > 1 and self.random.randrange(2))
             if left == 0:
                 active = None
@@ -104,12 +111,72 @@ class Core:
         assert got == {"busy": 0, "index": index, "pc": pc, "ended": ended, "error": error}
 
 
-def draw(rng, n, room=10_000):
+@pytest.mark.parametrize("duration", [2, 9, 10**9], ids=lambda n: f"of {n}")
+@pytest.mark.parametrize("fault_at", [2, 3, 9])
+@pytest.mark.parametrize("opcode", OPCODES, ids=lambda op: op.name)
+def test_fault(opcode, fault_at, duration):
+    """A fault stops the program on the command, even in its last cycle, and resets the units once; the next start is clean."""
+    core = Core(program_words=100, seed=opcode)
+
+    async def body(ctx):
+        if duration < fault_at:
+            return
+        words = Command(Opcode.CLEAR, {"words": 1}).encode()
+        command = draw(core.random, 1, opcodes=[opcode])[1]
+        core.load(words + command + END)
+        await core.run(ctx, 0, stop=0)
+        core.durations, core.fault_at = [duration], fault_at
+        busy = await core.run(ctx, len(words))
+        core.expect(ctx, index=1, pc=len(words), error=Error.ADDRESS)
+        assert core.aborts == 1 and set(core.counters) == {0}
+        assert busy == fetch_cycles(len(command)) + fault_at + 1
+        await core.run(ctx, len(words))
+        core.expect(ctx, index=3, pc=len(words + command) + 1, ended=True)
+        assert core.aborts == 1 and core.counters[1] == command_cycles(opcode, 2)
+
+    core.simulate(body)
+
+
+@pytest.mark.parametrize("opcode", list(Opcode), ids=lambda op: op.name)
+def test_watchdog(opcode):
+    """A command may take exactly as many cycles as the watchdog says, from its first fetch on, not one more."""
+    core = Core(program_words=100, seed=opcode)
+
+    async def body(ctx):
+        words = Command(opcode, {name: 0 for name in commands.layout(opcode)}).encode()
+        core.load(words * 3 + END)
+        for duration in (2, 3, 20):
+            cycles = command_cycles(opcode, duration)
+            core.durations, core.counters = [duration] * 3, {}
+            ctx.set(core.control.watchdog, cycles)
+            await core.run(ctx, 0, stop=1)
+            ended = opcode == Opcode.END
+            core.expect(ctx, index=1 if ended else 2, pc=len(words) * (1 if ended else 2), ended=ended)
+            ctx.set(core.control.watchdog, cycles - 1)
+            core.aborts, core.durations, core.counters = 0, [duration], {}
+            busy = await core.run(ctx, len(words))
+            core.expect(ctx, index=1 if ended else 2, pc=len(words), error=Error.WATCHDOG)
+            assert core.aborts == 1 and busy == cycles + 1
+        ctx.set(core.control.watchdog, 100)
+        core.durations = [10**9]
+        busy = await core.run(ctx, 0)
+        if not ended:
+            core.expect(ctx, index=0, pc=0, error=Error.WATCHDOG)
+            assert busy == 102
+        ctx.set(core.control.watchdog, 0)
+        busy = await core.run(ctx, 0)
+        core.expect(ctx, index=0, pc=0, error=Error.WATCHDOG)
+        assert busy == fetch_cycles(len(words)) + (3 if ended else 2)
+
+    core.simulate(body)
+
+
+def draw(rng, n, room=10_000, opcodes=OPCODES):
     """``n`` random commands of at most ``room`` words, and their words; without END."""
     while True:
         program = []
         for _ in range(n):
-            opcode = rng.choice(OPCODES)
+            opcode = rng.choice(opcodes)
             values = {name: rng.getrandbits(f.bits) for name, (_, f) in commands.layout(opcode).items()}
             program.append(Command(opcode, values))
         words = [word for command in program for word in command.encode()]

@@ -283,6 +283,8 @@ def test_timeout(driver, sim):
     (lambda d: d.read_argmax(0, 16, 1), "bricks must be within 0 to 15"),
     (lambda d: d.start(at=64), "at must be"),
     (lambda d: d.start(stop=1 << 16), "stop must be"),
+    (lambda d: d.set_watchdog(0), "cycles must be 1 to 4294967295, not 0"),
+    (lambda d: d.set_watchdog(1 << 32), "cycles must be"),
 ])
 def test_what_does_not_fit(call, message):
     with pytest.raises(ValueError, match=message):

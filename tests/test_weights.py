@@ -58,9 +58,11 @@ def test_placement_errors(call, text):
 @pytest.mark.parametrize("spread", [0, 1], ids=["co", "spread"])
 @pytest.mark.parametrize("lanes", [2, 4, 8, 16])
 def test_walk(lanes, spread, seed):
+    """Every brick, one a cycle; a fault behind each that lies outside."""
     rng = np.random.default_rng(seed)
-    config = Config(rows=1, lanes=lanes)
-    dut = WeightLoop(config)
+    config = Config(rows=1, lanes=lanes, weight_bricks=[1024, 40000, 65536, 4096][seed])
+    bank_words = [512, 1024][seed % 2]
+    dut = WeightLoop(config, bank_words=bank_words)
 
     async def bench(ctx):
         ctx.set(dut.spread, spread)
@@ -68,36 +70,43 @@ def test_walk(lanes, spread, seed):
             fields = loops(rng, config, bricks)
             if bricks == 90 and seed < 2:  # spread steps need many inner iterations in several outer ones
                 fields |= {"t_count": 1 + seed, "inner_count": 2 * lanes + seed, "outer_count": 3}
+            fields["bank_addr"] += int(rng.choice([0, bank_words - 5, 65530 - 512]))
             ctx.set(dut.loop, LOOP.const(fields))
             ctx.set(dut.start, 1)
             assert not ctx.get(dut.valid)
             await ctx.tick()
             ctx.set(dut.start, 0)
+            lost = False
             for expected in walk(fields, spread, lanes):
                 assert ctx.get(dut.valid)
+                assert ctx.get(dut.fault) == lost
+                lost = expected[0] >= config.weight_bricks or expected[2] >= bank_words
                 assert tuple(ctx.get(s) for s in (dut.addr, dut.rot, dut.bank_addr, dut.last_t, dut.last)) == expected
                 await ctx.tick()
             assert not ctx.get(dut.valid)
+            assert ctx.get(dut.fault) == lost
 
     simulate(dut, bench)
 
 
 def test_walk_limits():
-    """A count of 0 acts as 1, the largest count is reached."""
+    """A count of 0 acts as 1 and is a fault, the largest count is reached."""
     config = Config(rows=1, lanes=4)
-    dut = WeightLoop(config)
+    dut = WeightLoop(config, bank_words=65536)
 
     async def bench(ctx):
-        for counts, bricks in (((0, 0, 0), 1), ((0, 3, 0), 3), ((4095, 0, 0), 4095)):
+        for counts, bricks in (((0, 0, 0), 1), ((0, 3, 1), 3), ((2, 0, 1), 2), ((1, 2, 0), 2), ((4095, 1, 1), 4095)):
             ctx.set(dut.loop, LOOP.const(dict(zip(("t_count", "inner_count", "outer_count"), counts))))
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
+            assert ctx.get(dut.fault) == (0 in counts)
             count = 0
             while ctx.get(dut.valid):
                 count += 1
                 assert ctx.get(dut.last) == (count == bricks)
                 await ctx.tick()
+                assert not ctx.get(dut.fault)
             assert count == bricks
 
     simulate(dut, bench)

@@ -1,33 +1,35 @@
-"""The window walk against the textbook loops."""
+"""The window walk against the textbook loops; the check of a RUN command's fields."""
 
 import random
 
 import pytest
-from units import CONFIGS, payload, simulate, stalls
+from units import CONFIGS, ODD, blank, payload, simulate, stalls
 
 from gradgate.arch.commands import Opcode
 from gradgate.compiler.geometry import Axis, Grid, list_fields, target_fields
 from gradgate.compiler.program import Place
 from gradgate.compiler.tiles import Span
 from gradgate.hw.item import Kind
+from gradgate.hw.run_check import RunCheck
 from gradgate.hw.window import Window
 
 
 def scene(config, seed):
-    """A random tensor, windows, targets, and the items they make: (fields, slots, items)."""
+    """A random tensor, windows, targets, and the items they make: (fields, slots, items). They may leave the memory."""
     rng = random.Random(seed)
+    base = rng.choice([0, 0, config.act_bricks - 30, 65520 - config.act_bricks])
     height, width, channels = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 3 * config.lanes)
     bricks = config.bricks(channels)
     stride, fetch = rng.choice([1, 2]), rng.random() < 0.5
     kh, kw = rng.randint(1, 5), rng.randint(1, 5)
     first_y, first_x = rng.randint(-kh + 1, 2), rng.randint(-kw + 1, 2)
     rows, columns, slots = rng.randint(1, 4), rng.randint(1, 4), rng.randint(0, 3)
-    x = Place(base=rng.randint(0, 40), height=height, width=width, channels=channels, bricks=bricks)
+    x = Place(base=base + rng.randint(0, 40), height=height, width=width, channels=channels, bricks=bricks)
     part = Span(first=rng.randrange(bricks), count=1)
     part = Span(first=part.first, count=rng.randint(1, bricks - part.first))
     t_count = rng.randint(1, 3)
     step = rng.choice([1, 2])
-    y = Place(base=rng.randint(0, 40), height=rows * step, width=columns * step, channels=4 * config.lanes, bricks=4)
+    y = Place(base=base + rng.randint(0, 40), height=rows * step, width=columns * step, channels=4 * config.lanes, bricks=4)
     grid, targets = Grid(rows=rows, columns=columns, step=step), Span(first=rng.randint(0, 4 - t_count), count=t_count)
     fields = {
         "fetch": fetch, "y_count": rows, "x_count": columns,
@@ -50,9 +52,7 @@ def scene(config, seed):
                     pixel = x.base + slot * x.slot + (first_y + py * stride + wy) * x.pitch + (first_x + px * stride + wx) * bricks
                     where = pixel + part.first + b
                     k = ((wy * kw + wx) * tile_channels + b * config.lanes) * t_count
-                    items.append((Kind.LIST, where, k % config.bank_weights, b == part.count - 1, number == len(window) - 1))
-    bits = (config.act_bricks - 1).bit_length()
-    items = [(item[0], item[1] % (1 << bits), *item[2:]) if item[0] in (Kind.TARGET, Kind.LIST) else item for item in items]
+                    items.append((Kind.LIST, where, k, b == part.count - 1, number == len(window) - 1))
     return fields, slots, items + [(Kind.END,)]
 
 
@@ -60,30 +60,89 @@ def scene(config, seed):
 @pytest.mark.parametrize("seed", range(3), ids=lambda s: f"seed{s}")
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_walk(config, seed, stall):
-    """Items, their order, addresses and k; one a cycle without gaps at full rate, the first one cycle behind start; no reset between."""
+    """Items, their order, addresses and k; one a cycle without gaps at full rate, the first one cycle behind start; no reset between.
+
+    A fault one cycle behind every item whose address or k is too large.
+    """
     window, idle = Window(config), stalls(seed, stall)
+    rng, bits = random.Random(seed), (config.act_bricks - 1).bit_length()
+    faults = 0
+
+    def lost(item):
+        """Whether an item's brick is outside, or its words' weights."""
+        most = fields["k_most_tail" if item[3] else "k_most"] if item[0] == Kind.LIST else 0
+        return item[0] in (Kind.LIST, Kind.TARGET) and item[1] % 65536 >= config.act_bricks or item[0] == Kind.LIST and item[2] > most
+
+    def seen(item):
+        """What the ports show of it."""
+        if item[0] == Kind.LIST:
+            return item[0], item[1] % (1 << bits), item[2] % config.bank_weights, *item[3:]
+        return (item[0], item[1] % (1 << bits), *item[2:]) if item[0] == Kind.TARGET else item
 
     async def bench(ctx):
-        for round_ in range(3):
+        nonlocal fields, faults
+        for round_ in range(6):
             fields, slots, items = scene(config, 100 * seed + round_)
             ctx.set(window.payload, payload(Opcode.RUN, **fields))
+            fields |= {name: rng.choice([-3, 0, 20, config.bank_weights]) for name in ("k_most", "k_most_tail")}
+            ctx.set(window.k_most, fields["k_most"])
+            ctx.set(window.k_most_tail, fields["k_most_tail"])
             ctx.set(window.slots, slots)
             ctx.set(window.start, 1)
             await ctx.tick()
             ctx.set(window.start, 0)
-            got, cycles = [], 0
+            got, cycles, before = [], 0, None
             while not got or got[-1] != (Kind.END,):
                 ctx.set(window.o.ready, not idle())
                 cycles += 1
+                assert ctx.get(window.fault) == (before is not None and lost(items[before]))
+                before = len(got)
+                faults += lost(items[before])
                 assert ctx.get(window.o.valid)
                 if ctx.get(window.o.ready):
                     tag, addr = ctx.get(window.o.payload), ctx.get(window.addr)
                     got.append({Kind.TARGET: (Kind.TARGET, addr, tag.t, bool(tag.tail)), Kind.HEAD: (Kind.HEAD, bool(tag.last)),
                                 Kind.LIST: (Kind.LIST, addr, tag.k, bool(tag.tail), bool(tag.last)), Kind.END: (Kind.END,)}[tag.kind])
                 await ctx.tick()
-            assert got == items
+            assert got == [seen(item) for item in items]
             assert stall or cycles == len(items)
             ctx.set(window.o.ready, 1)
             assert not ctx.get(window.o.valid)
 
+    fields = {}
     simulate(window, bench)
+    assert faults
+
+
+@pytest.mark.parametrize("seed", range(2), ids=lambda s: f"seed{s}")
+@pytest.mark.parametrize("config", CONFIGS + ODD, ids=lambda c: c.name)
+def test_run_check(config, seed):
+    """Fields at their limits and one off them."""
+    check, rng = RunCheck(config), random.Random(seed)
+    legal = {"slots": (1, 4095), "y_count": (1, 4095), "x_count": (1, 4095), "l_bricks": (1, 4095), "l_tail": (1, config.lanes),
+             "t_count": (1, config.targets), "t_tail": (1, config.lanes), "stride": (1, 2)}
+    counts = [0, 0]
+
+    async def bench(ctx):
+        for _ in range(400):
+            f = blank(Opcode.RUN) | {name: rng.choice(limits) for name, limits in legal.items()}
+            f |= {"outer": rng.getrandbits(1), "bias": rng.getrandbits(1)}
+            bank = config.bank_words if f["outer"] else config.bank_weights
+            f["bank_addr"] = max(0, rng.choice([0, bank - f["t_count"] + rng.choice([0, 0, 1]), bank, 65535]))
+            f["k_bias"] = max(0, rng.choice([0, bank - f["bank_addr"] - f["t_count"] + rng.choice([0, 1]), 65535]))
+            if rng.random() < 0.5:
+                name = rng.choice(list(legal))
+                f[name] = rng.choice([0, min(legal[name][1] + 1, 4095)])
+            room = bank - f["bank_addr"]
+            wrong = any(not low <= f[name] <= high for name, (low, high) in legal.items())
+            wrong |= room < f["t_count"] or f["bias"] and room - f["t_count"] < f["k_bias"]
+            ctx.set(check.payload, payload(Opcode.RUN, **f))
+            await ctx.tick()
+            counts[wrong] += 1
+            assert ctx.get(check.illegal) == wrong, f
+            if not wrong:
+                assert ctx.get(check.k_most) == room - config.lanes * f["t_count"]
+                assert ctx.get(check.k_most_tail) == room - f["l_tail"] * f["t_count"]
+
+    simulate(check, bench)
+    assert min(counts) > 50

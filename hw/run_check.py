@@ -1,0 +1,57 @@
+"""What can be said of a RUN command before it begins."""
+
+from functools import reduce
+from operator import add
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gradgate.arch.commands import Opcode
+from gradgate.hw.command import PAYLOAD, layout
+
+
+class RunCheck(wiring.Component):
+    """Checks the fields of RUN that all rows share, and says how far a brick's k may go.
+
+    The words of a brick of the list tensor use the bank words ``bank_addr + k .. bank_addr + k + words * t_count - 1``, with
+    words = lanes or, in the last brick of a pixel, ``l_tail``. They must lie among the weights (RED turns) or the
+    accumulators (OUT turns) of a bank.
+
+    Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
+
+    Members
+    -------
+    payload : In, fields of RUN
+    illegal : Out, a count is out of its range, or what an empty list or the bias uses lies outside the banks
+    k_most, k_most_tail : Out, the largest legal k of a full brick, of a last brick; may be negative
+
+    Latency: 1 cycle. Resources: about 100 LUT, no DSP, no block RAM.
+    """
+
+    @staticmethod
+    def k_shape(config):
+        """Shape of a largest k."""
+        return signed(1 + max(config.bank_weights, config.targets * config.lanes).bit_length())
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "payload": In(PAYLOAD), "illegal": Out(1), "k_most": Out(self.k_shape(config)), "k_most_tail": Out(self.k_shape(config)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, f = self.config, layout(Opcode.RUN)(self.payload)
+        room = Signal(signed(17))  # bank words for k = 0 and beyond
+        tail_words = reduce(add, (Mux(f.l_tail[i], f.t_count << i, 0) for i in range(config.lanes.bit_length())))  # no DSP for this
+        m.d.comb += room.eq(Mux(f.outer, config.bank_words, config.bank_weights) - f.bank_addr)
+        m.d.sync += [
+            self.k_most.eq(room - config.lanes * f.t_count), self.k_most_tail.eq(room - tail_words),
+            self.illegal.eq(Cat(
+                *(f[name] == 0 for name in ("slots", "y_count", "x_count", "l_bricks", "l_tail", "t_count", "t_tail")),
+                f.l_tail > config.lanes, f.t_tail > config.lanes, f.t_count > config.targets, (f.stride == 0) | (f.stride == 3),
+                room < f.t_count, f.bias & (room - f.t_count < f.k_bias),
+            ).any()),
+        ]
+        return m
