@@ -137,7 +137,7 @@ def test_failures_are_one_line(tmp_path, monkeypatch):
     with pytest.raises(ToolError, match=r"^yosys failed: ERROR: .*missing.* is not part of the design.*yosys\.log\)$"):
         synthesis.synthesise("module top(); missing m (); endmodule", tmp_path, top="top")
     monkeypatch.setenv("YOSYS", str(tmp_path / "none"))
-    with pytest.raises(ToolError, match="yosys is needed .*none is not there; run: pip install -e ."):
+    with pytest.raises(ToolError, match="yosys is needed, .*none is not there; run: pip install -e ."):
         synthesis.synthesise(TWINS, tmp_path, top="top")
 
 

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, Cover, Elaboratable, Fragment, Module, Mux, ResetSignal, Signal, Value
+from amaranth.hdl import Assert, Assume, Const, Cover, Elaboratable, Fragment, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib.wiring import In
 
 from gradgate.arch.config import Config
 from gradgate.arch.formats import Formats
+
+#: Seconds after which a proof is given up.
+LIMIT = 1800
 
 #: Narrow words: what is proved does not depend on the width, the solver's time does.
 FORMATS = Formats(act_bits=8, act_frac=3, weight_frac=3, grad_frac=3, master_bits=12, master_frac=7, acc_bits=16)
@@ -32,19 +35,22 @@ class Proof(Elaboratable):
 
     The solver chooses every input of the unit that :meth:`drive` does not, anew in each cycle. Properties speak of the
     unit's ports and, where an induction needs it, of signals inside: ``inside`` has the local variables of the unit's
-    ``elaborate`` by name, :meth:`inside_of` those of a component within. An assertion about such a register is a lemma: it
-    has no meaning of its own, and the solver checks it like the others.
+    ``elaborate`` by name, :meth:`inside_of` those of a component within. A :meth:`lemma` about such a register means nothing
+    by itself; the solver checks it like a promise, but a planted bug must be found without it.
     """
 
     sources = {}  #: further files of RTLIL and what is in them
+    lemmas = True  #: whether lemmas are part of the design
 
     def __init__(self, unit):
         self.unit = unit
         self.inputs, self.driven, self.delayed = [], [], []
+        self.excuse = Const(0)  # where this is true, nothing is promised
 
     def elaborate(self, platform):
         self.m = m = Module()
-        m.submodules.dut, self.locals = opened(self.unit, platform)
+        self.fragment, self.locals = opened(self.unit, platform)
+        m.submodules.dut = self.fragment
         self.inside = self.inside_of(self.unit)
         self.assume(~ResetSignal())
         self.properties(m)
@@ -54,6 +60,10 @@ class Proof(Elaboratable):
     def inside_of(self, component):
         """The local variables of a component's ``elaborate``."""
         return types.SimpleNamespace(**self.locals[id(component)])
+
+    def state(self, name):
+        """Whether the unit's state machine is in state ``name``."""
+        return self.fragment.find_generated("fsm").ongoing(name)
 
     def properties(self, m):
         """Add assumptions, model, assertions and covers."""
@@ -70,12 +80,7 @@ class Proof(Elaboratable):
     def script(self) -> str:
         """What Yosys does with the design before the solver gets it."""
         return "\n".join([*(f"read_rtlil {name}" for name in (*self.sources, "top.il")),
-                          "hierarchy -top top", "proc", "flatten", *self.extra(), "opt_clean -purge",
-                          "memory_map", "prep -top top"])
-
-    def extra(self):
-        """Further commands on the flat design."""
-        return []
+                          "hierarchy -top top", "proc", "flatten", "opt_clean -purge", "memory_map", "prep -top top"])
 
     def drive(self, target, value):
         """Connect an input of the unit."""
@@ -100,17 +105,22 @@ class Proof(Elaboratable):
         """``number``, which is below ``2 * count``, modulo ``count``."""
         return Mux(number >= count, number - count, number).as_unsigned()
 
-    def assume(self, condition):
+    def assume(self, condition, src_loc_at=0):
         """The surroundings promise ``condition``."""
-        self.m.d.comb += Assume(condition, src_loc_at=1)
+        self.m.d.comb += Assume(condition, src_loc_at=1 + src_loc_at)
 
-    def check(self, condition):
+    def check(self, condition, src_loc_at=0):
         """The unit promises ``condition``."""
-        self.m.d.comb += Assert(condition, src_loc_at=1)
+        self.m.d.comb += Assert(self.excuse | condition, src_loc_at=1 + src_loc_at)
 
-    def cover(self, condition):
+    def lemma(self, condition, src_loc_at=0):
+        """``condition`` holds of registers within, which an induction has to know."""
+        if self.lemmas:
+            self.m.d.comb += Assert(self.excuse | condition, src_loc_at=1 + src_loc_at)
+
+    def cover(self, condition, src_loc_at=0):
         """``condition`` can come true, so that what is said about it is not said about nothing."""
-        self.m.d.comb += Cover(condition, src_loc_at=1)
+        self.m.d.comb += Cover(condition, src_loc_at=1 + src_loc_at)
 
 
 def opened(unit, platform):
@@ -155,7 +165,7 @@ def variant(module: types.ModuleType, bug: tuple | None = None, **names) -> type
 
 @dataclass(frozen=True)
 class Result:
-    """What SymbiYosys found: status (PASS, FAIL, UNKNOWN, ERROR), wall-clock seconds, and the properties that failed."""
+    """What SymbiYosys found: status (PASS, FAIL, UNKNOWN, TIMEOUT, ERROR), wall-clock seconds, and the properties that failed."""
 
     status: str
     seconds: float
@@ -171,7 +181,7 @@ def decide(proof: Proof, mode: str, depth: int, directory: Path) -> Result:
     for name, text in sources.items():
         (directory / name).write_text(text, encoding="utf-8")
     (directory / "job.sby").write_text(
-        f"[options]\nmode {mode}\ndepth {depth}\n\n[engines]\nsmtbmc z3\n\n[script]\n{proof.script()}\n\n[files]\n"
+        f"[options]\nmode {mode}\ndepth {depth}\ntimeout {LIMIT}\n\n[engines]\nsmtbmc z3\n\n[script]\n{proof.script()}\n\n[files]\n"
         + "".join(f"{name}\n" for name in sources), encoding="utf-8")
     tools = Path(sys.executable).parent
     env = os.environ | {"PATH": os.pathsep.join((str(tools), os.environ.get("PATH", os.defpath)))}

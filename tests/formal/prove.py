@@ -6,14 +6,16 @@ import types
 from dataclasses import dataclass
 from pathlib import Path
 
-from formal.lane import LaneControlProof, LaneDataProof
+from formal.lane import LaneControlProof
+from formal.lane_data import LaneDataProof
 from formal.list_builder import ListBuilderProof
 from formal.memory import RamProof
 from formal.proof import Proof, decide, small, variant
+from formal.sequencer import SequencerProof
 from formal.targets import TargetsProof
-from gradgate.hw import lane, list_builder, ram, targets
+from gradgate.hw import lane, list_builder, ram, sequencer, targets
 
-OUT = Path("build/formal")
+OUT = Path(__file__).resolve().parents[2] / "build/formal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class Job:
     """A proof by induction of ``depth`` cycles (basis: as many) for several configurations.
 
     ``reach``: cycles within which the covers are reached. ``bugs``: (old, new) changes of the unit's source that a search of
-    ``reach`` cycles must find.
+    ``reach`` cycles must find, by what the unit promises and without lemmas.
     """
 
     proof: type[Proof]
@@ -33,24 +35,31 @@ class Job:
 
     def make(self, fields: dict | None = None, bug: tuple | None = None) -> Proof:
         """The proof for one of ``configs``, of the unit with or without a bug."""
-        return self.proof(small(**self.configs[0] if fields is None else fields), variant(self.unit, bug))
+        proof = self.proof(small(**self.configs[0] if fields is None else fields), variant(self.unit, bug))
+        proof.lemmas = bug is None
+        return proof
 
 
 JOBS = {
     "list_builder": Job(
-        proof=ListBuilderProof, unit=list_builder, depth=2, reach=10,
+        proof=ListBuilderProof, unit=list_builder, depth=2, reach=22,
         configs=({"lanes": 4, "lists": 2}, {"lanes": 2, "lists": 1, "targets": 1},
                  {"lanes": 8, "lists": 3, "targets": 5, "psum_words": 50, "bank_words": 32}),
         bugs=(("done.eq(void | single)", "done.eq(void | lowest.any())"),  # loses all words of a brick but one
               ("done.eq(void | single)", "done.eq(single)"),  # a position without targets takes too long
               ("done.eq(self.free.bit_select(self.slot, 1))", "done.eq(1)"),  # does not wait for a free list
               ("self.i.ready.eq(done | ~valid)", "self.i.ready.eq(1)"),  # loses what it is not done with
-              ("Array((f.t_count * lane)", "Array((f.t_count * (lane ^ 1))"),  # wrong k
+              ("offset.eq(lane_k[lane])", "offset.eq(lane_k[lane ^ 1])"),  # wrong k
               ("Mux(is_head, 0, count)", "count"),  # the head behind the entries of the list before
               ("grown.eq(count + append)", "grown.eq(count + 1)"),  # counts an empty brick
               ("Mux(grown == 0, 1, grown)", "grown"),  # a list of no entries
               ("self.void.eq(void | (f.outer & (grown == 0)))", "self.void.eq(void)"),
-              ("complete = valid & done & item.tag.last", "complete = valid & item.tag.last")),
+              ("complete = valid & done & item.tag.last", "complete = valid & item.tag.last"),
+              ("(count == config.list_entries)", "(count == config.list_entries - 1)"),  # a full list is no fault
+              ("(append & ~is_head & (count", "(append & (count"),  # nor is a head behind a full list
+              ("psum_end > config.psum_words", "psum_end >= config.psum_words"),
+              ("complete & ~f.outer & (psum_end", "complete & (psum_end"),  # OUT has no sums
+              ("psum_end = Signal(17)", "psum_end = Signal(16)")),  # sums far outside look as if they were inside
     ),
     "targets": Job(
         proof=TargetsProof, unit=targets, depth=2, reach=10,
@@ -85,6 +94,35 @@ JOBS = {
               ("Mux(self.fetch, targets.r_entry.t, index1)", "index1"),
               ("target1.eq(self.target[at])", "target1.eq(self.target[0])"),
               ("psum3.eq(psum2 + t2)", "psum3.eq(psum2)"))),
+    "sequencer": Job(
+        proof=SequencerProof, unit=sequencer, depth=6, reach=30,
+        configs=({"program_words": 16, "counters": 16}, {"program_words": 50, "counters": 20},
+                 {"program_words": 4096, "counters": 1024}),
+        bugs=(("Cat(hit[op] & unit.done for", "Cat(unit.done for"),  # listens to other units
+              ("Cat(hit[op] & unit.fault for", "Cat(unit.fault for"),
+              ("            m.d.sync += unit.start.eq(0)\n", ""),  # starts for ever
+              ("unit.start.eq(hit[op])", "unit.start.eq(hit[op] | hit[Opcode.END])"),
+              ("header == (op | length << 8)", "header[:16] == (op | length << 8)"),
+              ("checked & missing", "checked & missing & beyond_word"),  # a header behind the memory
+              ("(complete & ~hit[Opcode.END] & beyond_word)", "(complete & hit[Opcode.END] & beyond_word)"),
+              ("ready + lengths[op] - 1)", "ready + lengths[op] - 2)"),  # starts before the last word is there
+              ("with m.If(beat == ready + index)", "with m.If(beat == ready + index + 1)"),
+              ("with m.If(beat == ready + index)", "with m.If(self.control.p_data[0])"),  # payload changes while the unit runs
+              ("fetch.eq(next_pc), elapsed.eq(1)", "fetch.eq(next_pc), elapsed.eq(0)"),
+              ("c.c_en.eq(c.index < ", "c.c_en.eq(c.index <= "),
+              ("elapsed.eq(elapsed + 1), c.c_en.eq(0),", "elapsed.eq(elapsed + 1),"),  # writes the counter again and again
+              ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed > c.watchdog)"),
+              ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed == c.watchdog)"),  # misses a watchdog that is set later
+              ("with m.If(fault | late)", "with m.If(late)"),
+              ("with m.Elif(finished)", "with m.If(finished)"),  # goes on in spite of a fault
+              ("Mux(fault, Error.ADDRESS, Error.WATCHDOG)", "Mux(late, Error.WATCHDOG, Error.ADDRESS)"),
+              ("self.abort.eq(1)", "self.abort.eq(late)"),
+              (" & (c.stop_at != STOP_NONE)", ""),
+              ("hit[Opcode.END] | stops", "hit[Opcode.END]"),
+              ("c.ended.eq(hit[Opcode.END])", "c.ended.eq(1)"),
+              ("c.error.eq(Error.ILLEGAL), c.busy.eq(0)", "c.error.eq(Error.ILLEGAL), c.busy.eq(0), c.index.eq(c.index + 1)"),
+              ("with m.If(c.start_at == 0)", "with m.If(c.start_at <= 1)"),
+              ("with m.If(c.go)", "with m.If(c.go | c.ended)"))),
 }
 
 

@@ -38,7 +38,6 @@ class TargetsProof(Proof):
             self.check(dut.r_entry.as_value() == entry)
         for s in range(config.lists):
             self.check(dut.count[s] == counts[s])
-        # lemmas
-        self.check((self.inside.count == count) & (count <= config.targets) & (current <= config.lists))
+        self.lemma((self.inside.count == count) & (count <= config.targets) & (current <= config.lists))
 
         self.cover(known & (counts[0] == config.targets) & (current == 0) & (dut.r_entry.as_value() != 0))
