@@ -188,8 +188,10 @@ class Network:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from None
         only_keys(str(path), table, {"name", "input", "layer"})
-        if "input" not in table or "layer" not in table:
+        if "input" not in table or not isinstance(table.get("layer"), list):
             raise ConfigError(f"{path}: a network needs 'input' and at least one [[layer]]")
+        if not isinstance(table.get("name", ""), str):
+            raise ConfigError(f"{path}: name must be a text, not {table['name']!r}")
         return cls.build(table.get("name", path.stem), table["input"], table["layer"])
 
 

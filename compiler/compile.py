@@ -3,14 +3,15 @@
 from gradgate.arch.checks import ConfigError, integer
 from gradgate.arch.commands import Opcode
 from gradgate.arch.network import INPUT
-from gradgate.compiler import depthwise, passes
-from gradgate.compiler.passes import SPARSE, Context, Switches
+from gradgate.compiler import backward_data, common, depthwise, forward, weight_gradient
+from gradgate.compiler.context import SPARSE, Context, Switches
 from gradgate.compiler.plan import plan_rows, plan_weights
 from gradgate.compiler.program import Note, Program
 
 #: Passes of each kind of block: forward; backward-data and weight-gradient.
-FORWARD = {"conv": passes.forward, "depthwise": depthwise.forward, "average": passes.average}
-BACKWARD = {"conv": (passes.backward_data, passes.weight_gradient), "depthwise": (depthwise.backward_data, depthwise.weight_gradient)}
+FORWARD = {"conv": forward.forward, "depthwise": depthwise.forward, "average": forward.average}
+BACKWARD = {"conv": (backward_data.backward_data, weight_gradient.weight_gradient),
+            "depthwise": (depthwise.backward_data, depthwise.weight_gradient)}
 
 
 def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bool = True,
@@ -63,19 +64,19 @@ def _backward(ctx, network):
     for block in reversed(network.blocks):
         gradient = f"{block.name}.grad"
         if block.pool:
-            passes.expand(ctx, block)
+            backward_data.expand(ctx, block)
             gradient = f"{block.name}.expanded"
         if block.add:
             grown[block.add] = gradient
         if not block.weighted:
-            passes.average_backward(ctx, block)
+            backward_data.average_backward(ctx, block)
             continue
-        backward, weight_gradient = BACKWARD[block.kind]
+        to_input, to_weights = BACKWARD[block.kind]
         if block.source != INPUT:
             final = block is network.consumers(block.source)[0]
-            backward(ctx, block, gradient, grown.get(block.source), final)
-            grown[block.source] = passes.gradient_of(block.source)
-        weight_gradient(ctx, block, gradient)
+            to_input(ctx, block, gradient, grown.get(block.source), final)
+            grown[block.source] = common.gradient_of(block.source)
+        to_weights(ctx, block, gradient)
 
 
 def _inputs(ctx, network):

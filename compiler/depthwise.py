@@ -7,10 +7,12 @@ turn of all channels of the brick on each output, and one of ``lanes`` multiplic
 import numpy as np
 
 from gradgate.arch.commands import Opcode
-from gradgate.compiler import passes, tiles
+from gradgate.compiler import backward_data as conv
+from gradgate.compiler import common, tiles
+from gradgate.compiler.context import Context
+from gradgate.compiler.forward import post_forward
 from gradgate.compiler.geometry import Grid, list_fields, target_fields
 from gradgate.compiler.loops import weight_loop
-from gradgate.compiler.passes import Context
 from gradgate.compiler.program import Note
 from gradgate.compiler.tiles import Span
 
@@ -33,7 +35,7 @@ def forward(ctx: Context, block):
     """Forward pass of ``block``, from its source to ``{block.name}.out``."""
     config, program = ctx.config, ctx.program
     x, out = program.places[block.source], program.places[f"{block.name}.out"]
-    rows, columns = passes.windows(block)
+    rows, columns = common.windows(block)
     step = 2 if block.pool else 1
     parts = _parts(ctx, block, config.bank_weights, "forward", step * block.out_width)
     for part, base in parts:
@@ -51,11 +53,11 @@ def forward(ctx: Context, block):
                 **tail, t_addr=0, t_x=0, t_y=0, t_slot=0, bank_addr=0, psum_addr=0)
             finished = (part, base) == parts[-1] and (slots, span) == cuts[-1]
             completes = (f"{block.name}.out",) + ((f"{block.name}.argmax",) if block.pool else ())
-            passes.post_forward(ctx, block, part, slots, span, tail["t_tail"], out, completes if finished else ())
+            post_forward(ctx, block, part, slots, span, tail["t_tail"], out, completes if finished else ())
 
 
 def backward_data(ctx: Context, block, gradient: str, earlier: str | None = None, final: bool = True):
-    """Gradient of ``block``'s source from ``gradient``, as :func:`passes.backward_data`."""
+    """Gradient of ``block``'s source from ``gradient``, as :func:`gradgate.compiler.backward_data.backward_data`."""
     phases = [(y, x) for y in range(min(block.stride, block.height)) for x in range(min(block.stride, block.width))]
     for part, base in _parts(ctx, block, ctx.config.bank_weights, "backward-data", -(-block.width // block.stride)):
         for phase in phases:
@@ -66,9 +68,9 @@ def backward_data(ctx: Context, block, gradient: str, earlier: str | None = None
 def _backward_phase(ctx, block, gradient, earlier, part, base, phase, done):
     config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
     dy, x = program.places[gradient], program.places[block.source]
-    rows, row_taps = passes.phase_axis(phase[0], block.stride, block.kh, block.padding, block.out_height)
-    columns, column_taps = passes.phase_axis(phase[1], block.stride, block.kw, block.padding, block.out_width)
-    grid = passes.phase_grid(block, phase)
+    rows, row_taps = conv.phase_axis(phase[0], block.stride, block.kh, block.padding, block.out_height)
+    columns, column_taps = conv.phase_axis(phase[1], block.stride, block.kw, block.padding, block.out_width)
+    grid = conv.phase_grid(block, phase)
     for number, row in enumerate(row_taps if column_taps else ()):
         k = (row * block.kw + column_taps[0]) * lanes
         program.add(Opcode.LOAD, Note(phase="load", block=block.name), spread=1, out_bricks=1, **weight_loop(
@@ -83,14 +85,14 @@ def _backward_phase(ctx, block, gradient, earlier, part, base, phase, done):
             outer=0, fetch=block.input_relu and ctx.switches.output_skip, bias=0, accumulate=0, skip_list=ctx.switches.input_skip,
             skip_target=1, slots=slots.count, last_rows=ctx.last_rows(slots), y_count=span.count, x_count=here.columns,
             **list_fields(dy, slots.first, rows.at(span.first, 1), columns, 1, part, lanes, 1, lanes), **targets, bank_addr=0, psum_addr=0)
-        passes.post_backward(ctx, block, earlier, part, slots, here, targets["t_tail"], done and (slots, span) == cuts[-1])
+        conv.post_backward(ctx, block, earlier, part, slots, here, targets["t_tail"], done and (slots, span) == cuts[-1])
 
 
 def weight_gradient(ctx: Context, block, gradient: str):
     """Weight gradient of ``block`` and its update: a part's whole matrix is computed, its diagonal used."""
     config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
     x, dy = program.places[block.source], program.places[gradient]
-    rows, columns = passes.windows(block)
+    rows, columns = common.windows(block)
     grid, slots = Grid(rows=block.out_height, columns=block.out_width), Span(first=0, count=ctx.slots)
     entries = block.k * lanes + 1
     parts = _parts(ctx, block, config.bank_words, "weight-gradient")
@@ -106,5 +108,5 @@ def weight_gradient(ctx: Context, block, gradient: str):
         weights = weight_loop(wm_addr=base, bank_addr=0, counts=(1, entries - 1, 1), steps=(1, 1, 0), rot=0, rot_steps=(1, 0), lanes=lanes)
         bias = weight_loop(wm_addr=base + entries - 1, bank_addr=entries - 1, counts=(1, 1, 1), steps=(0, 0, 0), rot=entries - 1,
                            rot_steps=(0, 0), lanes=lanes)
-        passes.update(ctx, block, "", weights, targets["t_tail"], False, diagonal=True)
-        passes.update(ctx, block, "", bias, targets["t_tail"], (part, base) == parts[-1])
+        common.update(ctx, block, "", weights, targets["t_tail"], False, diagonal=True)
+        common.update(ctx, block, "", bias, targets["t_tail"], (part, base) == parts[-1])

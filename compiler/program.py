@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gradgate.arch.checks import ConfigError
 from gradgate.arch.commands import Command
+from gradgate.arch.network import INPUT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +61,11 @@ class Program:
     staging: dict = field(default_factory=dict)
 
     def add(self, opcode, note: Note, **fields):
-        """Append a command."""
-        self.commands.append(Command(opcode, {name: int(value) for name, value in fields.items()}))
+        """Append a command. Raises :class:`ConfigError` where a value is too large for its field: the network is."""
+        try:
+            self.commands.append(Command(opcode, {name: int(value) for name, value in fields.items()}))
+        except ValueError as error:
+            raise ConfigError(f"{note.block or INPUT} is too large for the core's commands: {error}") from None
         self.notes.append(note)
 
     def words(self) -> np.ndarray:

@@ -37,7 +37,9 @@ def cut(config, where: str, *, taps: int, channels: int, bias: bool, targets: in
 
     fits = [b for b in range(1, config.bricks(channels) + 1) if entries(b) <= min(config.list_entries, bank)]
     if not fits:
-        raise ConfigError(f"{where}: a list of {entries(1)} entries does not fit; it must be at most {min(config.list_entries, bank)}")
+        most = min(config.list_entries, bank)
+        raise ConfigError(f"{where}: bank of a PE (bank_words) is {entries(1) - most} words short: {taps} pixels of "
+                          f"{min(config.lanes, channels)} channels{' and a bias' * bias} need {entries(1)}, the configuration has {most}")
     inputs = split(config.bricks(channels), fits[-1])
     most = min(bank // entries(inputs[0].count), config.targets, targets)
     if positions:

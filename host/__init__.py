@@ -1,1 +1,1 @@
-"""The driver a user's program talks to, and the command line."""
+"""The driver a user's program talks to."""

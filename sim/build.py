@@ -6,6 +6,7 @@ The cache is ``$GRADGATE_BUILD``, or ``build/sim`` in the current directory. Sev
 import fcntl
 import functools
 import hashlib
+import logging
 import os
 import platform
 import re
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from gradgate.sim import toolchain
 from gradgate.sim.toolchain import ToolError
+
+LOG = logging.getLogger(__name__)
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 LZ4 = Path(__file__).with_name("lz4")  # for FST waves
@@ -120,6 +123,7 @@ def library(verilog: str, trace: str | None = None) -> Path:
         if trace == "fst":
             toolchain.require_header("zlib.h", "FST waves need it; on Debian: apt install zlib1g-dev; or write .vcd")
             (work / "liblz4.a").write_bytes(b"!<arch>\n")  # what the linker asks for; LZ4 has all there is
+        LOG.info("building the simulation, once; this takes a minute or more ...")
         (work / "gradgate.v").write_text(compact(verilog), encoding="utf-8")
         (work / "harness.cpp").write_text(harness, encoding="utf-8")
         (work / "memories.vlt").write_text(visible(verilog), encoding="utf-8")

@@ -39,6 +39,7 @@ class Tally:
     wrong_cycles: int = 0
     first_cycles: str = ""
     steps: int = 0
+    begun: int = 0  #: steps that the core had done before
 
     @property
     def compared_words(self) -> int:
@@ -64,7 +65,7 @@ class Tally:
             self.mismatched[kind] = self.mismatched.get(kind, 0) + len(wrong)
             if self.first is None:
                 at = tuple(int(i) for i in wrong[0])
-                self.first = Mismatch(self.steps, command, name, where(at), int(got[at]), int(expected[at]))
+                self.first = Mismatch(self.begun + self.steps, command, name, where(at), int(got[at]), int(expected[at]))
 
     def cycles(self, command, note, opcode, got, cost) -> None:
         """Compare the cycle count of one command."""
@@ -81,9 +82,8 @@ class Tally:
         if int(got) != expected:
             self.wrong_cycles += 1
             self.first_cycles = self.first_cycles or (
-                f"step {self.steps}, command {command} ({opcode.name} {note.phase} {note.block} {note.tile}): {got} cycles, "
+                f"step {self.begun + self.steps}, command {command} ({opcode.name} {note.phase} {note.block} {note.tile}): {got} cycles, "
                 f"the model says {expected}")
-
 
     def merge(self, other: "Tally") -> None:
         """Add what ``other`` counted."""
@@ -190,7 +190,8 @@ class Bench:
             self.tally.words(stop, name, got[..., :channels], want[..., :channels],
                              lambda at, row=row: (at[0] * self.config.rows + row,) + at[1:])
             if not argmax and got[..., channels:].any():
-                raise AssertionError(f"step {self.tally.steps}, command {stop}: words behind the channels of {name} are not zero")
+                step = self.tally.begun + self.tally.steps
+                raise AssertionError(f"step {step}, command {stop}: words behind the channels of {name} are not zero")
 
     def _signed_banks(self, banks, base, count) -> np.ndarray:
         """Bricks of a weight memory, (count, lanes), int64."""

@@ -62,7 +62,7 @@ class Simulator:
     Parameters
     ----------
     config : configuration of the core
-    trace : path of a wave file to write, ending in ``.vcd`` or ``.fst``; the simulation is then 10 to 100 times slower
+    trace : path of a wave file to write, ending in ``.vcd`` or ``.fst``; the simulation is then several times slower
     stall : chance (0 to 0.95) of an idle cycle before a bus transfer; request signals are random in idle cycles
     seed : of the random stalls
     verilog : simulate this text, a module ``gradgate`` with the core's ports, instead of the core of ``config``

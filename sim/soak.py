@@ -10,7 +10,7 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.compiler.compile import compile_step
-from gradgate.compiler.passes import DENSE, SPARSE, Switches
+from gradgate.compiler.context import DENSE, SPARSE, Switches
 from gradgate.golden.model import GoldenModel
 from gradgate.host.driver import Driver
 from gradgate.sim.compare import Bench, Tally

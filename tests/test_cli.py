@@ -14,8 +14,10 @@ from click.testing import CliRunner
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.files import require_writable, write_files
-from gradgate.host import report
-from gradgate.host.cli import main
+from gradgate.arch.network import Network
+from gradgate.cli.main import main
+from gradgate.compiler.compile import compile_step
+from gradgate.training import report
 
 #: A core that is generated and compiled quickly, on which nothing but the smallest networks fits.
 SMALL = "rows = 1\nlanes = 2\nlists = 1\nact_bricks = 512\nweight_bricks = 512\nbank_words = 64\npsum_words = 64\n"
@@ -115,6 +117,9 @@ NETWORK_ERRORS = {
     "input = [8, 8]\n" + LAYER.format("dense"): "input must be [height, width, channels], not [8, 8]",
     "input = [8, 8, 0]\n" + LAYER.format("dense"): "input channels must be 1 to 1024, not 0",
     'input = "8x8"\n' + LAYER.format("dense"): "input must be [height, width, channels], not '8x8'",
+    "input = [8, 8, 1]\nlayer = 3": "a network needs 'input' and at least one [[layer]]",
+    "input = [8, 8, 1]\nlayer = [3]": "layer 0 must be a table with a 'type', not 3",
+    "name = 3\ninput = [8, 8, 1]\n" + LAYER.format("dense") + "out = 10": "name must be a text, not 3",
     "input = [8, 8, 1]\nlayers = 3\n" + LAYER.format("dense"): "unknown key 'layers'; known are input, layer, name",
     "input = [8, 8, 1]\n" + LAYER.format("lstm"): "layer 0 type must be one of conv, ",
     "input = [8, 8, 1]\n" + LAYER.format("batchnorm"): "layer 0 (batchnorm): batch normalisation is not trained on chip; fold",
@@ -147,19 +152,32 @@ def test_no_such_network(tmp_path):
     ("act_bricks", 64, "row memory", "bricks"), ("weight_bricks", 100, "weight memory", "bricks"),
     ("argmax_bricks", 16, "argmax memory", "bricks"), ("program_words", 100, "program memory", "words"),
     ("counters", 16, "counter memory", "words"), ("staging_words", 64, "staging memory", "words"),
-    ("psum_words", 16, "conv1 forward: sums memory", "words"), ("bank_words", 16, "conv2 forward", None)])
+    ("psum_words", 16, "conv1 forward: sums memory", "words"), ("bank_words", 16, "conv2 forward: bank of a PE", "words")])
 def test_network_that_does_not_fit(name, value, memory, unit, tmp_path):
     """The line names the memory, its field, and how much is missing."""
     path, out = written(tmp_path / "core.toml", f'preset = "tiny"\n{name} = {value}\n'), tmp_path / "out"
     model = written(tmp_path / "net.toml", WIDE) if name == "psum_words" else "digits"
     message = run("train", "--config", path, "--model", model, "--out", out)
-    if unit:
-        assert message.startswith(f"{memory} ({name}) is "), message
-        short, *others = (int(n) for n in re.findall(r"\d+", message.removeprefix(memory)))
-        assert f"is {short} {unit} short" in message and value in others and value + short in others
-    else:
-        assert message.startswith(memory) and re.search(r"\d+ entries", message) and str(value) in message
+    assert message.startswith(f"{memory} ({name}) is "), message
+    short, *others = (int(n) for n in re.findall(r"\d+", message.removeprefix(memory)))
+    assert f"is {short} {unit} short" in message and value in others and value + short in others
     assert not out.exists()
+
+
+def test_network_too_large_for_the_commands():
+    config = Config(name="large", rows=1, lanes=2, act_bricks=65536, staging_words=65536)
+    network = Network.build("large", (64, 64, 1), [{"type": "conv", "out": 2, "stride": 2, "padding": 1}, {"type": "avgpool", "size": 4},
+                                                {"type": "dense", "out": 2}])
+    with pytest.raises(ConfigError, match=r"^input is too large for the core's commands: MOVE.pixels must be 0 to 4095, not 4096$"):
+        compile_step(network, config, batch=1)
+
+
+def test_default_batch(tmp_path):
+    """The batch that is taken, and what keeps it from being larger, are said."""
+    result = CliRunner().invoke(main, [*GOLDEN, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert re.match(r"batch 4: for 8, row memory \(act_bricks\) is \d+ bricks short: ", result.stderr)
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["batch"] == 4
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -173,6 +191,7 @@ def test_network_that_does_not_fit(name, value, memory, unit, tmp_path):
     (["--lr-shift", "40"], "update shift (5 + lr_shift) must be 1 to 31, not 45"),
     (["--momentum", "3"], "momentum"),
     (["--wave", "w.vcd"], "a wave file needs backend rtl"),
+    (["--dense-steps", "1"], "steps with skipping off need backend rtl"),
     (["--wave", "w.vcd", "--wave-steps", "3-1"], "wave-steps must be a step or FIRST-LAST, not '3-1'"),
 ], ids=lambda v: " ".join(v) if isinstance(v, list) else "")
 def test_bad_options(arguments, message, tmp_path, monkeypatch):
@@ -195,7 +214,7 @@ def test_unknown_command():
 
 def test_wave_of_unknown_kind(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run("train", "--config", "tiny", "--wave", "w.txt") == "trace must be a path that ends in .vcd or .fst, not 'w.txt'"
+    assert run("train", "--config", "tiny", "--wave", "w.txt") == "wave file must end in .vcd or .fst, not 'w.txt'"
     assert not list(tmp_path.iterdir())
 
 
@@ -239,12 +258,12 @@ def test_missing_compiler(tmp_path):
 def test_what_a_user_sees(tmp_path):
     """In a process of its own: exit status, one line on standard error, no traceback; interrupted work leaves nothing."""
     def gradgate(*arguments):
-        code = "from gradgate.host.cli import main; main(prog_name='gradgate')"
+        code = "from gradgate.cli.main import main; main(prog_name='gradgate')"
         return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=tmp_path, capture_output=True, text=True)
     for arguments, status, line in (
         (["train", "--config", "nope"], 1, "gradgate: configuration must be one of tiny, small, base or a TOML file, not 'nope'\n"),
-        (["docs"], 1, "gradgate: docs/commands.md: No such file or directory\n"),
-        (["docs", "--check"], 1, "gradgate: docs/commands.md is stale: run `gradgate docs`\n"),
+        (["docs"], 1, "gradgate: docs is not here: run this in the directory of the sources\n"),
+        (["docs", "--check"], 1, "gradgate: docs is not here: run this in the directory of the sources\n"),
     ):
         result = gradgate(*arguments)
         assert (result.returncode, result.stdout, result.stderr) == (status, "", line)

@@ -6,8 +6,8 @@ from rig import ODD, SWITCHES, TINY, assert_exact, bench_of, legal_case, random_
 
 from gradgate.arch.memorymap import Region
 from gradgate.arch.network import Network
-from gradgate.compiler.passes import DENSE
-from gradgate.host.datasets import digits, quantise
+from gradgate.compiler.context import DENSE
+from gradgate.training.datasets import digits, quantise
 
 
 def digits_batches(count, batch, seed=0):

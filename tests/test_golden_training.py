@@ -7,7 +7,7 @@ from gradgate.arch.formats import Formats
 from gradgate.arch.network import Network
 from gradgate.golden.floating import FloatModel
 from gradgate.golden.model import GoldenModel
-from gradgate.host.datasets import batches, digits, quantise
+from gradgate.training.datasets import batches, digits, quantise
 
 FORMATS = Formats()
 

@@ -8,9 +8,9 @@ from amaranth.back import verilog as backend
 from click.testing import CliRunner
 
 from gradgate.arch.config import Config, preset
+from gradgate.cli.main import main
 from gradgate.fpga import synthesis
 from gradgate.fpga.synthesis import Memory, Netlist, Resources, Synthesis, Unit
-from gradgate.host.cli import main
 from gradgate.hw.generate import verilog
 from gradgate.hw.lane import Lane
 from gradgate.hw.move import Move

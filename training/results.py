@@ -6,9 +6,9 @@ import numpy as np
 
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
-from gradgate.host.datasets import digits
-from gradgate.host.report import PHASES
-from gradgate.host.training import Schedule, Trainer
+from gradgate.training.datasets import digits
+from gradgate.training.report import PHASES
+from gradgate.training.run import Schedule, Trainer
 
 LR_SHIFTS = (2, 2, 2, 3, 4)  #: of the demo
 

@@ -3,6 +3,7 @@
 import functools
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -10,13 +11,14 @@ from gradgate.arch.checks import ConfigError, integer, one_of
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.compiler.compile import compile_step
-from gradgate.compiler.passes import DENSE, SPARSE
+from gradgate.compiler.context import DENSE, SPARSE
 from gradgate.golden.floating import FloatModel
 from gradgate.golden.model import GoldenModel
-from gradgate.host.datasets import Dataset, batches, quantise
 from gradgate.host.driver import Driver
+from gradgate.sim.build import TRACES
 from gradgate.sim.compare import Bench, Tally
 from gradgate.sim.simulator import Simulator
+from gradgate.training.datasets import Dataset, batches, quantise
 
 BACKENDS = ("rtl", "golden")
 
@@ -32,6 +34,7 @@ class Schedule:
     momentum: int = 0  #: m > 0: velocities decay by 1 - 2**-m a step: effective learning rate 2**m times that of ``lr_shifts``
     seed: int = 0  #: of initial weights and batch order
     max_steps: int | None = None  #: stop training after so many steps
+    wave: Path | None = None  #: RTL: wave file to write, ending in .vcd or .fst
     wave_steps: tuple = (0, 0)  #: RTL: first and last step that a wave file records
     dense_steps: int = 0  #: RTL: steps that are run once with and once without skipping at the end
     backend: str = "rtl"
@@ -41,6 +44,12 @@ class Schedule:
         integer("dense_steps", self.dense_steps, 0, 10_000)
         integer("momentum", self.momentum, 0, 7)
         integer("seed", self.seed, 0, 2**32 - 1)
+        if self.wave is not None and self.backend != "rtl":
+            raise ConfigError("a wave file needs backend rtl; the golden model has no waves")
+        if self.wave is not None and Path(self.wave).suffix.removeprefix(".") not in TRACES:
+            raise ConfigError(f"wave file must end in {' or '.join(f'.{kind}' for kind in TRACES)}, not {str(self.wave)!r}")
+        if self.dense_steps and self.backend != "rtl":
+            raise ConfigError("steps with skipping off need backend rtl; the golden model has no cycles")
 
 
 @dataclass(kw_only=True)
@@ -48,18 +57,27 @@ class Result:
     """What came of it; ``json()`` is what ``--json`` writes. Losses in nats, accuracies in percent of the test images."""
 
     schedule: Schedule
-    steps: int = 0
+    steps: int = 0  #: of training
     losses: list = field(default_factory=list)
     accuracy: list = field(default_factory=list)  #: golden model, after each epoch
-    test_accuracy: float = 0.0  #: of the backend, at the end
+    test_accuracy: float | None = None  #: of the backend, at the end; None: not reached, for a difference
     golden_accuracy: float = 0.0
     float32_accuracy: float = 0.0
-    tally: Tally = field(default_factory=Tally)
+    train: Tally = field(default_factory=Tally)  #: of the training steps
+    test: Tally = field(default_factory=Tally)  #: of the test images
     sparse: Tally | None = None  #: of the steps that were run with and without skipping: with
     dense: Tally | None = None  #: and without
-    step_cycles: list = field(default_factory=list)
     wall_s: float = 0.0
     simulation_s: float = 0.0
+
+    @property
+    def tally(self) -> Tally:
+        """Of everything that ran."""
+        whole = Tally()
+        for part in (self.train, self.test, self.sparse, self.dense):
+            if part:
+                whole.merge(part)
+        return whole
 
     @property
     def exact(self) -> bool:
@@ -78,7 +96,8 @@ class Result:
             "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
             "rtl_cycles": sum(tally.rtl_cycles.values()), "model_cycles": sum(tally.model_cycles.values()),
             "commands_with_wrong_cycles": tally.wrong_cycles,
-            "rtl_cycles_per_phase": tally.rtl_cycles, "model_cycles_per_phase": tally.model_cycles, "macs_per_phase": tally.macs,
+            **{f"{name}_per_phase": {"rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles, "macs": part.macs}
+               for name, part in (("train", self.train), ("test", self.test))},
             "wall_s": self.wall_s, "simulation_s": self.simulation_s,
         }
         if self.dense:
@@ -120,17 +139,15 @@ class Trainer:
         return compile_step(self.schedule.network, self.schedule.config, batch=batch, lr_shift=lr_shift, training=training,
                             switches=switches, momentum=self.schedule.momentum)
 
-    def run(self, trace=None) -> Result:
+    def run(self) -> Result:
         """Train and test. Stops at the first difference between hardware and models; ``result.exact`` is then false."""
-        if trace is not None and self.schedule.backend != "rtl":
-            raise ConfigError("a wave file needs backend rtl; the golden model has no waves")
         began = time.perf_counter()
         if self.schedule.backend == "rtl":
-            with Simulator(self.schedule.config, trace=trace) as sim:
+            with Simulator(self.schedule.config, trace=self.schedule.wave) as sim:
                 driver = Driver(sim, self.schedule.config)
                 driver.identify()
                 self.bench = Bench(self.schedule.config, sim, driver)
-                self.result.tally = self.bench.tally
+                self.bench.tally = self.result.train
                 program = self._program(self.schedule.batch, self.schedule.lr_shifts[0])
                 self.bench.write_weights(program, self.schedule.network, self.golden.masters)
                 self.bench.write_velocities(program, self.schedule.network, self.golden.velocities)
@@ -147,16 +164,18 @@ class Trainer:
         total = min(total, schedule.max_steps or total)
         for lr_shift in schedule.lr_shifts:
             for index in batches(len(self.train_x), schedule.batch, rng):
-                if result.steps == total or not result.exact:
+                if result.steps == total or not result.train.exact:
                     break
-                self._step(index, lr_shift)
+                result.losses.append(self._step(index, lr_shift).loss())
+                result.steps += 1
                 self.float32.step(self.data.train_x[index], self.data.train_y[index], 2.0 ** -lr_shift, schedule.momentum)
                 self.progress(result.steps, total, result.losses[-1])
             result.accuracy.append(100 * self.golden.accuracy(self.test_x, self.data.test_y))
         result.golden_accuracy = result.accuracy[-1]
         result.float32_accuracy = 100 * self.float32.accuracy(self.data.test_x, self.data.test_y)
-        result.test_accuracy = result.golden_accuracy
-        if self.bench and result.exact:
+        if not self.bench:
+            result.test_accuracy = result.golden_accuracy
+        elif result.exact:
             result.test_accuracy = self._test()
             if schedule.dense_steps:
                 self._skip_on_off(rng)
@@ -166,20 +185,19 @@ class Trainer:
         step = self.golden.step(x, labels, lr_shift, momentum=self.schedule.momentum)
         if self.bench:
             self._timed(self._program(len(index), lr_shift, True, switches), x, labels, step)
-        self.result.steps += 1
-        self.result.losses.append(step.loss())
+        return step
 
     def _timed(self, program, x, labels, step):
         first, last = self.schedule.wave_steps
-        self.bench.sim.record(first <= len(self.result.step_cycles) <= last)
-        began, cycles = time.perf_counter(), sum(self.bench.tally.rtl_cycles.values())
+        self.bench.sim.record(first <= self.bench.tally.begun + self.bench.tally.steps <= last)
+        began = time.perf_counter()
         self.bench.step(program, self.schedule.network, x, labels, step)
         self.result.simulation_s += time.perf_counter() - began
-        self.result.step_cycles.append(sum(self.bench.tally.rtl_cycles.values()) - cycles)
 
     def _test(self) -> float:
         """Accuracy on the test images as the core counts it."""
         correct = 0
+        self._count("test")
         for start in range(0, len(self.test_x), self.schedule.batch):
             x, labels = self.test_x[start:start + self.schedule.batch], self.data.test_y[start:start + self.schedule.batch]
             self._timed(self._program(len(x), 0, False), x, labels, self.golden.step(x, labels, train=False))
@@ -191,30 +209,33 @@ class Trainer:
         masters, velocities = self.golden.masters, self.golden.velocities
         lr_shift = self.schedule.lr_shifts[-1]
         order = [rng.choice(len(self.train_x), self.schedule.batch, replace=False) for _ in range(self.schedule.dense_steps)]
-        whole = self.bench.tally
         for switches, name in ((SPARSE, "sparse"), (DENSE, "dense")):
             self.golden.set_masters(masters)
             program = self._program(self.schedule.batch, lr_shift)
             self.bench.write_weights(program, self.schedule.network, masters)
             self.golden.velocities = [v.copy() for v in velocities]
             self.bench.write_velocities(program, self.schedule.network, velocities)
-            self.bench.tally = Tally(steps=whole.steps)
+            self._count(name)
             for index in order:
                 self._step(index, lr_shift, switches)
-            self.bench.tally.steps -= whole.steps
-            setattr(self.result, name, self.bench.tally)
-            whole.merge(self.bench.tally)
-        self.bench.tally = whole
+
+    def _count(self, name):
+        """From now on ``result.name`` counts."""
+        self.bench.tally = Tally(begun=self.bench.tally.begun + self.bench.tally.steps)
+        setattr(self.result, name, self.bench.tally)
 
 
-def fitting_batch(network, config, most: int = 16) -> int:
-    """The largest power of two up to ``most`` whose training step fits ``config``; raises :class:`ConfigError` when none does."""
-    batch = most
+def fitting_batch(network, config, most: int = 16) -> tuple:
+    """The largest power of two up to ``most`` whose training step fits ``config``, and why twice as many do not, or None.
+
+    Raises :class:`ConfigError` when not even one image fits.
+    """
+    batch, limit = most, None
     while True:
         try:
             compile_step(network, config, batch=batch)
-            return batch
-        except ConfigError:
+            return batch, limit
+        except ConfigError as error:
             if batch == 1:
                 raise
-            batch //= 2
+            batch, limit = batch // 2, str(error)

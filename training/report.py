@@ -4,40 +4,36 @@ import io
 
 import numpy as np
 
-from gradgate.host.training import Result
+from gradgate.training.run import Result
 
 PHASES = ("FW", "BD", "WG", "load", "update", "post", "loss", "move", "end")
 
 
 def text(result: Result) -> str:
     """The report of a run, a few lines."""
-    schedule, tally = result.schedule, result.tally
-    config = schedule.config
+    schedule, config = result.schedule, result.schedule.config
+    tally, rtl = result.tally, schedule.backend == "rtl"
+    accuracy = "not measured" if result.test_accuracy is None else f"{result.test_accuracy:.2f} %"
     lines = [
         f"{schedule.network.name} on {config.name} ({config.rows}x{config.lanes} PEs, {config.lists} lists), batch {schedule.batch}, "
         f"{result.steps} steps, {len(schedule.lr_shifts)} epoch(s), learning rate 2^-({', '.join(map(str, schedule.lr_shifts))})"
         + (f", momentum 1 - 2^-{schedule.momentum}" if schedule.momentum else ""),
-        f"test accuracy      {result.test_accuracy:.2f} % ({schedule.backend}), {result.golden_accuracy:.2f} % golden model, "
+        f"test accuracy      {accuracy} ({schedule.backend}), {result.golden_accuracy:.2f} % golden model, "
         f"{result.float32_accuracy:.2f} % float32",
     ]
-    if schedule.backend == "rtl":
-        rtl, model = sum(tally.rtl_cycles.values()), sum(tally.model_cycles.values())
+    if rtl:
+        cycles, model = sum(tally.rtl_cycles.values()), sum(tally.model_cycles.values())
         lines += [
             f"words compared     {tally.compared_words:,}, mismatched {tally.mismatched_words}",
-            f"cycles             {rtl:,} RTL, {model:,} model, {tally.wrong_cycles} commands differ",
-            f"simulation         {rtl / max(result.simulation_s, 1e-9):,.0f} cycles/s, comparison included; {result.wall_s:.0f} s in all",
-            "",
-            f"{'phase':8}{'cycles':>14}{'share':>8}{'MACs':>16}{'MACs/cycle/PE':>15}",
+            f"cycles             {cycles:,} RTL, {model:,} model, {tally.wrong_cycles} commands differ",
+            f"simulation         {cycles / max(result.simulation_s, 1e-9):,.0f} cycles/s, comparison included; "
+            f"{result.wall_s:.0f} s in all",
+            *_phases("training", result.train, config), *_phases("test images", result.test, config),
         ]
-        for phase in PHASES:
-            if phase in tally.rtl_cycles:
-                cycles, macs = tally.rtl_cycles[phase], tally.macs.get(phase, 0)
-                rate = f"{macs:16,}{macs / cycles / config.pes:15.2f}" if macs else ""
-                lines.append(f"{phase:8}{cycles:14,}{cycles / rtl:8.1%}{rate}")
     if result.dense:
         sparse, dense = result.sparse.rtl_cycles, result.dense.rtl_cycles
         on, off = sum(sparse.values()), sum(dense.values())
-        lines += ["", f"the same {schedule.dense_steps} steps    skip off {off:,} cycles, skip on {on:,}: {off / on:.2f}x"]
+        lines += ["", f"the same {schedule.dense_steps} training steps    skip off {off:,} cycles, skip on {on:,}: {off / on:.2f}x"]
         lines += [f"  {phase:6} {dense[phase]:12,} {sparse[phase]:12,}   {dense[phase] / sparse[phase]:.2f}x"
                   for phase in PHASES if phase in dense]
     if tally.first:
@@ -45,6 +41,21 @@ def text(result: Result) -> str:
     if tally.first_cycles:
         lines += ["", f"FIRST CYCLE COUNT  {tally.first_cycles}"]
     return "\n".join(lines)
+
+
+def _phases(name, tally, config) -> list:
+    """Lines with the cycles and multiplications of each phase."""
+    if not tally.steps:
+        return []
+    total = sum(tally.rtl_cycles.values())
+    lines = ["", f"{name}: {tally.steps} steps, {total:,} cycles, {total / tally.steps:,.0f} a step",
+             f"  {'phase':8}{'cycles':>14}{'share':>8}{'MACs':>16}{'MACs/cycle/PE':>15}"]
+    for phase in PHASES:
+        if phase in tally.rtl_cycles:
+            cycles, macs = tally.rtl_cycles[phase], tally.macs.get(phase, 0)
+            rate = f"{macs:16,}{macs / cycles / config.pes:15.2f}" if macs else ""
+            lines.append(f"  {phase:8}{cycles:14,}{cycles / total:8.1%}{rate}")
+    return lines
 
 
 def plot(result: Result) -> bytes:
@@ -63,7 +74,7 @@ def plot(result: Result) -> bytes:
     axes[1].axhline(result.float32_accuracy, color="0.5", linestyle="--", label="float32, at the end")
     axes[1].set(title="test accuracy", xlabel="epoch", ylabel="%")
     axes[1].legend()
-    cycles = result.tally.rtl_cycles
+    cycles = result.train.rtl_cycles
     phases = [phase for phase in PHASES if phase in cycles]
     if result.dense:
         where = np.arange(len(phases))

@@ -1,4 +1,4 @@
-"""Commands for FPGAs. Files of this kind hold no logic: library functions do the work."""
+"""Commands for FPGAs."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import click
 
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
+from gradgate.cli.output import require_outputs, require_sources, write_json
 
 
 @click.command()
@@ -22,14 +23,14 @@ def synth(config_name, out, json_path, period, docs):
     from tqdm import tqdm
 
     from gradgate.fpga import synthesis
-    from gradgate.host.cli import write_json
 
     configs = [Config.load(name) for name in (docs.split(",") if docs is not None else [config_name])]
     page = Path("docs/resources.md")
     if docs is not None and json_path is not None:
         raise ConfigError("--json belongs to one configuration: leave out --docs")
-    if docs is not None and not page.parent.is_dir():
-        raise ConfigError(f"{page.parent} is not here: --docs runs in the directory of the sources")
+    if docs is not None:
+        require_sources(page)
+    require_outputs(out, json_path)
     results = []
     with tqdm(total=3 * len(configs), disable=None, bar_format="{desc} {n}/{total} {elapsed}") as bar:
         for config in configs:

@@ -1,0 +1,104 @@
+"""The command line."""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from gradgate.arch import commands
+from gradgate.arch.checks import ConfigError
+from gradgate.arch.config import Config
+from gradgate.arch.files import write_files
+from gradgate.cli.output import require_outputs, require_sources
+from gradgate.cli.synth import synth
+from gradgate.cli.train import results, soak, train
+
+
+class Group(click.Group):
+    """Turns the errors a user can cause into one line and exit status 1."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            message = explain(error)
+            if message is None:
+                raise
+            click.echo(f"gradgate: {message}", err=True)
+            sys.exit(1)
+
+
+def explain(error: Exception) -> str | None:
+    """One line for an error that a user can cause, None for any other."""
+    from amaranth.back.verilog import YosysError
+
+    from gradgate.host.driver import DeviceError
+    from gradgate.sim.simulator import SimulationError
+    from gradgate.sim.toolchain import ToolError
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, (ConfigError, ToolError, DeviceError, SimulationError, YosysError, OSError)):
+        return str(error).split("\n")[0]
+    return None
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="gradgate")
+def main():
+    """Generator for FPGA accelerators that train neural networks."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("gradgate").setLevel(logging.INFO)
+
+
+@main.command()
+@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base) or TOML file.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory for the files.")
+def generate(config_name, out):
+    """Write gradgate.v and manifest.json."""
+    from gradgate.hw.generate import generate as write
+    from gradgate.sim import toolchain
+
+    config = Config.load(config_name)
+    require_outputs(out)
+    toolchain.use_yosys()
+    for path in write(config, out):
+        click.echo(path)
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit status 1 when a page is stale.")
+def docs(check):
+    """Write the generated pages of docs/."""
+    path = Path("docs/commands.md")
+    require_sources(path)
+    if check:
+        if not path.is_file() or path.read_text(encoding="utf-8") != commands.markdown():
+            raise ConfigError(f"{path} is stale: run `gradgate docs`")
+        return
+    write_files(path.parent, {path.name: commands.markdown()})
+    click.echo(path)
+
+
+@main.command()
+@click.argument("configs", nargs=-1)
+def lint(configs):
+    """Check the generated Verilog of CONFIGS (default: all presets) with verilator --lint-only -Wall."""
+    import tempfile
+
+    from gradgate.arch.config import PRESETS
+    from gradgate.hw.generate import verilog
+    from gradgate.sim import toolchain
+
+    toolchain.use_yosys()
+    for name in configs or PRESETS:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "gradgate.v"
+            path.write_text(verilog(Config.load(name)), encoding="utf-8")
+            toolchain.lint(path)
+        click.echo(f"{name}: clean")
+
+
+for command in (train, soak, results, synth):
+    main.add_command(command)

@@ -1,0 +1,31 @@
+"""Where commands write."""
+
+import json
+from pathlib import Path
+
+from gradgate.arch.checks import ConfigError
+from gradgate.arch.files import require_writable, write_files
+
+
+def json_text(table) -> str:
+    """``table`` as the JSON that ``--json`` writes."""
+    return json.dumps(table, indent=1) + "\n"
+
+
+def write_json(path, table) -> None:
+    """Write ``table`` to ``path``, if there is one, whole or not at all."""
+    if path is not None:
+        write_files(Path(path).parent, {Path(path).name: json_text(table)})
+
+
+def require_outputs(directory, *paths) -> None:
+    """Raise :class:`ConfigError` when results could not be written: better at once than after an hour. None: not asked for."""
+    for target in (directory, *(path and Path(path).parent for path in paths)):
+        if target is not None:
+            require_writable(target)
+
+
+def require_sources(page: Path) -> None:
+    """Raise :class:`ConfigError` unless this is the directory of the sources, which hold ``page``."""
+    if not page.parent.is_dir():
+        raise ConfigError(f"{page.parent} is not here: run this in the directory of the sources")

@@ -1,0 +1,1 @@
+"""Training runs: data sets, the loop over steps on hardware and models, reports."""
