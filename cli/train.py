@@ -60,7 +60,8 @@ def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, 
 
     from gradgate.training import report
     from gradgate.training.datasets import digits
-    from gradgate.training.run import Schedule, Trainer, fitting_batch
+    from gradgate.training.run import Trainer, fitting_batch
+    from gradgate.training.schedule import Schedule
 
     network, config = Network.load(model), Config.load(config_name)
     if batch is None:

@@ -136,8 +136,9 @@ class Bench:
         for block, v in zip(network.weighted, velocities if self.config.momentum else ()):
             self.driver.write_velocity(program.weights[block.name], weights.place_block(block, v, self.config.lanes, skew=False))
 
-    def step(self, program, network, x, labels, golden_step) -> None:
-        """Run one step of ``program`` on images ``x`` (B, H, W, C) and ``labels``; compare with ``golden_step``.
+    def step(self, program, network, x, labels, golden_step, costs=None) -> None:
+        """Run one step of ``program`` on images ``x`` (B, H, W, C) and ``labels``; compare with ``golden_step`` and ``costs``, the
+        :func:`program_costs` of it, which are computed when they are not given.
 
         The run stops behind every command that completes a tensor, so that a tensor is read before another takes its place.
         """
@@ -157,7 +158,7 @@ class Bench:
                 self._compare(stop, name, program, network, tensors)
             if note.sums:
                 self._compare_sums(stop, f"{note.block}.wgrad", note, tensors)
-        costs = program_costs(self.config, program, tensors)
+        costs = costs or program_costs(self.config, program, tensors)
         counters = self.driver.counters(len(program.commands))
         for i, (command, note, cost, got) in enumerate(zip(program.commands, program.notes, costs, counters)):
             self.tally.cycles(i, note, command.opcode, got, cost)

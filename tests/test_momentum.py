@@ -27,7 +27,8 @@ from gradgate.sim import toolchain
 from gradgate.sim.compare import Bench
 from gradgate.sim.simulator import Simulator
 from gradgate.training.datasets import Dataset, batches, digits, quantise
-from gradgate.training.run import Schedule, Trainer
+from gradgate.training.run import Trainer
+from gradgate.training.schedule import Schedule
 
 CONFIG = ODD[1].replace(name="3x4 momentum", momentum=True)
 NARROW = Formats(act_bits=10, act_frac=5, weight_frac=6, master_bits=16, master_frac=12, grad_frac=7, acc_bits=20)

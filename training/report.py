@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from gradgate.training.run import Result
+from gradgate.training.schedule import Result
 
 PHASES = ("FW", "BD", "WG", "load", "update", "post", "loss", "move", "end")
 

@@ -8,7 +8,8 @@ from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.training.datasets import digits
 from gradgate.training.report import PHASES
-from gradgate.training.run import Schedule, Trainer
+from gradgate.training.run import Trainer
+from gradgate.training.schedule import Schedule
 
 LR_SHIFTS = (2, 2, 2, 3, 4)  #: of the demo
 

@@ -1,114 +1,33 @@
-"""Training on a simulated core or on the golden model alone, and what came of it."""
+"""Training on a simulated core or on the golden model alone."""
 
 import functools
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
-from gradgate.arch.checks import ConfigError, integer, one_of
-from gradgate.arch.config import Config
-from gradgate.arch.network import Network
+from gradgate.arch.checks import ConfigError
 from gradgate.compiler.compile import compile_step
-from gradgate.compiler.context import DENSE, SPARSE
+from gradgate.compiler.context import DENSE, SPARSE, Switches
 from gradgate.golden.floating import FloatModel
-from gradgate.golden.model import GoldenModel
+from gradgate.golden.model import GoldenModel, Step
 from gradgate.host.driver import Driver
-from gradgate.sim.build import TRACES
 from gradgate.sim.compare import Bench, Tally
+from gradgate.sim.costs import program_costs
 from gradgate.sim.simulator import Simulator
 from gradgate.training.datasets import Dataset, batches, quantise
-
-BACKENDS = ("rtl", "golden")
+from gradgate.training.schedule import Result, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """What to train. ``lr_shifts``: for each epoch, the negative power of two of the learning rate."""
+class Job:
+    """One step to do: images, labels, negative power of two of the learning rate (None: no training), switches."""
 
-    network: Network
-    config: Config
-    batch: int
-    lr_shifts: tuple
-    momentum: int = 0  #: m > 0: velocities decay by 1 - 2**-m a step: effective learning rate 2**m times that of ``lr_shifts``
-    seed: int = 0  #: of initial weights and batch order
-    max_steps: int | None = None  #: stop training after so many steps
-    wave: Path | None = None  #: RTL: wave file to write, ending in .vcd or .fst
-    wave_steps: tuple = (0, 0)  #: RTL: first and last step that a wave file records
-    dense_steps: int = 0  #: RTL: steps that are run once with and once without skipping at the end
-    backend: str = "rtl"
-
-    def __post_init__(self):
-        one_of("backend", self.backend, BACKENDS)
-        integer("dense_steps", self.dense_steps, 0, 10_000)
-        integer("momentum", self.momentum, 0, 7)
-        integer("seed", self.seed, 0, 2**32 - 1)
-        if self.wave is not None and self.backend != "rtl":
-            raise ConfigError("a wave file needs backend rtl; the golden model has no waves")
-        if self.wave is not None and Path(self.wave).suffix.removeprefix(".") not in TRACES:
-            raise ConfigError(f"wave file must end in {' or '.join(f'.{kind}' for kind in TRACES)}, not {str(self.wave)!r}")
-        if self.dense_steps and self.backend != "rtl":
-            raise ConfigError("steps with skipping off need backend rtl; the golden model has no cycles")
-
-
-@dataclass(kw_only=True)
-class Result:
-    """What came of it; ``json()`` is what ``--json`` writes. Losses in nats, accuracies in percent of the test images."""
-
-    schedule: Schedule
-    steps: int = 0  #: of training
-    losses: list = field(default_factory=list)
-    accuracy: list = field(default_factory=list)  #: golden model, after each epoch
-    test_accuracy: float | None = None  #: of the backend, at the end; None: not reached, for a difference
-    golden_accuracy: float = 0.0
-    float32_accuracy: float = 0.0
-    train: Tally = field(default_factory=Tally)  #: of the training steps
-    test: Tally = field(default_factory=Tally)  #: of the test images
-    sparse: Tally | None = None  #: of the steps that were run with and without skipping: with
-    dense: Tally | None = None  #: and without
-    wall_s: float = 0.0
-    simulation_s: float = 0.0
-
-    @property
-    def tally(self) -> Tally:
-        """Of everything that ran."""
-        whole = Tally()
-        for part in (self.train, self.test, self.sparse, self.dense):
-            if part:
-                whole.merge(part)
-        return whole
-
-    @property
-    def exact(self) -> bool:
-        """No difference between hardware and models."""
-        return self.tally.exact
-
-    def json(self) -> dict:
-        """All figures, for machines."""
-        tally, schedule = self.tally, self.schedule
-        result = {
-            "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
-            "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts),
-            "momentum": schedule.momentum, "seed": schedule.seed, "steps": self.steps,
-            "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
-            "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
-            "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
-            "rtl_cycles": sum(tally.rtl_cycles.values()), "model_cycles": sum(tally.model_cycles.values()),
-            "commands_with_wrong_cycles": tally.wrong_cycles,
-            **{f"{name}_per_phase": {"rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles, "macs": part.macs}
-               for name, part in (("train", self.train), ("test", self.test))},
-            "wall_s": self.wall_s, "simulation_s": self.simulation_s,
-        }
-        if self.dense:
-            on, off = self.sparse.rtl_cycles, self.dense.rtl_cycles
-            result["skip_on_off"] = {
-                "steps": schedule.dense_steps, "cycles_skip_on": on, "cycles_skip_off": off,
-                "speedup": sum(off.values()) / sum(on.values()),
-                "macs_skip_on": self.sparse.macs, "macs_skip_off": self.dense.macs, "layers_skip_off": self.dense.layers,
-                "utilisation_skip_off": {phase: macs / (off[phase] * schedule.config.pes) for phase, macs in self.dense.macs.items()},
-            }
-        return result
+    x: np.ndarray
+    labels: np.ndarray
+    lr_shift: int | None
+    switches: Switches = SPARSE
 
 
 class Trainer:
@@ -163,10 +82,9 @@ class Trainer:
         total = len(schedule.lr_shifts) * (len(self.train_x) // schedule.batch)
         total = min(total, schedule.max_steps or total)
         for lr_shift in schedule.lr_shifts:
-            for index in batches(len(self.train_x), schedule.batch, rng):
-                if result.steps == total or not result.train.exact:
-                    break
-                result.losses.append(self._step(index, lr_shift).loss())
+            epoch = list(batches(len(self.train_x), schedule.batch, rng))[:total - result.steps if result.train.exact else 0]
+            for index, step in zip(epoch, self._steps([self._job(index, lr_shift) for index in epoch])):
+                result.losses.append(step.loss())
                 result.steps += 1
                 self.float32.step(self.data.train_x[index], self.data.train_y[index], 2.0 ** -lr_shift, schedule.momentum)
                 self.progress(result.steps, total, result.losses[-1])
@@ -180,27 +98,47 @@ class Trainer:
             if schedule.dense_steps:
                 self._skip_on_off(rng)
 
-    def _step(self, index, lr_shift, switches=SPARSE):
-        x, labels = self.train_x[index], self.data.train_y[index]
-        step = self.golden.step(x, labels, lr_shift, momentum=self.schedule.momentum)
-        if self.bench:
-            self._timed(self._program(len(index), lr_shift, True, switches), x, labels, step)
-        return step
+    def _job(self, index, lr_shift, switches=SPARSE) -> Job:
+        return Job(x=self.train_x[index], labels=self.data.train_y[index], lr_shift=lr_shift, switches=switches)
 
-    def _timed(self, program, x, labels, step):
+    def _steps(self, jobs):
+        """Do the ``jobs`` one after the other, up to the first difference; yields the golden model's steps.
+
+        While the core does one, a thread has the models do the next: the simulator lets other Python code run meanwhile.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(self._model, jobs[0]) if jobs else None
+            for job, following in zip(jobs, [*jobs[1:], None]):
+                program, step, costs = coming.result()
+                coming = thread.submit(self._model, following) if following else None
+                if self.bench:
+                    self._compare(program, job, step, costs)
+                yield step
+                if self.bench and not self.bench.tally.exact:
+                    return
+
+    def _model(self, job: Job) -> tuple[object, Step, list | None]:
+        """What the models say of a job: its program, values, and what commands cost."""
+        train = job.lr_shift is not None
+        step = self.golden.step(job.x, job.labels, job.lr_shift, train, self.schedule.momentum)
+        if not self.bench:
+            return None, step, None
+        program = self._program(len(job.x), job.lr_shift or 0, train, job.switches)
+        return program, step, program_costs(self.schedule.config, program, step.tensors)
+
+    def _compare(self, program, job, step, costs):
         first, last = self.schedule.wave_steps
         self.bench.sim.record(first <= self.bench.tally.begun + self.bench.tally.steps <= last)
         began = time.perf_counter()
-        self.bench.step(program, self.schedule.network, x, labels, step)
+        self.bench.step(program, self.schedule.network, job.x, job.labels, step, costs)
         self.result.simulation_s += time.perf_counter() - began
 
     def _test(self) -> float:
         """Accuracy on the test images as the core counts it."""
-        correct = 0
+        correct, size = 0, self.schedule.batch
         self._count("test")
-        for start in range(0, len(self.test_x), self.schedule.batch):
-            x, labels = self.test_x[start:start + self.schedule.batch], self.data.test_y[start:start + self.schedule.batch]
-            self._timed(self._program(len(x), 0, False), x, labels, self.golden.step(x, labels, train=False))
+        for _ in self._steps([Job(x=self.test_x[i:i + size], labels=self.data.test_y[i:i + size], lr_shift=None)
+                              for i in range(0, len(self.test_x), size)]):
             correct += self.bench.driver.correct()
         return 100 * correct / len(self.test_x)
 
@@ -216,8 +154,8 @@ class Trainer:
             self.golden.velocities = [v.copy() for v in velocities]
             self.bench.write_velocities(program, self.schedule.network, velocities)
             self._count(name)
-            for index in order:
-                self._step(index, lr_shift, switches)
+            for _ in self._steps([self._job(index, lr_shift, switches) for index in order]):
+                pass
 
     def _count(self, name):
         """From now on ``result.name`` counts."""

@@ -1,0 +1,100 @@
+"""What to train, and what came of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gradgate.arch.checks import ConfigError, integer, one_of
+from gradgate.arch.config import Config
+from gradgate.arch.network import Network
+from gradgate.sim.build import TRACES
+from gradgate.sim.compare import Tally
+
+BACKENDS = ("rtl", "golden")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What to train. ``lr_shifts``: for each epoch, the negative power of two of the learning rate."""
+
+    network: Network
+    config: Config
+    batch: int
+    lr_shifts: tuple
+    momentum: int = 0  #: m > 0: velocities decay by 1 - 2**-m a step: effective learning rate 2**m times that of ``lr_shifts``
+    seed: int = 0  #: of initial weights and batch order
+    max_steps: int | None = None  #: stop training after so many steps
+    wave: Path | None = None  #: RTL: wave file to write, ending in .vcd or .fst
+    wave_steps: tuple = (0, 0)  #: RTL: first and last step that a wave file records
+    dense_steps: int = 0  #: RTL: steps that are run once with and once without skipping at the end
+    backend: str = "rtl"
+
+    def __post_init__(self):
+        one_of("backend", self.backend, BACKENDS)
+        integer("dense_steps", self.dense_steps, 0, 10_000)
+        integer("momentum", self.momentum, 0, 7)
+        integer("seed", self.seed, 0, 2**32 - 1)
+        if self.wave is not None and self.backend != "rtl":
+            raise ConfigError("a wave file needs backend rtl; the golden model has no waves")
+        if self.wave is not None and Path(self.wave).suffix.removeprefix(".") not in TRACES:
+            raise ConfigError(f"wave file must end in {' or '.join(f'.{kind}' for kind in TRACES)}, not {str(self.wave)!r}")
+        if self.dense_steps and self.backend != "rtl":
+            raise ConfigError("steps with skipping off need backend rtl; the golden model has no cycles")
+
+
+@dataclass(kw_only=True)
+class Result:
+    """What came of it; ``json()`` is what ``--json`` writes. Losses in nats, accuracies in percent of the test images."""
+
+    schedule: Schedule
+    steps: int = 0  #: of training
+    losses: list = field(default_factory=list)
+    accuracy: list = field(default_factory=list)  #: golden model, after each epoch
+    test_accuracy: float | None = None  #: of the backend, at the end; None: not reached, for a difference
+    golden_accuracy: float = 0.0
+    float32_accuracy: float = 0.0
+    train: Tally = field(default_factory=Tally)  #: of the training steps
+    test: Tally = field(default_factory=Tally)  #: of the test images
+    sparse: Tally | None = None  #: of the steps that were run with and without skipping: with
+    dense: Tally | None = None  #: and without
+    wall_s: float = 0.0
+    simulation_s: float = 0.0
+
+    @property
+    def tally(self) -> Tally:
+        """Of everything that ran."""
+        whole = Tally()
+        for part in (self.train, self.test, self.sparse, self.dense):
+            if part:
+                whole.merge(part)
+        return whole
+
+    @property
+    def exact(self) -> bool:
+        """No difference between hardware and models."""
+        return self.tally.exact
+
+    def json(self) -> dict:
+        """All figures, for machines."""
+        tally, schedule = self.tally, self.schedule
+        result = {
+            "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
+            "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts),
+            "momentum": schedule.momentum, "seed": schedule.seed, "steps": self.steps,
+            "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
+            "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
+            "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
+            "rtl_cycles": sum(tally.rtl_cycles.values()), "model_cycles": sum(tally.model_cycles.values()),
+            "commands_with_wrong_cycles": tally.wrong_cycles,
+            **{f"{name}_per_phase": {"rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles, "macs": part.macs}
+               for name, part in (("train", self.train), ("test", self.test))},
+            "wall_s": self.wall_s, "simulation_s": self.simulation_s,
+        }
+        if self.dense:
+            on, off = self.sparse.rtl_cycles, self.dense.rtl_cycles
+            result["skip_on_off"] = {
+                "steps": schedule.dense_steps, "cycles_skip_on": on, "cycles_skip_off": off,
+                "speedup": sum(off.values()) / sum(on.values()),
+                "macs_skip_on": self.sparse.macs, "macs_skip_off": self.dense.macs, "layers_skip_off": self.dense.layers,
+                "utilisation_skip_off": {phase: macs / (off[phase] * schedule.config.pes) for phase, macs in self.dense.macs.items()},
+            }
+        return result
