@@ -22,7 +22,7 @@ def synth(config_name, out, json_path, period, docs):
 
     from tqdm import tqdm
 
-    from gradgate.fpga import synthesis
+    from gradgate.fpga import report, synthesis
 
     configs = [Config.load(name) for name in (docs.split(",") if docs is not None else [config_name])]
     page = Path("docs/resources.md")
@@ -39,8 +39,8 @@ def synth(config_name, out, json_path, period, docs):
                 bar.update()
             results.append(synthesis.run(config, out / config.name if docs else out, period=period, progress=progress))
     if docs is not None:
-        page.write_text(synthesis.page(results, date.today().isoformat()), encoding="utf-8")
+        page.write_text(report.page(results, date.today().isoformat()), encoding="utf-8")
         click.echo(page)
     else:
-        click.echo(synthesis.report(results[0]))
+        click.echo(report.report(results[0]))
         write_json(json_path, results[0].json())

@@ -1,8 +1,8 @@
 """Network and configuration to program."""
 
+from gradgate.arch.block import INPUT
 from gradgate.arch.checks import ConfigError, integer
 from gradgate.arch.commands import Opcode
-from gradgate.arch.network import INPUT
 from gradgate.compiler import backward_data, common, depthwise, forward, weight_gradient
 from gradgate.compiler.context import SPARSE, Context, Switches
 from gradgate.compiler.plan import plan_rows, plan_weights

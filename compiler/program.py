@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gradgate.arch.block import INPUT
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.commands import Command
-from gradgate.arch.network import INPUT
 
 
 @dataclass(frozen=True, kw_only=True)

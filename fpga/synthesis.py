@@ -33,13 +33,6 @@ UNITS = {
     "": "between the units",
 }
 
-#: Memories of a few words that are read in the cycle of their address, which no block RAM can do.
-LUT_RAM = {
-    "targets.mem": "the targets of a lane, which are needed in the same cycle as the list entry they are multiplied with",
-    "fifo.storage": "16 items under way to the list builder; the first is always at the output",
-    "loss.words": "32 logits, then their exponentials; read and written in turn",
-}
-
 MODULE = re.compile(r"^module (\S+?) *\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 MEMORY = re.compile(r"^ *reg (?:signed )?(?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];$", re.MULTILINE)
 ZEROS = re.compile(r"^  initial begin\n(?:    \S+ ?\[\d+\] = \d+'[hd]0+;\n)+  end\n", re.MULTILINE)
@@ -296,57 +289,3 @@ def tool_version() -> str:
     use_yosys()
     done = subprocess.run([os.environ["YOSYS"], "--version"], capture_output=True, text=True)
     return re.sub(r" \(.*", "", done.stdout.strip())
-
-
-def lut_rams(*results) -> list:
-    """Names of the memories that are not in block RAM, instance names left out."""
-    return list(dict.fromkeys(".".join(memory.name.split(".")[-2:]) for synthesis in results for memory in synthesis.memories
-                              if memory.kind not in CELLS["bram"]))
-
-
-def table(heads: list, rows: list) -> list:
-    """Lines of a Markdown table, aligned; cells that are not text go to the right."""
-    cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
-    right = [all(not isinstance(row[i], str) for row in rows) for i in range(len(heads))]
-    width = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
-    lines = ["| " + " | ".join(f"{cell:>{w}}" if r else f"{cell:<{w}}" for cell, w, r in zip(row, width, right)) + " |"
-             for row in [heads, *cells]]
-    return [lines[0], "|" + "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(width, right)) + "|", *lines[1:]]
-
-
-def report(synthesis: Synthesis, device: str = "LFE5U-85F") -> str:
-    """The tables of a synthesis, in Markdown."""
-    def row(name, number, each):
-        return [name, number, each.lut4, each.ff, each.dsp, each.bram, each.lutram]
-
-    config, core, has = synthesis.config, synthesis.core, DEVICES[device]
-    units = [row(unit.name, unit.number, unit.each) for unit in synthesis.units]
-    units.insert(2, row("row", config.rows, synthesis.row()))
-    places = [[memory.name, memory.number, memory.words, memory.bits, memory.kind or "flip-flops", memory.cells]
-              for memory in synthesis.memories]
-    return "\n".join([
-        *table(["unit", "number", "LUT4", "FF", "DSP", "BRAM", "LUT RAM"], [
-            *units, row("sum of the units", 1, synthesis.sum), row("whole core", 1, core)]),
-        "", f"{device}: " + ", ".join(f"{name} {getattr(core, key) / getattr(has, key):.0%}" for name, key in (
-            ("LUT4", "lut4"), ("FF", "ff"), ("DSP", "dsp"), ("BRAM", "bram"))) + ".",
-        "", *table(["memory", "number", "words", "bits", "in", "cells"], places),
-        "", "Multipliers: " + ", ".join(f"{n} in `{place}`" for place, n in synthesis.multipliers.items()) + "."])
-
-
-def page(results: list, date: str) -> str:
-    """The page ``docs/resources.md``."""
-    period = results[0].period
-    command = f"gradgate synth --docs {','.join(s.config.name for s in results)}" + (f" --period {period:g}" if period else "")
-    lines = [
-        "# Resources", "",
-        f"Written by `{command}` on {date} with {results[0].tool} (`synth_ecp5`, before place and route, "
-        f"{f'for {period:g} ns' if period else 'as fast as possible'}); do not edit.", "",
-        " ".join(Resources.__doc__.split()), "",
-        "Units are synthesised with their boundaries kept, the whole core flattened, which lets Yosys optimise across them: the core's "
-        "figures are those of the last line. Modules that are identical up to names, as all lanes are, are synthesised once and "
-        "counted often; that they are is checked. Rows differ in the number they compare with: the table shows the largest.", "",
-        "Memories that are not in block RAM, and why:", "",
-        *(f"- `{name}`: {LUT_RAM.get(name, 'not expected')}." for name in lut_rams(*results))]
-    for s in results:
-        lines += ["", f"## {s.config.name} ({s.config.rows}x{s.config.lanes})", "", report(s)]
-    return "\n".join(lines) + "\n"

@@ -122,6 +122,8 @@ NETWORK_ERRORS = {
     "name = 3\ninput = [8, 8, 1]\n" + LAYER.format("dense") + "out = 10": "name must be a text, not 3",
     "input = [8, 8, 1]\nlayers = 3\n" + LAYER.format("dense"): "unknown key 'layers'; known are input, layer, name",
     "input = [8, 8, 1]\n" + LAYER.format("lstm"): "layer 0 type must be one of conv, ",
+    "input = [8, 8, 1]\n[[layer]]\ntype = [3]": "layer 0 type must be one of conv, ",
+    "input = [8, 8, 1]\n" + LAYER.format("dense") + "out = 10\nfrom = [1]": "layer 0 (dense) from must be one of input, not [1]",
     "input = [8, 8, 1]\n" + LAYER.format("batchnorm"): "layer 0 (batchnorm): batch normalisation is not trained on chip; fold",
     "input = [8, 8, 1]\n" + LAYER.format("conv") + "out = 2\nsize = 3": "layer 0 (conv): unknown key 'size'; known are ",
     "input = [8, 8, 1]\n" + LAYER.format("conv") + 'out = "2"': "layer 0 (conv) out must be 1 to 1024, not '2'",

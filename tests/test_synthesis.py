@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from gradgate.arch.config import Config, preset
 from gradgate.cli.main import main
-from gradgate.fpga import synthesis
+from gradgate.fpga import report, synthesis
 from gradgate.fpga.synthesis import Memory, Netlist, Resources, Synthesis, Unit
 from gradgate.hw.generate import verilog
 from gradgate.hw.lane import Lane
@@ -154,16 +154,16 @@ def example(name="tiny"):
 
 
 def test_report_and_page():
-    text = synthesis.report(example())
+    text = report.report(example())
     assert "| lane                  |      8 |  1,000 |  2 |" in text
     assert "| row                   |      2 |  5,000 | 10 |" in text  # four lanes and the largest row
     assert "| sum of the units      |      1 |  9,900 | 20 |   1 |" in text
     assert "LFE5U-85F: LUT4 50%, FF 0%, DSP 50%, BRAM 100%." in text
     assert "Multipliers: 8 in `a.b`." in text
-    page = synthesis.page([example("tiny"), example("small")], "2000-01-01")
+    page = report.page([example("tiny"), example("small")], "2000-01-01")
     assert "`gradgate synth --docs tiny,small` on 2000-01-01 with Yosys 0.0" in page
     assert "## tiny (2x4)" in page and "## small (4x8)" in page
-    assert f"- `loss.words`: {synthesis.LUT_RAM['loss.words']}." in page and "- `odd.mem`: not expected." in page
+    assert f"- `loss.words`: {report.LUT_RAM['loss.words']}." in page and "- `odd.mem`: not expected." in page
 
 
 def test_command(tmp_path, monkeypatch):
@@ -203,7 +203,7 @@ def test_memories_of_a_core(tiny):
     for memory in tiny.memories:
         assert (memory.kind in synthesis.CELLS["bram"]) == (memory.words * memory.bits > 1024), memory
     assert tiny.core.bram == tiny.sum.bram == sum(memory.cells for memory in tiny.memories if memory.kind in synthesis.CELLS["bram"])
-    assert set(synthesis.lut_rams(tiny)) == set(synthesis.LUT_RAM)
+    assert set(report.lut_rams(tiny)) == set(report.LUT_RAM)
 
 
 @pytest.mark.full
