@@ -15,6 +15,9 @@ MODE ?= bp
 BACKEND ?= rtl
 DEMO_OUT ?= results/demo
 
+UNIT ?= list_builder
+MUTANTS ?= 500
+
 SYNTH_OUT ?= build/synth/$(CONFIG)
 
 BIN := $(VENV)/bin
@@ -22,7 +25,7 @@ GRADGATE := $(BIN)/gradgate
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo results test test-full lint verilog synth clean
+.PHONY: help setup demo results test test-full formal mutate lint verilog synth clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -50,6 +53,12 @@ test: $(STAMP) ## run the tests, without the few that take minutes
 
 test-full: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest -n $(JOBS)
+
+formal: $(STAMP) ## prove the list builder, the lane and the sequencer
+	PYTHONPATH=tests $(BIN)/python -m formal.prove
+
+mutate: $(STAMP) ## count the mutants of UNIT (list_builder, lane, sequencer) that its tests notice
+	PYTHONPATH=tests $(BIN)/python -m mutation.mutate $(UNIT) -n $(MUTANTS)
 
 lint: $(STAMP) ## check the Python sources and the Verilog of the presets
 	$(BIN)/ruff check .

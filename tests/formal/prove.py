@@ -1,6 +1,8 @@
 """All proofs, and the bugs that each of them must find; ``python -m formal.prove`` in ``tests`` runs them."""
 
 import argparse
+import linecache
+import re
 import sys
 import types
 from dataclasses import dataclass
@@ -10,10 +12,11 @@ from formal.lane import LaneControlProof
 from formal.lane_data import LaneDataProof
 from formal.list_builder import ListBuilderProof
 from formal.memory import RamProof
-from formal.proof import Proof, decide, small, variant
+from formal.multiplier import MultiplierProof
+from formal.proof import Proof, Result, decide, small, variant
 from formal.sequencer import SequencerProof
 from formal.targets import TargetsProof
-from gradgate.hw import lane, list_builder, ram, sequencer, targets
+from gradgate.hw import lane, list_builder, multiplier, ram, sequencer, targets
 
 OUT = Path(__file__).resolve().parents[2] / "build/formal"
 
@@ -23,7 +26,8 @@ class Job:
     """A proof by induction of ``depth`` cycles (basis: as many) for several configurations.
 
     ``reach``: cycles within which the covers are reached. ``bugs``: (old, new) changes of the unit's source that a search of
-    ``reach`` cycles must find, by what the unit promises and without lemmas.
+    ``reach`` cycles must find, by what the unit promises and without lemmas. ``deep``: changes that show only later; with
+    them the induction must fail.
     """
 
     proof: type[Proof]
@@ -32,11 +36,12 @@ class Job:
     reach: int
     configs: tuple = ({},)
     bugs: tuple = ()
+    deep: tuple = ()
 
     def make(self, fields: dict | None = None, bug: tuple | None = None) -> Proof:
         """The proof for one of ``configs``, of the unit with or without a bug."""
         proof = self.proof(small(**self.configs[0] if fields is None else fields), variant(self.unit, bug))
-        proof.lemmas = bug is None
+        proof.lemmas = bug not in self.bugs
         return proof
 
 
@@ -55,11 +60,12 @@ JOBS = {
               ("Mux(grown == 0, 1, grown)", "grown"),  # a list of no entries
               ("self.void.eq(void | (f.outer & (grown == 0)))", "self.void.eq(void)"),
               ("complete = valid & done & item.tag.last", "complete = valid & item.tag.last"),
-              ("(count == config.list_entries)", "(count == config.list_entries - 1)"),  # a full list is no fault
-              ("(append & ~is_head & (count", "(append & (count"),  # nor is a head behind a full list
               ("psum_end > config.psum_words", "psum_end >= config.psum_words"),
               ("complete & ~f.outer & (psum_end", "complete & (psum_end"),  # OUT has no sums
               ("psum_end = Signal(17)", "psum_end = Signal(16)")),  # sums far outside look as if they were inside
+        deep=(("(count == config.list_entries)", "(count == config.list_entries - 1)"),  # a full list is no fault
+              ("(append & ~is_head & (count", "(append & (count"),  # nor is a head behind a full list
+              ("(append & ~is_head & (count == config.list_entries)) | ", "")),  # a list without end
     ),
     "targets": Job(
         proof=TargetsProof, unit=targets, depth=2, reach=10,
@@ -70,6 +76,9 @@ JOBS = {
     "ram": Job(proof=RamProof, unit=ram, depth=4, reach=6,
                bugs=(("array.eq(read.data)", "array.eq(read.data & ~1)"),
                      ("granularity=self.width // self.parts", "granularity=self.width"))),
+    "multiplier": Job(proof=MultiplierProof, unit=multiplier, depth=4, reach=6,
+                      bugs=(("b = Signal(signed(self.width))", "b = Signal(self.width)"),
+                            ("pipe.eq(a * b), self.o.eq(pipe)", "pipe.eq(a * b), self.o.eq(a * b)"))),
     "lane control": Job(
         proof=LaneControlProof, unit=lane, depth=2, reach=12,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3}),
@@ -83,19 +92,21 @@ JOBS = {
     "lane data": Job(
         proof=LaneDataProof, unit=lane, depth=14, reach=27,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3, "psum_words": 50}),
-        bugs=(("BUBBLE = 3", "BUBBLE = 2"),  # an update read before it is written
+        bugs=(("address9 = delay(address6, 3", "address9 = delay(address6, 2"),
+              ("BUBBLE = 3", "BUBBLE = 2"),  # an update read before it is written
               ("DRAIN = 10", "DRAIN = 9"),  # a result read before it is written
-              ("address9 = delay(address6, 3", "address9 = delay(address6, 2"),
               ("target5 = delay(value2, 3, \"value\"), delay(target2, 3,", "target5 = delay(value2, 3, \"value\"), delay(target2, 2,"),
               ("half5 = delay(address3[-1], 2", "half5 = delay(address3[-1], 1"),
               ("Mux(~first8, total, ", "Mux(first8, total, "),
-              ("Mux(self.accumulate, sums.r_data, 0)", "0"),
               ("end9.eq(valid8 & last8 & ~self.outer)", "end9.eq(last8 & ~self.outer)"),
               ("Mux(self.fetch, targets.r_entry.t, index1)", "index1"),
               ("target1.eq(self.target[at])", "target1.eq(self.target[0])"),
-              ("psum3.eq(psum2 + t2)", "psum3.eq(psum2)"))),
+              ("psum3.eq(psum2 + t2)", "psum3.eq(psum2)"),
+              ("product.eq(multiplier.o)", "product.eq(multiplier.o.as_unsigned())")),
+        deep=(("Mux(self.accumulate, sums.r_data, 0)", "0"),
+              ("Mux(self.accumulate, sums.r_data, 0)", "sums.r_data"))),
     "sequencer": Job(
-        proof=SequencerProof, unit=sequencer, depth=6, reach=30,
+        proof=SequencerProof, unit=sequencer, depth=6, reach=20,
         configs=({"program_words": 16, "counters": 16}, {"program_words": 50, "counters": 20},
                  {"program_words": 4096, "counters": 1024}),
         bugs=(("Cat(hit[op] & unit.done for", "Cat(unit.done for"),  # listens to other units
@@ -103,13 +114,12 @@ JOBS = {
               ("            m.d.sync += unit.start.eq(0)\n", ""),  # starts for ever
               ("unit.start.eq(hit[op])", "unit.start.eq(hit[op] | hit[Opcode.END])"),
               ("header == (op | length << 8)", "header[:16] == (op | length << 8)"),
-              ("checked & missing", "checked & missing & beyond_word"),  # a header behind the memory
+              ("checked & missing", "checked & beyond_word"),  # END in the last word
               ("(complete & ~hit[Opcode.END] & beyond_word)", "(complete & hit[Opcode.END] & beyond_word)"),
               ("ready + lengths[op] - 1)", "ready + lengths[op] - 2)"),  # starts before the last word is there
               ("with m.If(beat == ready + index)", "with m.If(beat == ready + index + 1)"),
               ("with m.If(beat == ready + index)", "with m.If(self.control.p_data[0])"),  # payload changes while the unit runs
-              ("fetch.eq(next_pc), elapsed.eq(1)", "fetch.eq(next_pc), elapsed.eq(0)"),
-              ("c.c_en.eq(c.index < ", "c.c_en.eq(c.index <= "),
+              ("[elapsed.eq(1), beat.eq(0)]", "[elapsed.eq(0), beat.eq(0)]"),
               ("elapsed.eq(elapsed + 1), c.c_en.eq(0),", "elapsed.eq(elapsed + 1),"),  # writes the counter again and again
               ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed > c.watchdog)"),
               ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed == c.watchdog)"),  # misses a watchdog that is set later
@@ -117,28 +127,44 @@ JOBS = {
               ("with m.Elif(finished)", "with m.If(finished)"),  # goes on in spite of a fault
               ("Mux(fault, Error.ADDRESS, Error.WATCHDOG)", "Mux(late, Error.WATCHDOG, Error.ADDRESS)"),
               ("self.abort.eq(1)", "self.abort.eq(late)"),
-              (" & (c.stop_at != STOP_NONE)", ""),
               ("hit[Opcode.END] | stops", "hit[Opcode.END]"),
               ("c.ended.eq(hit[Opcode.END])", "c.ended.eq(1)"),
               ("c.error.eq(Error.ILLEGAL), c.busy.eq(0)", "c.error.eq(Error.ILLEGAL), c.busy.eq(0), c.index.eq(c.index + 1)"),
               ("with m.If(c.start_at == 0)", "with m.If(c.start_at <= 1)"),
-              ("with m.If(c.go)", "with m.If(c.go | c.ended)"))),
+              ("with m.If(c.go)", "with m.If(c.go | c.ended)")),
+        deep=(("c.c_en.eq(c.index < ", "c.c_en.eq(c.index <= "), (" & (c.stop_at != STOP_NONE)", ""))),
 }
 
 
-def prove(name: str, out: Path = OUT):
-    """Prove job ``name`` for all its configurations: yields what is decided, and the :class:`Result`."""
-    job, place = JOBS[name], out / name.replace(" ", "_")
-    for number, fields in enumerate(job.configs):
-        yield str(fields), decide(job.make(fields), "prove", job.depth, place / f"prove{number}")
-    yield "covers", decide(job.make(), "cover", job.reach, place / "cover")
+def place(name: str, what: str) -> Path:
+    """Where a job is decided."""
+    return OUT / name.replace(" ", "_") / what
 
 
-def find_bugs(name: str, out: Path = OUT):
-    """Search each planted bug of job ``name``: yields the bug, and the :class:`Result`, which is to be FAIL."""
-    job, place = JOBS[name], out / name.replace(" ", "_")
-    for number, bug in enumerate(job.bugs):
-        yield " -> ".join(bug), decide(job.make(bug=bug), "bmc", job.reach, place / f"bug{number}")
+def prove(name: str, number: int) -> Result:
+    """Prove job ``name`` for its configuration ``number``: to be PASS."""
+    job = JOBS[name]
+    return decide(job.make(job.configs[number]), "prove", job.depth, place(name, f"prove{number}"))
+
+
+def cover(name: str) -> Result:
+    """Reach the covers of job ``name``: to be PASS."""
+    return decide(JOBS[name].make(), "cover", JOBS[name].reach, place(name, "cover"))
+
+
+def find(name: str, number: int) -> Result:
+    """Search bug ``number`` of job ``name``, the deep ones behind the others: to be FAIL, or UNKNOWN for a deep one."""
+    job = JOBS[name]
+    bug = (job.bugs + job.deep)[number]
+    mode, depth = ("bmc", job.reach) if bug in job.bugs else ("prove", job.depth)
+    return decide(job.make(bug=bug), mode, depth, place(name, f"bug{number}"))
+
+
+def found(name: str, number: int, result: Result) -> bool:
+    """Whether the bug was found: something promised does not hold, or, of a deep one, does not follow."""
+    places = (re.search(r"(\S+):(\d+)", line).groups() for line in result.failed)
+    promised = any("check(" in linecache.getline(file, int(line)) for file, line in places)
+    return promised and result.status == ("FAIL" if number < len(JOBS[name].bugs) else "UNKNOWN")
 
 
 def main(arguments=None) -> int:
@@ -151,11 +177,25 @@ def main(arguments=None) -> int:
     if unknown:
         parser.error(f"PROOF must be among {', '.join(JOBS)}, not {sorted(unknown)[0]!r}")
     bad = 0
+
+    def report(name, what, result, good):
+        nonlocal bad
+        bad += not good
+        print(f"{name:13} {result.status:7} {result.seconds:6.1f} s  {what}", *([] if good else result.failed), sep="\n      ",
+              flush=True)
+
     for name in chosen.names or JOBS:
-        for what, result in (find_bugs if chosen.bugs else prove)(name):
-            bad += result.status != ("FAIL" if chosen.bugs else "PASS")
-            print(f"{name:13} {JOBS[name].depth:3} {result.status:7} {result.seconds:6.1f} s  {what}", *result.failed,
-                  sep="\n      ", flush=True)
+        job = JOBS[name]
+        if chosen.bugs:
+            for number, bug in enumerate(job.bugs + job.deep):
+                result = find(name, number)
+                report(name, " -> ".join(map(repr, bug)), result, found(name, number, result))
+        else:
+            for number, fields in enumerate(job.configs):
+                result = prove(name, number)
+                report(name, f"induction over {job.depth} cycles, {fields}", result, result.status == "PASS")
+            result = cover(name)
+            report(name, f"covers in {job.reach} cycles", result, result.status == "PASS")
     return 1 if bad else 0
 
 

@@ -23,11 +23,13 @@ def inner(name: str) -> str:
 
 @dataclass
 class Trace:
-    """What went on at the ports, one row a cycle: values before the clock edge, by port, and the names of what was looked at."""
+    """What went on at the ports, one row a cycle: values before the clock edge, by port; names of the outputs that the
+    testbench looked at; and for each output that matters a mask of the bits that do."""
 
     inputs: list = field(default_factory=list)
     outputs: list = field(default_factory=list)
-    watched: list = field(default_factory=list)
+    seen: list = field(default_factory=list)
+    masks: list = field(default_factory=list)
 
 
 class Watch:
@@ -50,8 +52,8 @@ class Watch:
 class Recorder:
     """A simulator class for tests: records the unit that ``find`` takes out of what is simulated.
 
-    ``observe(values, watched)``: names of the outputs that matter in a cycle, from the values of all ports and from the
-    outputs that a testbench got the value of in this cycle.
+    ``observe(rows, seen)``: yields for each cycle which bits of which outputs matter, ``{name: mask}``, from the values of all
+    ports in all cycles and from the outputs that a testbench got the value of. Where it ends, the trace ends.
     """
 
     def __init__(self, find, observe):
@@ -68,10 +70,9 @@ class Recorder:
 
         async def record(ctx):
             async for _, _, *values in ctx.tick().sample(*inputs.values(), *outputs.values()):
-                values = dict(zip([*inputs, *outputs], values))
-                trace.inputs.append([values[name] for name in inputs])
-                trace.outputs.append([values[name] for name in outputs])
-                trace.watched.append(set(self.observe(values, seen)))
+                trace.inputs.append(dict(zip(inputs, values)))
+                trace.outputs.append(dict(zip(outputs, values[len(inputs):])))
+                trace.seen.append(set(seen))
                 seen.clear()
 
         class Recording(Simulator):
@@ -88,8 +89,12 @@ class Recorder:
 
     def run(self, test, *arguments, module=units):
         """Run a test function, the ``Simulator`` of ``module`` replaced."""
+        before = len(self.traces)
         module.Simulator, genuine = self.simulator, module.Simulator
         try:
             test(*arguments)
         finally:
             module.Simulator = genuine
+        for trace in self.traces[before:]:
+            rows = [given | answer for given, answer in zip(trace.inputs, trace.outputs)]
+            trace.masks = list(self.observe(rows, trace.seen))

@@ -1,18 +1,23 @@
 """The units under mutation: what their tests do to them, what counts of what they answer, and what is legal around them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from unittest import mock
 
 import test_lane
 import test_lists
+import test_sequencer
 from amaranth.hdl import Const, Mux, Signal
-from formal import lane, list_builder
+from formal import lane, list_builder, sequencer
 from formal.proof import Proof, small
 
-from gradgate.arch.commands import Opcode
+from gradgate.arch import commands, latency
+from gradgate.arch.commands import WORD, Opcode
 from gradgate.arch.config import Config
 from gradgate.hw.command import layout
 from gradgate.hw.item import Kind
+from gradgate.hw.sequencer import UNITS as SEQUENCED
+from mutation import extra
 from mutation.record import Recorder
 
 
@@ -22,8 +27,10 @@ class Unit:
 
     record: runs its tests and returns the :class:`Recorder`
     proof: its surroundings, for the comparison of survivors; ``legal(proof, m)`` adds what the proof can do without
-    counts: whether an output counts in a cycle, as a value of the design under ``proof``
-    cycles: depth of the comparison; threshold: least share of mutants that must be killed
+    counts: (when, mask), the bits of an output that count, and in which cycles, as a value of the design under ``proof``
+    before, cycles: of the comparison: cycles in which unit and mutant are the same (as many as the induction of the proof
+        needs), cycles that are looked at
+    known: mutants that survive though a legal input can tell them from the unit: part of a wire's name, and the reason
     """
 
     config: Config
@@ -31,8 +38,9 @@ class Unit:
     proof: type[Proof]
     legal: Callable
     counts: Callable
+    before: int
     cycles: int
-    threshold: float = 0.95
+    known: dict = field(default_factory=dict)
 
 
 #: Outputs of the list builder that belong to an event, and the events; the others always count.
@@ -40,19 +48,22 @@ EVENTS = {"e_list": ("e_en", "open"), "e_addr": ("e_en",), "e_entry": ("e_en",),
           "void": ("open",), "slot": ("claim",), "target_slot": ("claim", "target"), "item": ("target",)}
 
 
-def builder_observed(values, watched):
-    """Outputs that count in a cycle."""
-    return (name for name in values if name not in EVENTS or any(values[event] for event in EVENTS[name]))
+def builder_observed(rows, seen):
+    """Outputs that count in each cycle, up to a fault: then the unit is reset."""
+    for values in rows:
+        yield {name: -1 for name in values if name not in EVENTS or any(values[event] for event in EVENTS[name])}
+        if values["fault"]:
+            return
 
 
 def builder_counts(proof, name):
     """The same as a value."""
-    return sum(getattr(proof.unit, event) for event in EVENTS[name]) != 0 if name in EVENTS else Const(1)
+    return (sum(getattr(proof.unit, event) for event in EVENTS[name]) != 0 if name in EVENTS else Const(1)), -1
 
 
 def record_builder(config) -> Recorder:
     """The builder's tests."""
-    recorder = Recorder(lambda top: top.builder, builder_observed)
+    recorder = Recorder(lambda top: getattr(top, "builder", top), builder_observed)
     for seed in range(6):
         for stall in (0, 0.4):
             recorder.run(test_lists.test_random_lists, config, seed, stall)
@@ -60,6 +71,13 @@ def record_builder(config) -> Recorder:
     recorder.run(test_lists.test_every_kind_of_list, config)
     for bias in (0, 1):
         recorder.run(test_lists.test_full_list, config, bias)
+        recorder.run(test_lists.test_list_too_long, config, bias)
+    for seed in range(4):
+        recorder.run(extra.single_flags, config, seed)
+    for bit in range(16):
+        recorder.run(extra.sums_outside, config, 1 << bit)
+    for psum_addr in range(config.psum_words - 5, config.psum_words + 2):
+        recorder.run(extra.sums_outside, config, psum_addr)
     return recorder
 
 
@@ -83,30 +101,32 @@ def builder_legal(proof, m):
     with m.If(dut.start):
         m.d.sync += oldest.eq(0)
         proof.assume(held == 0)
+    proof.assume(~proof.past(dut.fault))
     proof.assume(~tag.last | (tag.kind == Kind.HEAD) | (tag.kind == Kind.LIST))
     proof.assume((f.t_count >= 1) & (f.t_count <= proof.config.targets))
 
 
-def lane_observed(values, watched):
+def lane_observed(rows, seen):
     """Whether the lane is done with a list, and of its results what a test looks at."""
-    return {"fin", *watched}
+    return ({name: -1 for name in {"fin", *names}} for names in seen)
 
 
 def lane_counts(proof, name):
     """The same as a value: results while no RUN is active, from addresses that were given then."""
     quiet = ~proof.unit.running
-    return Const(1) if name == "fin" else quiet & proof.past(quiet) & proof.past(proof.past(quiet))
+    return (Const(1) if name == "fin" else quiet & proof.past(quiet) & proof.past(proof.past(quiet))), -1
 
 
 def record_lane(config) -> Recorder:
     """The lane's tests."""
     recorder = Recorder(lambda top: top, lane_observed)
-    for seed in range(2):
+    for seed in (0, 2):
         for stall in (0, 0.5):
             recorder.run(test_lane.test_turns, config, seed, stall)
             recorder.run(test_lane.test_accumulators_updated_again, config, seed, stall)
     recorder.run(test_lane.test_sums_wrap, config)
     recorder.run(test_lane.test_nothing_to_do, config)
+    recorder.run(extra.cleared_one_by_one, config)
     return recorder
 
 
@@ -117,11 +137,87 @@ def lane_legal(proof, m):
     proof.assume(~(dut.running & (dut.w_en | dut.clear_en)))
 
 
+#: Of a command's payload, the bits that are its own.
+PAYLOADS = {f"units__{name}__payload": (name, (1 << WORD * (commands.length(op) - 1)) - 1) for op, name in SEQUENCED.items()}
+
+
+def sequencer_observed(rows, seen):
+    """All but payloads of units that are not under way, addresses that are not fetched, and counters that are not written."""
+    age, under_way, started, header, before = 0, None, False, 0, {"control__busy": 0}
+    for values in rows:
+        if not values["control__busy"]:
+            age = 0
+        elif not before["control__busy"] or values["control__index"] != before["control__index"]:
+            age, under_way, started = 1, None, False
+        else:
+            age += 1
+        header = values["control__p_data"] if age == latency.RAM + 1 else header
+        for name in SEQUENCED.values():
+            if values[f"units__{name}__start"]:
+                under_way, started = name, True
+        masks = dict.fromkeys(values, -1)
+        running = started or header == 1 << 8 and age > sequencer.DECIDED if age else True
+        if running or values["control__pc"] + age > values["words"]:
+            del masks["control__p_addr"]
+        if not values["control__c_en"]:
+            del masks["control__c_addr"], masks["control__c_data"]
+        masks |= {port: mask if name == under_way else 0 for port, (name, mask) in PAYLOADS.items()}
+        yield masks
+        if under_way and (values["abort"] or values[f"units__{under_way}__done"]):
+            under_way = None
+        before = values
+
+
+def sequencer_counts(proof, name):
+    """The same as a value."""
+    c = proof.unit.control
+    if name in PAYLOADS:
+        unit, mask = PAYLOADS[name]
+        return proof.alive.bit_select(list(SEQUENCED.values()).index(unit), 1) | getattr(proof.unit.units, unit).start, mask
+    if name == "control__p_addr":
+        return (proof.phase == sequencer.FETCH) & (proof.pc + proof.age - 1 < proof.config.program_words), -1
+    return (c.c_en if name in ("control__c_addr", "control__c_data") else Const(1)), -1
+
+
+def record_sequencer(config) -> Recorder:
+    """The sequencer's tests, all on a core of the same size."""
+    recorder = Recorder(lambda top: top, lambda rows, seen: sequencer_observed(
+        [values | {"words": config.program_words} for values in rows], seen))
+
+    class Core(test_sequencer.Core):
+        def __init__(self, program_words=0, counters=0, seed=0):
+            super().__init__(config.program_words, config.counters, seed)
+
+    def run(test, *arguments):
+        with mock.patch.object(test_sequencer, "Core", Core):
+            recorder.run(test, *arguments, module=test_sequencer)
+
+    for seed in (1, 2, 3):
+        run(test_sequencer.test_random_programs, seed)
+    for seed in (11, 12):
+        run(test_sequencer.test_stop_and_resume, seed)
+    for opcode in Opcode:
+        run(test_sequencer.test_watchdog, opcode)
+        run(test_sequencer.test_missing_end, opcode, config.program_words)
+        run(extra.wrong_headers, opcode)
+    for opcode in SEQUENCED:
+        for fault_at in (2, 3, 9):
+            run(test_sequencer.test_fault, opcode, fault_at, 9)
+    run(test_sequencer.test_start_at_zero_counts_anew)
+    for seed in range(4):
+        run(extra.anywhere, seed)
+    run(extra.long_command, 12)
+    return recorder
+
+
 UNITS = {
     "list_builder": Unit(
         config=small(lanes=4, lists=3, targets=3, act_bricks=100, bank_words=32, psum_words=50), record=record_builder,
-        proof=list_builder.ListBuilderProof, legal=builder_legal, counts=builder_counts, cycles=10),
+        proof=list_builder.ListBuilderProof, legal=builder_legal, counts=builder_counts, before=2, cycles=10),
     "lane": Unit(
-        config=small(lists=3, targets=4, bank_words=32, psum_words=50), record=record_lane,
-        proof=lane.Surroundings, legal=lane_legal, counts=lane_counts, cycles=14),
+        config=small(lists=3, targets=3, bank_words=32), record=record_lane,
+        proof=lane.Surroundings, legal=lane_legal, counts=lane_counts, before=2, cycles=14),
+    "sequencer": Unit(
+        config=small(program_words=200, counters=16), record=record_sequencer,
+        proof=sequencer.SequencerProof, legal=lambda proof, m: None, counts=sequencer_counts, before=6, cycles=10),
 }

@@ -1,0 +1,169 @@
+"""The operands and results of a lane: the right memory words, and no update lost."""
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from formal.lane import LaneControlProof
+from formal.memory import AnyRam
+from formal.proof import implies, variant
+from gradgate.hw import lane
+
+
+class AnyMultiplier(wiring.Component):
+    """A :class:`Multiplier` with any product."""
+
+    def __init__(self, width):
+        super().__init__({"a": In(signed(width)), "b": In(signed(width)), "o": Out(signed(2 * width))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.o.eq(AnySeq(len(self.o)))
+        return m
+
+
+class LaneDataProof(LaneControlProof):
+    """Where operands come from and results go, with what :class:`LaneControlProof` shows of the control cycles.
+
+    Any one word of the bank and any one of the sums memory stand for all (:class:`AnyRam`), products may be anything.
+    Assumed besides: no two pairs of entry and target of a list have the same accumulator; the sum of a position and target is
+    written once in a RUN; a target's number is below ``targets``; weights are loaded and accumulators cleared only while no RUN is active.
+    """
+
+    def __init__(self, config=None, module=lane):
+        super().__init__(config, variant(module, Ram=AnyRam, Multiplier=AnyMultiplier))
+
+    def check(self, condition, src_loc_at=0):
+        """A promise; one of :class:`LaneControlProof` is taken for granted."""
+        (self.assume if self.shown else super().check)(condition, src_loc_at + 1)
+
+    def lemma(self, condition, src_loc_at=0):
+        """Likewise."""
+        (self.assume if self.shown else super().lemma)(condition, src_loc_at + 1)
+
+    def cover(self, condition, src_loc_at=0):
+        """Likewise."""
+        if not self.shown:
+            super().cover(condition, src_loc_at + 1)
+
+    def properties(self, m):
+        self.shown = True
+        super().properties(m)
+        self.shown = False
+        config, dut, inside, formats = self.config, self.unit, self.inside, self.config.formats
+        bank, sums, multiplier, targets = inside.bank, inside.sums, inside.multiplier, inside.targets
+
+        def delay(value, cycles):
+            for _ in range(cycles):
+                value = self.past(value)
+            return value
+
+        def stages(value, first, last):
+            """``value`` of stage ``first``, in each stage up to ``last``."""
+            result = {first: value}
+            for stage in range(first + 1, last + 1):
+                result[stage] = self.past(result[stage - 1])
+            return result
+
+        # s0, s1: which entry, which target
+        issue = stages(inside.issue, 0, 9)
+        first, last = stages(inside.first, 0, 8), stages(inside.last, 0, 9)
+        visit_end = stages(self.fin, 0, 4)
+        at1, index1 = self.past(self.at), self.past(inside.index)
+        psum1, slot1 = self.past(dut.psum[self.at]), self.past(dut.target[self.at])
+        with m.If(issue[1]):
+            self.check((targets.r_slot == slot1) & (targets.r_index == index1))
+        t = Signal(range(config.targets))
+        m.d.comb += t.eq(Mux(dut.fetch, targets.r_entry.t, index1))
+        self.assume(t < config.targets)
+        entry = dut.bus[at1]
+
+        # what they mean
+        address = Signal(range(config.bank_weights))
+        m.d.comb += address.eq(dut.bank_addr + entry.k + t)
+        address, value = stages(address, 1, 9), stages(entry.value, 1, 5)
+        wanted = stages(targets.r_entry.value, 1, 5)
+        psum_address = Signal(range(config.psum_words))
+        m.d.comb += psum_address.eq(psum1 + t)
+        psum = stages(psum_address, 1, 9)
+        word_bits = len(bank.chosen)
+        here = {stage: address[stage][:word_bits] == bank.chosen for stage in address}
+
+        # legal lists
+        touched, summed = Signal(), Signal()
+        with m.If(visit_end[1]):
+            m.d.sync += touched.eq(0)
+        with m.Elif(issue[1] & here[1]):
+            m.d.sync += touched.eq(1)
+        self.assume(~(dut.outer & issue[1] & here[1] & touched))
+        with m.If(dut.start):
+            m.d.sync += summed.eq(0)
+        with m.Elif(issue[1] & self.past(last[0]) & (psum[1] == sums.chosen)):
+            m.d.sync += summed.eq(1)
+        self.assume(~(issue[1] & first[1] & (psum[1] == sums.chosen) & summed))
+        self.assume(~(dut.w_en & dut.clear_en))
+        self.assume(~(dut.running & (dut.w_en | dut.clear_en)))
+
+        # the chosen word of the bank: an accumulator, or two weights
+        half = AnyConst(1)
+        acc, acc_known = Signal(formats.acc_bits), Signal()
+        weight, weight_known = Signal(formats.act_bits), Signal()
+        product8 = Signal(formats.acc_bits)
+        m.d.comb += product8.eq(multiplier.o)
+        product9 = self.past(product8)
+        update = issue[9] & dut.outer
+        with m.If(update & here[9]):
+            self.check(implies(acc_known, bank.w_data[:formats.acc_bits] == (acc + product9)[:formats.acc_bits]))
+            m.d.sync += [acc.eq(acc + product9), weight_known.eq(0)]
+        with m.If(dut.clear_en & (dut.clear_addr == bank.chosen)):
+            m.d.sync += [acc.eq(0), acc_known.eq(1), weight_known.eq(0)]
+        with m.If(dut.w_en & (dut.w_addr[:word_bits] == bank.chosen)):
+            m.d.sync += acc_known.eq(0)
+            with m.If(dut.w_addr[word_bits] == half):
+                m.d.sync += [weight.eq(dut.w_data), weight_known.eq(1)]
+        # nothing else writes, and nowhere else
+        self.check(bank.w_en == Mux(update | dut.clear_en, 3, Mux(dut.w_en, Mux(dut.w_addr[word_bits], 2, 1), 0)))
+        with m.If(update):
+            self.check(bank.w_addr == address[9][:word_bits])
+
+        # operands
+        with m.If(issue[5]):
+            self.check(multiplier.a.as_unsigned() == value[5])
+            with m.If(dut.outer):
+                self.check(multiplier.b.as_unsigned() == wanted[5])
+            with m.Elif(here[5] & (address[5][word_bits] == half) & weight_known):
+                self.check(multiplier.b.as_unsigned() == weight)
+
+        # the chosen sum
+        mine = {stage: psum[stage] == sums.chosen for stage in psum}
+        total, total_known = Signal(formats.acc_bits), Signal()  # of the turn under way, up to stage s8
+        kept, kept_known = Signal(formats.acc_bits), Signal()
+        with m.If(issue[8]):
+            start = Mux(dut.accumulate, kept, 0)
+            m.d.sync += total.eq(Mux(first[8], start, total) + product8)
+            m.d.sync += total_known.eq(~dut.outer & mine[8] & Mux(first[8], ~dut.accumulate | kept_known, total_known))
+        done = issue[9] & last[9] & ~dut.outer
+        self.check(sums.w_en == done)
+        with m.If(done):
+            self.check(sums.w_addr == psum[9])
+        with m.If(done & mine[9]):
+            self.check(implies(total_known, sums.w_data == total))
+            m.d.sync += [kept.eq(total), kept_known.eq(total_known)]
+
+        # results, while no RUN is active
+        quiet = self.past(self.past(~dut.running & ~dut.w_en & ~dut.clear_en))
+        with m.If(quiet & acc_known & (delay(dut.acc_addr, 2) == bank.chosen)):
+            self.check(self.past(dut.clear_en | dut.w_en) | (dut.acc == acc))
+        with m.If(delay(~dut.running, 2) & kept_known & (delay(dut.sum_addr, 2) == sums.chosen)):
+            self.check(dut.sum == kept)
+
+        self.lemma(implies(acc_known, bank.word[:formats.acc_bits] == acc))
+        half_bits = len(bank.word) // 2
+        self.lemma(implies(weight_known, bank.word.word_select(half, half_bits)[:formats.act_bits] == weight))
+        self.lemma(implies(kept_known, sums.word == kept))
+        self.lemma(implies(total_known, inside.total == total))
+
+        self.cover(update & here[9] & acc_known & (acc != 0) & self.past(self.past(dut.outer)))
+        self.cover(done & mine[9] & total_known & dut.accumulate & (kept != 0))
+        self.cover(issue[5] & here[5] & (address[5][word_bits] == half) & weight_known & ~dut.outer)

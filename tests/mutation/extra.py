@@ -1,0 +1,173 @@
+"""Stimuli that mutants asked for, and that the units' own tests have not: as strict as those, and run by ``test_mutation.py``."""
+
+import random
+
+import test_lane
+import test_lists
+import test_sequencer
+from test_lists import Brick, Lists, Position, random_brick
+from units import pack, simulate
+
+from gradgate.arch import commands
+from gradgate.arch.commands import Command, Error, Opcode
+from gradgate.golden.cycles.sequencer import command_cycles
+from gradgate.hw.item import Kind, tag_layout
+from gradgate.hw.lane import Lane
+
+#: A word of ones.
+ONES = 0xFFFFFFFF
+
+
+class Noisy(Position):
+    """A position with anything in the fields of an item that say nothing."""
+
+    def items(self, config):
+        layout, rng = tag_layout(config), random.Random(self.psum)
+        brick = config.lanes * (config.formats.act_bits + 1)
+
+        def noise(kind, raw):
+            mask = 0 if kind == Kind.LIST else layout.const({"k": -1}).as_bits()
+            if kind != Kind.TARGET:
+                mask |= layout.const({"t": rng.randrange(config.targets), "tail": 1}).as_bits()
+            if kind == Kind.HEAD:
+                mask |= (1 << brick) - 1 << layout.size
+            return kind, raw | rng.getrandbits(layout.size + brick) & mask
+
+        return [noise(*item) for item in super().items(config)]
+
+
+def one_flag(config, rng, lane):
+    """A brick in which one word counts."""
+    words = [rng.randrange(1 << config.formats.act_bits) for _ in range(config.lanes)]
+    return Brick(k=rng.randrange(config.bank_weights), words=words, flags=[j == lane for j in range(config.lanes)])
+
+
+def single_flags(config, seed):
+    """Positions with a target in one lane, or none; entries of one lane; sums up to the last word, or in OUT turns anywhere."""
+    rng, dut = random.Random(seed), Lists(config)
+
+    async def bench(ctx):
+        play = test_lists.Bench(config, dut, ctx)
+        for outer in (0, 1, 0, 1):
+            t_count, count = rng.randint(1, config.targets), 2 * config.lanes
+            last = config.psum_words - count * t_count
+            fields = {"fetch": 1, "outer": outer, "bias": rng.getrandbits(1), "k_bias": rng.getrandbits(16), "t_count": t_count,
+                      "t_tail": rng.randint(1, config.lanes), "psum_addr": rng.getrandbits(16) if outer else max(0, last)}
+            count = count if outer or last >= 0 else config.psum_words // t_count
+            positions = []
+            for number in range(count):
+                bricks = [one_flag(config, rng, rng.randrange(config.lanes)) for _ in range(rng.randint(0, 2))]
+                targets = [random_brick(config, rng, 0) for _ in range(t_count)]
+                if number % 4:
+                    targets[rng.randrange(t_count)] = one_flag(config, rng, (number + seed) % config.lanes)
+                positions.append(Noisy(targets=targets, bricks=bricks).expect(config, fields, number))
+            await play.run(fields, positions)
+            play.check()
+            play.check_cycles()
+
+    simulate(dut, bench, limit=20_000)
+
+
+def sums_outside(config, psum_addr):
+    """A position whose sums lie outside, or just inside."""
+    rng, dut = random.Random(psum_addr), Lists(config)
+    fields = {"fetch": 0, "outer": 0, "bias": 1, "k_bias": 3, "t_count": rng.randint(1, config.targets), "t_tail": 1,
+              "psum_addr": psum_addr}
+    positions = [Position(targets=[], bricks=[one_flag(config, rng, 0)]).expect(config, fields, m) for m in range(2)]
+
+    async def bench(ctx):
+        await test_lists.Bench(config, dut, ctx).run(fields, positions)
+
+    simulate(dut, bench)
+
+
+def cleared_one_by_one(config):
+    """Of a bank full of accumulators some are cleared, the others stay."""
+    rng, dut = random.Random(0), Lane(config)
+    low = -(1 << config.formats.act_bits - 1)
+    everything = test_lane.Position(entries=[(k, low + k) for k in range(config.bank_words)], targets=[(0, low)])
+
+    async def bench(ctx):
+        play = test_lane.Bench(config, dut, ctx, rng)
+        await play.clear()
+        await play.run(test_lane.Run(outer=1, fetch=1, positions=[everything]))
+        for _ in range(4):
+            ctx.set(dut.clear_en, 1)
+            for address in rng.sample(range(config.bank_words), 4):
+                ctx.set(dut.clear_addr, address)
+                await play.tick()
+                play.bank[address] = 0
+            ctx.set(dut.clear_en, 0)
+            await play.check()
+
+    simulate(dut, bench, limit=20_000)
+
+
+def anywhere(seed):
+    """Programs at any place of the memory, stop indices that differ from a command's in one bit, any payload words."""
+    core = test_sequencer.Core(program_words=200, counters=16, seed=seed)
+    rng, size = core.random, core.config.program_words
+
+    def command(opcode):
+        fill = rng.choice([None, 0, ONES])
+        words = [rng.getrandbits(32) if fill is None else fill for _ in range(commands.length(opcode) - 1)]
+        return opcode, [opcode | len(words) + 1 << 8, *words]
+
+    async def body(ctx):
+        index = 0
+        for bit in range(16):
+            program = [command(opcode) for opcode in [rng.choice(test_sequencer.OPCODES), Opcode.RUN][:rng.randint(1, 2)]]
+            code = [word for _, words in program for word in words]
+            at = rng.choice([1 << rng.randrange(size.bit_length()), rng.randrange(1, size)]) % (size - len(code) - 1)
+            index = index if at else 0
+            stop = index ^ (1 << bit if bit < 15 else 0x7fff)
+            core.load(code + test_sequencer.END, at)
+            durations = [rng.randint(2, 5) for _ in program]
+            core.durations, core.log, core.counters = list(durations), [], {}
+            busy = await core.run(ctx, at, stop)
+            done = len(program) + 1
+            if index <= stop < index + done:
+                done = stop - index + 1
+            ended = done == len(program) + 1
+            cycles = [command_cycles(opcode, d) for (opcode, _), d in zip(program, durations)] + [command_cycles(Opcode.END)]
+            core.expect(ctx, index=index + done, ended=ended, pc=at + sum(len(words) for _, words in program[:done]) + ended)
+            assert busy == sum(cycles[:done])
+            assert core.log == [(opcode, pack(words[1:], 32)) for opcode, words in program[:done]]
+            assert core.counters == {index + i: n for i, n in enumerate(cycles[:done]) if index + i < 16}
+            index += done
+
+    core.simulate(body)
+
+
+def wrong_headers(opcode):
+    """Headers that are legal but for one bit, or for two."""
+    core = test_sequencer.Core(program_words=200, counters=16, seed=opcode)
+    right = opcode | commands.length(opcode) << 8
+    legal = {op | commands.length(op) << 8 for op in Opcode}
+
+    async def body(ctx):
+        for mask in [*(1 << bit for bit in range(32)), *(1 << bit | 1 << (bit + 1) % 32 for bit in range(32))]:
+            if right ^ mask not in legal:
+                core.load([right ^ mask] + test_sequencer.END * 20, at=7)
+                await core.run(ctx, 7)
+                core.expect(ctx, index=0, pc=7, error=Error.ILLEGAL)
+        assert not core.log and not core.counters
+
+    core.simulate(body)
+
+
+def long_command(bits):
+    """A command that takes 2**bits cycles or a little more; the watchdog may have any bit set."""
+    core = test_sequencer.Core(program_words=200, counters=16)
+
+    async def body(ctx):
+        words = Command(Opcode.CLEAR, {"words": 1}).encode()
+        core.load(words + test_sequencer.END)
+        for duration in (1 << bits, (1 << bits) + 1):
+            core.durations, core.counters = [duration], {}
+            ctx.set(core.control.watchdog, command_cycles(Opcode.CLEAR, duration) | 1 << 31)
+            await core.run(ctx, 0)
+            core.expect(ctx, index=2, pc=len(words) + 1, ended=True)
+            assert core.counters[0] == command_cycles(Opcode.CLEAR, duration)
+
+    core.simulate(body)
