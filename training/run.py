@@ -15,6 +15,7 @@ from gradgate.golden.model import GoldenModel, Step
 from gradgate.host.driver import Driver
 from gradgate.sim.compare import Bench, Tally
 from gradgate.sim.costs import program_costs
+from gradgate.sim.roles import cheaper_roles
 from gradgate.sim.simulator import Simulator
 from gradgate.training.datasets import Dataset, batches, quantise
 from gradgate.training.schedule import Result, Schedule
@@ -52,6 +53,7 @@ class Trainer:
         for lr_shift in set(schedule.lr_shifts):
             self._program(schedule.batch, lr_shift)  # what does not fit is told before anything is built
         self.bench = None
+        self.switches = SPARSE
 
     @functools.cache  # noqa: B019 - a trainer lives as long as its run
     def _program(self, batch, lr_shift, training=True, switches=SPARSE):
@@ -82,6 +84,7 @@ class Trainer:
         total = len(schedule.lr_shifts) * (len(self.train_x) // schedule.batch)
         total = min(total, schedule.max_steps or total)
         for lr_shift in schedule.lr_shifts:
+            self._choose_roles()
             epoch = list(batches(len(self.train_x), schedule.batch, rng))[:total - result.steps if result.train.exact else 0]
             for index, step in zip(epoch, self._steps([self._job(index, lr_shift) for index in epoch])):
                 result.losses.append(step.loss())
@@ -98,8 +101,19 @@ class Trainer:
             if schedule.dense_steps:
                 self._skip_on_off(rng)
 
-    def _job(self, index, lr_shift, switches=SPARSE) -> Job:
-        return Job(x=self.train_x[index], labels=self.data.train_y[index], lr_shift=lr_shift, switches=switches)
+    def _choose_roles(self):
+        """The roles of weight-gradient passes that are cheapest with the weights as they are now."""
+        schedule = self.schedule
+        if not self.bench or schedule.momentum:
+            return
+        golden = GoldenModel(schedule.network, schedule.config.formats, schedule.seed)
+        golden.set_masters(self.golden.masters)
+        step = golden.step(self.train_x[:schedule.batch], self.data.train_y[:schedule.batch], schedule.lr_shifts[0])
+        self.switches = cheaper_roles(schedule.network, schedule.config, schedule.batch, step.tensors)
+        self.result.swapped.append(sorted(self.switches.swapped))
+
+    def _job(self, index, lr_shift, switches=None) -> Job:
+        return Job(x=self.train_x[index], labels=self.data.train_y[index], lr_shift=lr_shift, switches=switches or self.switches)
 
     def _steps(self, jobs):
         """Do the ``jobs`` one after the other, up to the first difference; yields the golden model's steps.
@@ -147,7 +161,7 @@ class Trainer:
         masters, velocities = self.golden.masters, self.golden.velocities
         lr_shift = self.schedule.lr_shifts[-1]
         order = [rng.choice(len(self.train_x), self.schedule.batch, replace=False) for _ in range(self.schedule.dense_steps)]
-        for switches, name in ((SPARSE, "sparse"), (DENSE, "dense")):
+        for switches, name in ((self.switches, "sparse"), (DENSE, "dense")):
             self.golden.set_masters(masters)
             program = self._program(self.schedule.batch, lr_shift)
             self.bench.write_weights(program, self.schedule.network, masters)

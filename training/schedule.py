@@ -56,6 +56,7 @@ class Result:
     test: Tally = field(default_factory=Tally)  #: of the test images
     sparse: Tally | None = None  #: of the steps that were run with and without skipping: with
     dense: Tally | None = None  #: and without
+    swapped: list = field(default_factory=list)  #: RTL: for each epoch, the blocks whose weight-gradient roles were swapped
     wall_s: float = 0.0
     simulation_s: float = 0.0
 
@@ -84,7 +85,7 @@ class Result:
             "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
             "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
             "rtl_cycles": sum(tally.rtl_cycles.values()), "model_cycles": sum(tally.model_cycles.values()),
-            "commands_with_wrong_cycles": tally.wrong_cycles,
+            "commands_with_wrong_cycles": tally.wrong_cycles, "swapped_weight_gradients": self.swapped,
             **{f"{name}_per_phase": {"rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles, "macs": part.macs}
                for name, part in (("train", self.train), ("test", self.test))},
             "wall_s": self.wall_s, "simulation_s": self.simulation_s,
