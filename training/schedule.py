@@ -26,6 +26,7 @@ class Schedule:
     wave: Path | None = None  #: RTL: wave file to write, ending in .vcd or .fst
     wave_steps: tuple = (0, 0)  #: RTL: first and last step that a wave file records
     dense_steps: int = 0  #: RTL: steps that are run once with and once without skipping at the end
+    balance: bool = False  #: between epochs, deal channels to lanes by their density; changes cycles, never results
     backend: str = "rtl"
 
     def __post_init__(self):
@@ -80,7 +81,7 @@ class Result:
         result = {
             "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
             "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts),
-            "momentum": schedule.momentum, "seed": schedule.seed, "steps": self.steps,
+            "momentum": schedule.momentum, "balance": schedule.balance, "seed": schedule.seed, "steps": self.steps,
             "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
             "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
             "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
