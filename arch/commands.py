@@ -77,7 +77,7 @@ POST_LEVELS = ("wx", "wy", "t", "x", "y", "slot")
 
 WEIGHT_LOOP = (
     address("wm_addr", "weight memory: first brick"),
-    address("bank_addr", "banks: first word; LOAD: weight address, UPDATE: accumulator address"),
+    address("bank_addr", "banks: first word; LOAD: weight address (two weights lie in a word), UPDATE: accumulator address"),
     count("t_count", "innermost loop: bricks of outputs (with spread: of inputs)"),
     count("inner_count", "middle loop: input channels (with spread: output channels)"),
     count("outer_count", "outer loop: kernel taps"),
@@ -106,6 +106,8 @@ COMMANDS = {
                   "consecutive bank addresses.", WEIGHT_LOOP + (
         flag("spread", "bricks run along inputs instead of outputs (backward-data)"),
         count("out_bricks", "with spread: bricks of one input's outputs, the stride between inputs in the weight memory"),
+        flag("ahead", "the next command begins at once. It must be a RUN of RED turns that reads other bank words; it ends when both are "
+                      "done. An error of the LOAD is one of the command that is then under way, or of the next"),
     )),
     Opcode.CLEAR: ("Sets accumulators 0 .. words-1 of every bank to zero.", (
         count("words", "accumulators to clear: 1 to the depth of a bank"),

@@ -5,6 +5,7 @@ from gradgate.arch.checks import ConfigError, integer
 from gradgate.arch.commands import Opcode
 from gradgate.compiler import backward_data, common, depthwise, forward, weight_gradient
 from gradgate.compiler.context import SPARSE, Context, Switches
+from gradgate.compiler.overlap import load_ahead
 from gradgate.compiler.plan import plan_rows, plan_weights
 from gradgate.compiler.program import Note, Program
 
@@ -47,6 +48,8 @@ def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bo
     if training:
         _backward(ctx, network)
     program.add(Opcode.END, Note(phase="end"))
+    if switches.overlap:
+        load_ahead(config, program)
     words = len(program.words())
     if words > config.program_words:
         raise ConfigError(f"program memory (program_words) is {words - config.program_words} words short: the network needs {words}, "

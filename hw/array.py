@@ -25,7 +25,8 @@ class Array(wiring.Component):
         the depth of the banks
     port : RowPortSignature (seen from here), one row at a time, while no command of this array is active
     choice_row, choice_addr : In; choices : Out, argmax brick, ``RowPortSignature.READ`` cycles later
-    w_en, w_addr, w_data : In, weight brick to all rows
+    w_en, w_addr, w_data : In, weight brick to all rows; loading : In, goes on, see :class:`~gradgate.hw.loader.Loader`: RUN ends
+        when it has; it must not go on in a CLEAR or a RUN of OUT turns
     acc_addr : In; acc : Out, rows x lanes accumulators, ``latency.RAM`` cycles later
     overflow : Out, final sums of this cycle whose two top bits differ
 
@@ -45,7 +46,7 @@ class Array(wiring.Component):
             "choice_row": In(below(config.rows)), "choice_addr": In(range(config.argmax_bricks)),
             "choices": Out(data.ArrayLayout(2, lanes)),
             "w_en": In(1), "w_addr": In(range(config.bank_weights)), "w_data": In(data.ArrayLayout(formats.act_bits, lanes)),
-            "acc_addr": In(range(config.bank_words)),
+            "loading": In(1), "acc_addr": In(range(config.bank_words)),
             "acc": Out(data.ArrayLayout(data.ArrayLayout(formats.acc_bits, lanes), config.rows)),
             "overflow": Out(range(config.pes + 1)),
         })
@@ -96,7 +97,7 @@ class Array(wiring.Component):
         ]
 
         # RUN: ends when all rows have, and their pipelines are empty
-        finished = running & Cat(row.done for row in rows).all() & (drain == 0)
+        finished = running & Cat(row.done for row in rows).all() & (drain == 0) & ~self.loading
         with m.If(self.run.start):
             m.d.sync += running.eq(1)
         with m.If(finished):
@@ -108,14 +109,15 @@ class Array(wiring.Component):
             m.d.sync += running.eq(0)
 
         started = Signal()
+        outer = layout(Opcode.RUN)(self.run.payload).outer
         m.d.sync += [
             started.eq(self.run.start),
-            self.run.fault.eq((started & check.illegal) | Cat(row.fault for row in rows).any()),
+            self.run.fault.eq((started & (check.illegal | (outer & self.loading))) | Cat(row.fault for row in rows).any()),
         ]
 
         # CLEAR
         words = layout(Opcode.CLEAR)(self.clear.payload).words
-        clear_left, clear_illegal = Signal.like(words), (words == 0) | (words > config.bank_words)
+        clear_left, clear_illegal = Signal.like(words), (words == 0) | (words > config.bank_words) | self.loading
         m.d.sync += self.clear.fault.eq(self.clear.start & clear_illegal)
         with m.If(self.clear.start):
             m.d.sync += [clearing.eq(~clear_illegal), clear_addr.eq(0), clear_left.eq(words)]

@@ -48,8 +48,9 @@ class Core(wiring.Component):
         m.submodules.host = host = HostPort(config, weight_read=Weights.HOST, choice_read=RowPortSignature.READ)
         m.submodules.sequencer = sequencer = Sequencer(config)
         array, weights, loss, move = Array(config), Weights(config), Loss(config), Move(config)
-        for name, unit in (("array", array), ("weights", weights), ("loss", loss), ("move", move)):
-            m.submodules[name] = ResetInserter(sequencer.abort)(unit)
+        left_over = host.control.go & weights.failed  # nobody waited for a LOAD ahead, and it failed
+        for name, unit, reset in (("array", array, 0), ("weights", weights, left_over), ("loss", loss, 0), ("move", move, 0)):
+            m.submodules[name] = ResetInserter(sequencer.abort | reset)(unit)
 
         wiring.connect(m, wiring.flipped(self.bus), host.bus)
         wiring.connect(m, host.control, sequencer.control)
@@ -64,6 +65,7 @@ class Core(wiring.Component):
         # LOAD and UPDATE
         m.d.comb += [
             array.w_en.eq(weights.bank_en), array.w_addr.eq(weights.bank_addr), array.w_data.eq(weights.bank_data),
+            array.loading.eq(weights.loading), sequencer.failed.eq(weights.failed),
             array.acc_addr.eq(weights.acc_addr), weights.acc.eq(array.acc),
         ]
         # counts and pooling choices

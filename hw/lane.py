@@ -17,7 +17,7 @@ class Lane(wiring.Component):
 
     RED turn: ``sum += value * bank[bank_addr + k + t]``, the sum goes to the sums memory.
     OUT turn: ``bank[bank_addr + k + t] += value * target``. The bank holds accumulators (one a word) or weights (two a word,
-    weight address bit 9 chooses the half).
+    bit 0 of a weight's address chooses the half).
 
     ::
 
@@ -31,7 +31,8 @@ class Lane(wiring.Component):
     pending, length, psum, void, target, bus : In, of the carousel (this lane's ``pending`` bits)
     fin : Out(lists), this cycle is the last one spent on the list
     t_en, t_slot, t_entry, claim, claim_list : In, of the lane's targets
-    w_en, w_addr, w_data : In, load a weight; clear_en, clear_addr : In, clear an accumulator (both while not running)
+    w_en, w_addr, w_data : In, load a weight, not in a RUN of OUT turns, nor into a word that a RUN of RED turns reads;
+        clear_en, clear_addr : In, clear an accumulator, while not running
     acc_addr : In; acc : Out, accumulator, ``latency.RAM`` cycles later, while not running
     sum_addr : In; sum : Out, sums memory, ``latency.RAM`` cycles later, while not running
 
@@ -134,7 +135,7 @@ class Lane(wiring.Component):
         psum3 = Signal.like(psum1, name="psum3")
         m.d.sync += [address3.eq(self.bank_addr + k2 + t2), psum3.eq(psum2 + t2)]
         value5, target5 = delay(value2, 3, "value"), delay(target2, 3, "target")
-        half5 = delay(address3[-1], 2, "half")
+        half5 = delay(address3[0], 2, "half")
         word_bits = len(bank.r_addr)
         address6 = delay(address3[:word_bits], 3, "address")
         address9 = delay(address6, 3, "address_late")
@@ -159,7 +160,7 @@ class Lane(wiring.Component):
         end9 = Signal()
         m.d.sync += [write9.eq(valid8 & self.outer), end9.eq(valid8 & last8 & ~self.outer)]
 
-        early = address3[:word_bits]
+        early = address3[1:]
         m.d.comb += [
             bank.r_addr.eq(Mux(self.running, Mux(self.outer, address6, early), self.acc_addr)),
             sums.r_addr.eq(Mux(self.running, psum6, self.sum_addr)),
@@ -171,9 +172,9 @@ class Lane(wiring.Component):
         with m.Elif(self.clear_en):
             m.d.comb += [bank.w_addr.eq(self.clear_addr), bank.w_en.eq(0b11)]
         with m.Else():
-            m.d.comb += [bank.w_addr.eq(self.w_addr[:word_bits]),
+            m.d.comb += [bank.w_addr.eq(self.w_addr[1:]),
                          bank.w_data[:half_bits].eq(self.w_data), bank.w_data[half_bits:].eq(self.w_data),
-                         bank.w_en.eq(Mux(self.w_en, Mux(self.w_addr[-1], 0b10, 0b01), 0))]
+                         bank.w_en.eq(Mux(self.w_en, Mux(self.w_addr[0], 0b10, 0b01), 0))]
         return m
 
 

@@ -60,6 +60,7 @@ class Sequencer(wiring.Component):
     control : ControlSignature
     units : one UnitSignature for each opcode but ``END``, named like the opcode in lower case, seen from the sequencer;
         all share the payload, only the unit of the opcode sees ``start`` and is listened to
+    failed : In, a LOAD ahead is at fault: counts as a fault of the command under way, or of the next
     abort : Out, the last cycle that a program is busy when a unit was at fault or too slow: all units are to be reset
 
     Latency: ``abort`` comes one cycle behind a ``fault``, and ``watchdog + 1`` cycles behind a command's first fetch. A
@@ -81,7 +82,7 @@ class Sequencer(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "control": Out(ControlSignature(config)), "abort": Out(1),
+            "control": Out(ControlSignature(config)), "failed": In(1), "abort": Out(1),
             "units": Out(wiring.Signature({name: In(UnitSignature()) for name in UNITS.values()}))})
 
     def elaborate(self, platform):
@@ -135,7 +136,7 @@ class Sequencer(wiring.Component):
         m.d.comb += stops.eq((c.index == c.stop_at) & (c.stop_at != STOP_NONE))
         fault = Signal()
         late = Signal()
-        m.d.comb += fault.eq(Cat(hit[op] & unit.fault for op, unit in units.items()).any())
+        m.d.comb += fault.eq(Cat(hit[op] & unit.fault for op, unit in units.items()).any() | self.failed)
         m.d.sync += late.eq(elapsed >= c.watchdog)  # behind a cycle with ``elapsed`` = n this says that n + 1 is too many
 
         m.d.sync += [elapsed.eq(elapsed + 1), c.c_en.eq(0), self.abort.eq(0)]

@@ -1,12 +1,12 @@
 """The cycle model applied to a program and the tensors of one step."""
 
-from gradgate.arch.commands import Opcode
+from gradgate.arch.commands import Opcode, length
 from gradgate.golden.cycles.array import clear_cycles, post_cycles
 from gradgate.golden.cycles.loss import loss_cycles
 from gradgate.golden.cycles.move import move_cycles
 from gradgate.golden.cycles.run import run_cost
-from gradgate.golden.cycles.sequencer import command_cycles
-from gradgate.golden.cycles.weights import load_cycles, update_cycles
+from gradgate.golden.cycles.sequencer import command_cycles, fetch_cycles
+from gradgate.golden.cycles.weights import load_cycles, run_at_least, update_cycles
 from gradgate.sim.image import RowImage
 
 
@@ -16,6 +16,7 @@ def program_costs(config, program, tensors: dict) -> list:
     image, flags = RowImage(config), None
     image.write(program.places["input"], tensors["input"])
     costs = []
+    ahead = None  # the LOAD that goes on beside the RUN
     for command, note in zip(program.commands, program.notes):
         unit, macs = 0, 0
         match command.opcode:
@@ -23,6 +24,7 @@ def program_costs(config, program, tensors: dict) -> list:
                 unit = move_cycles(config, command.channels * command.pixels * command.images)
             case Opcode.LOAD:
                 unit = load_cycles(command)
+                ahead = command if command.ahead else None
             case Opcode.UPDATE:
                 unit = update_cycles(config, command)
             case Opcode.CLEAR:
@@ -35,6 +37,9 @@ def program_costs(config, program, tensors: dict) -> list:
                 flags = image.flags if flags is None else flags
                 cost = run_cost(config, command, flags, flags)
                 unit, macs = cost.cycles, cost.macs
+                if ahead:
+                    unit = max(unit, run_at_least(ahead, fetch_cycles(length(command.opcode))))
+                    ahead = None
         costs.append((command_cycles(command.opcode, unit), macs))
         for name in note.completes:
             if name in program.places:

@@ -18,7 +18,7 @@ from gradgate.host.driver import Driver
 from gradgate.sim.compare import Bench, Tally
 from gradgate.sim.simulator import Simulator
 
-SWITCHES = (SPARSE, DENSE, Switches(input_skip=False), Switches(output_skip=False))
+SWITCHES = (SPARSE, DENSE, Switches(input_skip=False), Switches(output_skip=False, overlap=False))
 #: Odd arrays with small memories, so that small networks already need many tiles.
 ODD = [
     Config(name="1x2", rows=1, lanes=2, lists=1, targets=5, act_bricks=2048, weight_bricks=2048, bank_words=128, psum_words=100,
@@ -137,6 +137,7 @@ class Soak:
             "depthwise": any(b.kind == "depthwise" for b in network.blocks),
             "maxpool": any(b.pool for b in network.blocks), "stride 2": any(b.stride == 2 and b.weighted for b in network.blocks),
             "swapped weight-gradient": any(c.opcode == Opcode.RUN and c.swap for c in program.commands),
+            "weights loaded ahead": any(c.opcode == Opcode.LOAD and c.ahead for c in program.commands),
             "5x5 kernel": any(b.kh == 5 for b in network.blocks), "1x1 kernel": any(b.kh == b.kw == 1 for b in network.blocks),
             "several K tiles": any(n.tile.startswith("k") and not n.tile.startswith("k0") for n in notes),
             "several N tiles": any(" n" in n.tile and " n0" not in n.tile for n in notes),

@@ -55,6 +55,11 @@ def changed(command, **change):
     return Command(command.opcode, command.fields | change)
 
 
+def alone(commands):
+    """The commands, no LOAD of them ahead."""
+    return [changed(c, ahead=0) if c.opcode == Opcode.LOAD else c for c in commands]
+
+
 def memories(bench):
     """All words that outlive a command, by name: staging, weights, and each row's activations and choices."""
     config, sim = bench.config, bench.sim
@@ -187,8 +192,8 @@ def test_address(config, opcode, name):
     bench, (_, _, program, _) = bench_of(config), step_of(config)
     change, writes = WRONG[opcode][name]
     for index in places(program, opcode):
-        command = program.commands[index]
-        commands = list(program.commands)
+        commands = alone(program.commands)
+        command = commands[index]
         commands[index] = changed(command, **change(config, command))
         load(bench, encode(commands))
         if index:
@@ -214,8 +219,8 @@ def test_sums_address(config, name):
     """Sums outside their memory; OUT turns make none."""
     bench, (_, _, program, _) = bench_of(config), step_of(config)
     for index in places(program, Opcode.RUN):
-        command = program.commands[index]
-        commands = list(program.commands)
+        commands = alone(program.commands)
+        command = commands[index]
         commands[index] = changed(command, **RED_ONLY[name](config, command))
         if name == "positions" and command.outer:
             continue
@@ -263,7 +268,7 @@ def test_endless(config, opcode, change):
     bench, (_, _, program, _) = bench_of(config), step_of(config)
     bench.driver.set_watchdog(20_000)
     for index in places(program, opcode):
-        commands = list(program.commands)
+        commands = alone(program.commands)
         commands[index] = changed(commands[index], **change)
         load(bench, encode(commands))
         expect_error(bench, Error.WATCHDOG, index, program.position(index))

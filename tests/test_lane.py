@@ -57,9 +57,9 @@ class Bench:
         self.cycle += 1
 
     def weight(self, address):
-        """The weight at an address; the upper half of the addresses lies in the upper halves of the words."""
+        """The weight at an address; those at odd addresses lie in the upper halves of the words."""
         address %= self.config.bank_weights
-        half, word = divmod(address, self.config.bank_words)
+        word, half = divmod(address, 2)
         return signed(self.bank[word] >> self.half * half, self.act)
 
     async def load(self, extreme=False):
@@ -72,9 +72,9 @@ class Bench:
             weight = 1 << self.act - 1 if extreme else self.rng.getrandbits(self.act)
             ctx.set(dut.w_addr, address)
             ctx.set(dut.w_data, weight)
-            shift = self.half * (address // self.config.bank_words)
-            self.bank[address % self.config.bank_words] &= ~(((1 << self.half) - 1) << shift)
-            self.bank[address % self.config.bank_words] |= weight << shift
+            shift = self.half * (address % 2)
+            self.bank[address // 2] &= ~(((1 << self.half) - 1) << shift)
+            self.bank[address // 2] |= weight << shift
             await self.tick()
         ctx.set(dut.w_en, 0)
 

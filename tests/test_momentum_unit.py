@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_weight_units import gradients, suspicious, updated
-from weights_bench import ALONG_OUTPUTS, CONFIGS, NAMES, Bench, Layer, random_masters, same, simulate, working
+from weights_bench import ALONG_OUTPUTS, CONFIGS, NAMES, Bench, Layer, load_command, random_masters, same, simulate, working
 
 from gradgate.arch import weights
 from gradgate.arch.commands import WEIGHT_LOOP, Command, Opcode
@@ -83,7 +83,7 @@ def test_update(config, seed):
             k, first = bricks[-1]
             fields |= {"wm_addr": layer.base + k * layer.out_bricks + first // config.lanes, "rot": k % config.lanes}
             fields |= {"t_count": 1, "inner_count": 1, "outer_count": 1, "bank_addr": 0, "spread": 0, "out_bricks": 0}
-            _, writes, _ = await core.run(dut.load, Command(Opcode.LOAD, fields))
+            _, writes, _ = await core.run(dut.load, load_command(fields))
             same(writes[0][1], [working(config, int(masters[first + j, k])) if first + j < layer.cout else None
                                 for j in range(config.lanes)])
         memory[layer.base:layer.base + len(layer.banks)] = weights.place(masters, config.lanes)

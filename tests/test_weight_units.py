@@ -8,6 +8,7 @@ from weights_bench import (
     Layer,
     every_config,
     gradients,
+    load_command,
     loops,
     random_masters,
     read_brick,
@@ -52,7 +53,7 @@ def test_load_of_layers(config, seed):
                 fields |= {"spread": 0, "out_bricks": int(rng.integers(4096))}
                 wanted = [[layer.masters[co, k] if co < layer.cout else None
                            for co in range(first, first + config.lanes)] for k, first in bricks]
-            cycles, writes, _ = await core.run(dut.load, Command(Opcode.LOAD, fields | {"bank_addr": bank_addr}))
+            cycles, writes, _ = await core.run(dut.load, load_command(fields | {"bank_addr": bank_addr}))
             assert cycles == len(bricks) + Loader.LATENCY
             assert [addr for addr, _ in writes] == list(range(bank_addr, bank_addr + len(bricks)))
             for (_, brick), expected in zip(writes, wanted):
@@ -76,7 +77,7 @@ def test_load_of_anything(config, seed):
         for bricks in (1, 2, 30, 30):
             spread = int(rng.integers(2))
             fields = loops(rng, config, bricks, spread=spread, out_bricks=int(rng.integers(4096)))
-            cycles, writes, _ = await core.run(dut.load, Command(Opcode.LOAD, fields))
+            cycles, writes, _ = await core.run(dut.load, load_command(fields))
             steps = list(walk(fields, spread, config.lanes))
             assert cycles == len(steps) + Loader.LATENCY and len(writes) == len(steps)
             for (bank_addr, brick), (addr, rot, expected_bank, _, _) in zip(writes, steps):
@@ -137,7 +138,7 @@ def test_update(config, seed):
             fields = {name: value for name, value in fields.items() if name not in {"shift", "tail", "decay", "diagonal", *ALONG_OUTPUTS}}
             fields |= {"wm_addr": layer.base + k * layer.out_bricks + first // config.lanes, "rot": k % config.lanes}
             fields |= {"t_count": 1, "inner_count": 1, "outer_count": 1, "bank_addr": 0, "spread": 0, "out_bricks": 0}
-            _, writes, _ = await core.run(dut.load, Command(Opcode.LOAD, fields))
+            _, writes, _ = await core.run(dut.load, load_command(fields))
             same(writes[0][1], [working(config, int(masters[first + j, k])) if first + j < layer.cout else None
                                 for j in range(config.lanes)])
         memory[layer.base:layer.base + len(layer.banks)] = weights.place(masters, config.lanes)

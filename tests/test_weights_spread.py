@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from weights_bench import Bench, Layer, every_config, gradients, random_masters, same, simulate, suspicious, updated, working
+from weights_bench import (
+    Bench,
+    Layer,
+    every_config,
+    gradients,
+    load_command,
+    random_masters,
+    same,
+    simulate,
+    suspicious,
+    updated,
+    working,
+)
 
 from gradgate.arch import weights
 from gradgate.arch.commands import Command, Opcode
@@ -47,7 +59,7 @@ def test_update_along_inputs(config, seed):
             assert overflows == expected_overflows
 
             # a LOAD in the very next cycle sees the new weights
-            _, writes, _ = await core.run(dut.load, Command(Opcode.LOAD, walked | {"bank_addr": 0}))
+            _, writes, _ = await core.run(dut.load, load_command(walked | {"bank_addr": 0}))
             for (_, brick), (co, tap, ci) in zip(writes, bricks):
                 same(brick, [working(config, int(masters[co, tap * layer.cin + ci + j])) if ci + j < layer.cin else None
                              for j in range(lanes)])

@@ -5,7 +5,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from gradgate.arch import weights
-from gradgate.arch.commands import WEIGHT_LOOP
+from gradgate.arch.commands import WEIGHT_LOOP, Command, Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.formats import Formats
 from gradgate.hw.weights import Weights
@@ -22,6 +22,11 @@ every_config = pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
 #: Fields of an UPDATE whose bricks run along outputs.
 ALONG_OUTPUTS = dict.fromkeys(("spread", "out_bricks", "turn", "turn_outer"), 0)
 seeds = pytest.mark.parametrize("seed", [1, 2], ids=lambda s: f"seed{s}")
+
+
+def load_command(fields, ahead=0):
+    """A LOAD."""
+    return Command(Opcode.LOAD, fields | {"ahead": ahead})
 
 
 def walk(fields, spread, lanes):

@@ -1,6 +1,8 @@
 """Cycles of LOAD and UPDATE."""
 
-LOAD_LATENCY = 9  #: cycles of LOAD beyond one for each brick: walk, weight memory, rotator, rounding
+LOAD_LATENCY = 10  #: cycles of LOAD beyond one for each brick: command register, walk, weight memory, rotator, rounding
+AHEAD = 2  #: cycles of a LOAD with ``ahead``, as its counter has them
+RUN_END = 7  #: from the cycle of a LOAD's last brick to the ``done`` of the RUN that waits for it
 UPDATE_LATENCY = 5  #: the same for UPDATE, beyond the longer of its two pipelines
 MASTER = 7  #: pipeline of the master weight: address, memory, rotator
 GRADIENT = 5  #: pipeline of the gradient: memory, rounding, shift; and one for each level of the adder tree over the rows
@@ -13,7 +15,12 @@ def _bricks(command) -> int:
 
 def load_cycles(command) -> int:
     """Cycles of a LOAD command, ``start`` to ``done``."""
-    return _bricks(command) + LOAD_LATENCY
+    return AHEAD if command.ahead else _bricks(command) + LOAD_LATENCY
+
+
+def run_at_least(load, fetch: int) -> int:
+    """The least a RUN takes, ``start`` to ``done``, behind a ``load`` with ``ahead``; the RUN's fetch takes ``fetch`` cycles."""
+    return _bricks(load) + LOAD_LATENCY - AHEAD - fetch + RUN_END
 
 
 def update_cycles(config, command) -> int:

@@ -29,7 +29,8 @@ class LaneDataProof(LaneControlProof):
     Any one word of the bank and any one of the sums memory stand for all (:class:`AnyRam`), products may be anything.
     Assumed besides: no two pairs of entry and target of a list have the same accumulator; the sum of a position and target is
     written once in a RUN; a target's number is below ``targets``
-    in RED turns; weights are loaded and accumulators cleared only while no RUN is active.
+    in RED turns; weights are
+    loaded only while no RUN is active, or into other words while one of RED turns is; accumulators are cleared while none is.
     """
 
     def __init__(self, config=None, module=lane):
@@ -89,7 +90,7 @@ class LaneDataProof(LaneControlProof):
         m.d.comb += psum_address.eq(psum1 + t)
         psum = stages(psum_address, 1, 9)
         word_bits = len(bank.chosen)
-        here = {stage: address[stage][:word_bits] == bank.chosen for stage in address}
+        here = {stage: Mux(dut.outer, address[stage][:word_bits], address[stage][1:]) == bank.chosen for stage in address}
 
         # legal lists
         touched, summed = Signal(), Signal()
@@ -104,7 +105,8 @@ class LaneDataProof(LaneControlProof):
             m.d.sync += summed.eq(1)
         self.assume(~(issue[1] & first[1] & (psum[1] == sums.chosen) & summed))
         self.assume(~(dut.w_en & dut.clear_en))
-        self.assume(~(dut.running & (dut.w_en | dut.clear_en)))
+        loads_here = dut.w_en & (dut.w_addr[1:] == bank.chosen)
+        self.assume(~(dut.running & (dut.clear_en | (dut.outer & dut.w_en) | loads_here)))
 
         # the chosen word of the bank: an accumulator, or two weights
         half = AnyConst(1)
@@ -119,12 +121,12 @@ class LaneDataProof(LaneControlProof):
             m.d.sync += [acc.eq(acc + product9), weight_known.eq(0)]
         with m.If(dut.clear_en & (dut.clear_addr == bank.chosen)):
             m.d.sync += [acc.eq(0), acc_known.eq(1), weight_known.eq(0)]
-        with m.If(dut.w_en & (dut.w_addr[:word_bits] == bank.chosen)):
+        with m.If(dut.w_en & (dut.w_addr[1:] == bank.chosen)):
             m.d.sync += acc_known.eq(0)
-            with m.If(dut.w_addr[word_bits] == half):
+            with m.If(dut.w_addr[0] == half):
                 m.d.sync += [weight.eq(dut.w_data), weight_known.eq(1)]
         # nothing else writes, and nowhere else
-        self.check(bank.w_en == Mux(update | dut.clear_en, 3, Mux(dut.w_en, Mux(dut.w_addr[word_bits], 2, 1), 0)))
+        self.check(bank.w_en == Mux(update | dut.clear_en, 3, Mux(dut.w_en, Mux(dut.w_addr[0], 2, 1), 0)))
         with m.If(update):
             self.check(bank.w_addr == address[9][:word_bits])
 
@@ -133,7 +135,7 @@ class LaneDataProof(LaneControlProof):
             self.check(multiplier.a.as_unsigned() == value[5])
             with m.If(dut.outer):
                 self.check(multiplier.b.as_unsigned() == wanted[5])
-            with m.Elif(here[5] & (address[5][word_bits] == half) & weight_known):
+            with m.Elif(here[5] & (address[5][0] == half) & weight_known):
                 self.check(multiplier.b.as_unsigned() == weight)
 
         # the chosen sum
@@ -167,4 +169,4 @@ class LaneDataProof(LaneControlProof):
 
         self.cover(update & here[9] & acc_known & (acc != 0) & self.past(self.past(dut.outer)))
         self.cover(done & mine[9] & total_known & dut.accumulate & (kept != 0))
-        self.cover(issue[5] & here[5] & (address[5][word_bits] == half) & weight_known & ~dut.outer)
+        self.cover(issue[5] & here[5] & (address[5][0] == half) & weight_known & ~dut.outer)

@@ -96,7 +96,7 @@ JOBS = {
               ("BUBBLE = 3", "BUBBLE = 2"),  # an update read before it is written
               ("DRAIN = 10", "DRAIN = 9"),  # a result read before it is written
               ("target5 = delay(value2, 3, \"value\"), delay(target2, 3,", "target5 = delay(value2, 3, \"value\"), delay(target2, 2,"),
-              ("half5 = delay(address3[-1], 2", "half5 = delay(address3[-1], 1"),
+              ("half5 = delay(address3[0], 2", "half5 = delay(address3[0], 1"),
               ("Mux(~first8, total, ", "Mux(first8, total, "),
               ("end9.eq(valid8 & last8 & ~self.outer)", "end9.eq(last8 & ~self.outer)"),
               ("Mux(self.fetch, targets.r_entry.t, index1)", "index1"),
