@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradgate.arch import weights
+from gradgate.arch.commands import Opcode, length
+from gradgate.golden.cycles.run import EDGES
+from gradgate.golden.cycles.sequencer import fetch_cycles
 from gradgate.sim.costs import program_costs
 from gradgate.sim.image import to_bricks
 
@@ -35,6 +38,7 @@ class Tally:
     rtl_cycles: dict = field(default_factory=dict)
     model_cycles: dict = field(default_factory=dict)
     macs: dict = field(default_factory=dict)
+    runs: dict = field(default_factory=dict)  #: RUN commands
     layers: dict = field(default_factory=dict)  #: block: RTL cycles of its RUNs and of all its commands, multiplications
     wrong_cycles: int = 0
     first_cycles: str = ""
@@ -56,6 +60,14 @@ class Tally:
         """No word and no cycle count differed."""
         return self.mismatched_words == 0 and self.wrong_cycles == 0
 
+    def split(self, phase: str, pes: int) -> tuple:
+        """Shares of the cycles of the RUNs of ``phase``: PEs multiply (all of them at once, as it were); commands are fetched, fill
+        and drain the array; PEs wait for lists, for each other, or for a LOAD."""
+        cycles = self.rtl_cycles[phase]
+        work = self.macs[phase] / pes / cycles
+        edges = self.runs[phase] * (fetch_cycles(length(Opcode.RUN)) + EDGES) / cycles
+        return work, edges, 1 - work - edges
+
     def words(self, command, name, got, expected, where) -> None:
         """Compare arrays of one shape; ``where`` turns an index of them into the tensor's index, or None for padding."""
         kind = name.split(".")[-1]
@@ -72,7 +84,8 @@ class Tally:
         expected, macs = cost
         self.rtl_cycles[note.phase] = self.rtl_cycles.get(note.phase, 0) + int(got)
         self.model_cycles[note.phase] = self.model_cycles.get(note.phase, 0) + expected
-        if macs:
+        if opcode == Opcode.RUN:
+            self.runs[note.phase] = self.runs.get(note.phase, 0) + 1
             self.macs[note.phase] = self.macs.get(note.phase, 0) + macs
         if note.block:
             layer = self.layers.setdefault(note.block, {"run": 0, "all": 0, "macs": 0})
@@ -87,7 +100,7 @@ class Tally:
 
     def merge(self, other: "Tally") -> None:
         """Add what ``other`` counted."""
-        for name in ("compared", "mismatched", "rtl_cycles", "model_cycles", "macs"):
+        for name in ("compared", "mismatched", "rtl_cycles", "model_cycles", "macs", "runs"):
             mine = getattr(self, name)
             for key, value in getattr(other, name).items():
                 mine[key] = mine.get(key, 0) + value

@@ -51,11 +51,13 @@ def _phases(name, tally, config) -> list:
         return []
     total = sum(tally.rtl_cycles.values())
     lines = ["", f"{name}: {tally.steps} steps, {total:,} cycles, {total / tally.steps:,.0f} a step",
-             f"  {'phase':8}{'cycles':>14}{'share':>8}{'MACs':>16}{'MACs/cycle/PE':>15}"]
+             f"  {'phase':8}{'cycles':>14}{'share':>8}{'MACs':>16}{'MACs/cycle/PE':>15}{'fill, drain':>13}{'waiting':>9}"]
     for phase in PHASES:
         if phase in tally.rtl_cycles:
-            cycles, macs = tally.rtl_cycles[phase], tally.macs.get(phase, 0)
-            rate = f"{macs:16,}{macs / cycles / config.pes:15.2f}" if macs else ""
+            cycles, rate = tally.rtl_cycles[phase], ""
+            if phase in tally.runs:
+                work, edges, waiting = tally.split(phase, config.pes)
+                rate = f"{tally.macs[phase]:16,}{work:15.2f}{edges:13.1%}{waiting:9.1%}"
             lines.append(f"  {phase:8}{cycles:14,}{cycles / total:8.1%}{rate}")
     return lines
 

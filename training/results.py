@@ -11,6 +11,8 @@ from gradgate.training.report import PHASES
 from gradgate.training.run import Trainer
 from gradgate.training.schedule import Schedule
 
+WAITING = ("Multiplying: as if all PEs did so at once, and not at all otherwise. Waiting: for lists to be built, for the slowest lane "
+           "or row, for accumulators (the OUT bubble), for a LOAD.")
 LR_SHIFTS = (2, 2, 2, 3, 4)  #: of the demo
 
 
@@ -52,6 +54,10 @@ def markdown(demo: dict, soak: dict, pairs: list) -> str:
         ["simulated cycles/s, comparison included", f"{demo['rtl_cycles'] / demo['simulation_s']:,.0f}"],
         ["wall time", f"{demo['wall_s']:.0f} s"],
     ])
+    split = demo["train_per_phase"]["work_edges_waiting"]
+    lines += [f"Where the cycles of the RUNs of training go. {WAITING}", ""]
+    lines += table(["phase", "multiplying", "fetch, fill and drain", "waiting"], [[phase, *(f"{v:.1%}" for v in split[phase])]
+                                                                              for phase in PHASES if phase in split])
     if "skip_on_off" in demo:
         part = demo["skip_on_off"]
         on, off, use = part["cycles_skip_on"], part["cycles_skip_off"], part["utilisation_skip_off"]

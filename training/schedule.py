@@ -87,7 +87,8 @@ class Result:
             "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
             "rtl_cycles": sum(tally.rtl_cycles.values()), "model_cycles": sum(tally.model_cycles.values()),
             "commands_with_wrong_cycles": tally.wrong_cycles, "swapped_weight_gradients": self.swapped,
-            **{f"{name}_per_phase": {"rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles, "macs": part.macs}
+            **{f"{name}_per_phase": {"rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles, "macs": part.macs,
+                                   "work_edges_waiting": {p: part.split(p, schedule.config.pes) for p in part.runs}}
                for name, part in (("train", self.train), ("test", self.test))},
             "wall_s": self.wall_s, "simulation_s": self.simulation_s,
         }

@@ -20,6 +20,7 @@ FREE = 2  #: from the last lane's last cycle on a list until it may be filled ag
 BUBBLE = 3  #: idle cycles of a lane behind the OUT turns of a list
 LAST = 9  #: from the last lane's last cycle to ``done``
 ENDED = 8  #: from the END item to ``done``, where that is later
+EDGES = FIRST_ITEM + OPEN + LAST + 1  #: before a RUN's first list opens, and behind its last multiplication: lanes have no work
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class SequencerProof(Proof):
         self.is_end = self.legal[Opcode.END]
 
         self.done = self.is_end | Cat(self.legal[op] & unit.done for op, unit in self.units.items()).any()
-        self.fault = Cat(self.legal[op] & unit.fault for op, unit in self.units.items()).any()
+        self.fault = Cat(self.legal[op] & unit.fault for op, unit in self.units.items()).any() | self.unit.failed
         self.late = self.past(self.age >= c.watchdog)
         self.failed = (self.phase == RUN) & (self.fault | self.late)
         self.finished = (self.phase == RUN) & ~self.failed & self.done
