@@ -86,34 +86,50 @@ def run_cost(config, command, list_flags, target_flags=None) -> RunCost:
         targets = np.broadcast_to(every, (rows, positions, lanes))
         void = np.zeros((rows, positions), dtype=bool)
     build = np.where(void, touched, build)
-    if c.outer:
-        void = void | (entries == 0)
-    work = np.where(void[..., None], 0, targets * np.maximum(entries, 1)[..., None])
+    fetches = np.full(positions, c.fetch * c.t_count)
 
-    per_slot = c.y_count * c.x_count
-    cycles = 0
-    for row in range(rows):
-        count = per_slot * (c.slots - (row >= c.last_rows))
-        cycles = max(cycles, _row(config.lists, lanes, c.fetch * c.t_count, bool(c.outer), build[row, :count], work[row, :count]))
-    owned = [per_slot * (c.slots - (row >= c.last_rows)) for row in range(rows)]
-    return RunCost(cycles=cycles + 1, macs=int(sum(work[row, :owned[row]].sum() for row in range(rows))))
+    released, free = row_times(config.lists, bool(c.outer), fetches[:, None], build.T, entries.T, targets.swapaxes(0, 1))
+    owned = [c.y_count * c.x_count * (c.slots - (row >= c.last_rows)) for row in range(rows)]
+    cycles = max(int(done(released[:count, row], free[:count, row])) for row, count in enumerate(owned))
+    work = targets * (entries if c.outer else np.maximum(entries, 1))[..., None]
+    return RunCost(cycles=cycles + 1, macs=int(sum(work[row, :count].sum() for row, count in enumerate(owned))))
 
 
-def _row(lists, lanes, fetches, outer, build, work) -> int:
-    """Cycle, counted from ``start``, in which one row alone would be ``done``: positions x lanes ``work``, ``build`` cycles."""
-    free = FIRST_ITEM
-    fin = np.full(lanes, -1)
-    bubble = np.zeros(lanes, dtype=np.int64)
-    released = []
-    spent = np.maximum(work, 1) - 1
-    bubbles = np.where((work > 0) & outer, BUBBLE, 0)
-    for m, cost in enumerate(build):
-        head = free + fetches
+def row_times(lists: int, outer: bool, fetches, build, entries, targets, bubble: int = BUBBLE) -> tuple:
+    """When rows get on with their positions: many rows, and tiles, at once.
+
+    lists : S; outer : OUT turns instead of RED turns
+    fetches : (positions, ...) bricks of targets; build : (positions, ...) cycles from a position's first brick to its close
+    entries : (positions, ...) length of the list, 0 for an empty one; targets : (positions, ..., lanes) targets of each lane
+    bubble : idle cycles of a lane behind the OUT turns of a list
+
+    Axes behind the positions are independent rows, and broadcast against each other. Returns two arrays (positions, ...) of
+    cycles counted from ``start``: the last lane's last cycle on the position's list, and the builder's first cycle behind it.
+    Both depend on a position and those before it only.
+    """
+    length = entries if outer else np.maximum(entries, 1)
+    shape = np.broadcast_shapes(fetches.shape[1:], build.shape[1:], entries.shape[1:], targets.shape[1:-1])
+    dtype = np.result_type(build, length, targets)
+    released, free = np.empty((2, len(build)) + shape, dtype)
+    now = np.full(shape, FIRST_ITEM, dtype)
+    ready = np.zeros(shape + targets.shape[-1:], dtype)  # cycle in which each lane could begin
+    for m in range(len(build)):
+        head = now + fetches[m]
         if m >= lists:
-            head = max(head, released[m - lists] + FREE)
-        close = head + int(cost)
-        fin = np.maximum(fin + 1 + bubble, close + OPEN) + spent[m]
-        bubble = bubbles[m]
-        released.append(int(fin.max()))
-        free = close + 1
-    return max(free + ENDED, released[-1] + LAST if released else 0)
+            np.maximum(head, released[m - lists] + FREE, out=head)
+        close = head + build[m]
+        work = targets[m] * length[m][..., None]
+        np.maximum(ready, (close + OPEN)[..., None], out=ready)
+        ready += np.maximum(work, 1)
+        released[m] = ready.max(axis=-1) - 1
+        if outer:
+            ready += bubble * (work > 0)
+        now = free[m] = close + 1
+    return released, free
+
+
+def done(released, free):
+    """Cycle, counted from ``start``, in which rows would be ``done`` that end with the last position of ``row_times``' results."""
+    if not len(free):
+        return FIRST_ITEM + ENDED
+    return np.maximum(free[-1] + ENDED, released[-1] + LAST)
