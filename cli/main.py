@@ -53,7 +53,7 @@ def main():
 
 
 @main.command()
-@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base) or TOML file.")
+@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base, paper) or TOML file.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory for the files.")
 def generate(config_name, out):
     """Write gradgate.v and manifest.json."""
