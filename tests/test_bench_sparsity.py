@@ -1,0 +1,95 @@
+"""The sparsity bench: its cycles are those of the commands that the compiler makes, its counts those of its definitions."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gradgate.arch.commands import Opcode
+from gradgate.arch.config import Config
+from gradgate.arch.network import Network
+from gradgate.bench.masks import masks_of
+from gradgate.bench.networks import Layer
+from gradgate.bench.tiles import Cut, Options, run_cycles, work
+from gradgate.bench.walks import walks_of
+from gradgate.compiler.compile import compile_step
+from gradgate.compiler.context import DENSE, SPARSE, Switches
+from gradgate.compiler.tiles import Span
+from gradgate.golden.cycles.run import run_cost
+from gradgate.sim.image import RowImage
+
+ROOM = {"act_bricks": 8192, "weight_bricks": 8192, "program_words": 65536, "counters": 4096, "argmax_bricks": 2048}
+CONFIGS = [Config(name="3x4", rows=3, lanes=4, lists=3, targets=3, bank_words=64, psum_words=40, **ROOM),
+           Config(name="2x8", rows=2, lanes=8, lists=4, targets=16, bank_words=256, psum_words=100, **ROOM),
+           Config(name="1x16", rows=1, lanes=16, lists=1, targets=2, bank_words=256, psum_words=60, **ROOM)]
+#: cin, cout, kernel, stride, padding, height, width
+LAYERS = [(5, 6, 3, 1, 1, 7, 5), (9, 18, 3, 2, 1, 9, 7), (17, 7, 1, 2, 0, 6, 7), (10, 12, 3, 2, 0, 8, 9), (3, 9, 1, 1, 0, 5, 5),
+          (19, 33, 2, 1, 1, 4, 6)]
+
+
+def layer_of(shape, kind="conv") -> Layer:
+    """A layer from a row of ``LAYERS``."""
+    cin, cout, kernel, stride, padding, height, width = shape
+    return Layer(name="layer", kind=kind, cin=cin, cout=cin if kind == "depthwise" else cout, kernel_h=kernel, kernel_w=kernel,
+                 stride=stride, padding=padding, height=height, width=width, relu_input=True, dense_gradient=False)
+
+
+def compiled(layer, config, batch, switches):
+    """The layer as the second one of a network, and its training step: (block, program)."""
+    own = {"type": layer.kind, "name": "layer", "kernel": layer.kernel_h, "stride": layer.stride, "padding": layer.padding}
+    layers = [{"type": "conv", "name": "first", "out": layer.cin, "kernel": 1}, {"type": "relu"},
+              own if layer.kind == "depthwise" else {**own, "out": layer.cout}]
+    layers += [{"type": "conv", "out": 1, "kernel": 3, "stride": 2, "padding": 1}] * 4  # down to one pixel
+    network = Network.build("one", (layer.height, layer.width, 2), [*layers, {"type": "dense", "out": 2}])
+    config = config.replace(staging_words=65536)
+    return network.blocks[1], compile_step(network, config, batch=batch, switches=switches)
+
+
+def spans(tile):
+    """Spans of a tile by letter, from its name in a note."""
+    return {letter: Span(first=int(first), count=int(count)) for letter, first, count in re.findall(r"([knsy])(\d+)\+(\d+)", tile)}
+
+
+def random_masks(layer, rng, batch, density):
+    """X and dY: random, correlated in space, and with dead channels."""
+    def mask(height, width, channels):
+        coarse = rng.random((batch, -(-height // 2), -(-width // 2), channels)).repeat(2, 1).repeat(2, 2)[:, :height, :width]
+        return (0.5 * coarse + 0.5 * rng.random((batch, height, width, channels)) < density) & (rng.random(channels) < 0.9)
+    return mask(layer.height, layer.width, layer.cin), mask(layer.out_height, layer.out_width, layer.cout)
+
+
+@pytest.mark.parametrize("switches", [SPARSE, DENSE, Switches(input_skip=False), Switches(output_skip=False)],
+                         ids=["sparse", "dense", "output skip", "input skip"])
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+@pytest.mark.parametrize("shape", LAYERS)
+def test_cycles_are_those_of_the_compilers_commands(shape, config, switches):
+    """FW, BD and WG, every tile, sparse and dense; batches that do not fill all rows; and the multiplications."""
+    rng = np.random.default_rng([config.lanes, *shape])
+    layer, batch = layer_of(shape), 4
+    x, dy = random_masks(layer, rng, batch, rng.choice([0.2, 0.45, 0.7]))
+    block, program = compiled(layer, config, batch, switches)
+    image = RowImage(config)
+    image.write(program.places[block.source], x.astype(int))
+    gradient = next(note.targets for note in program.notes if note.phase == "WG" and note.block == "layer")
+    image.write(program.places[gradient], dy.astype(int))
+    masks = masks_of(layer, config.lanes, x, dy)
+    options = Options(input_skip=switches.input_skip, output_skip=switches.output_skip)
+    roles = {"FW": ("FW", options), "BD": ("BD", options), "WG": ("WG-X", options)}
+    begun = dict.fromkeys(roles, 0)  # walks, each of which begins with the first tile
+    for command, note in zip(program.commands, program.notes):
+        if command.opcode != Opcode.RUN or note.block != "layer":
+            continue
+        begun[note.phase] += not any(span.first for span in spans(note.tile).values())
+        role, wanted = roles[note.phase]
+        walk = walks_of(layer, role)[begun[note.phase] - 1]
+        tile = {"s": Span(first=0, count=-(-batch // config.rows)), "y": Span(first=0, count=walk.grid.rows), **spans(note.tile)}
+        cut = Cut(inputs=(tile["k"],), outputs=(tile["n"],))
+        wanted = replace(wanted, bias=bool(command.bias))
+        cost = run_cost(config, command, image.flags, image.flags)
+        got = run_cycles(config, walk, masks, cut, wanted, tile["s"], tile["y"], batch)
+        assert got.shape == (1, 1) and got[0, 0] == cost.cycles, (note, cost)
+        if wanted.input_skip and wanted.output_skip:
+            idle = work(walk, masks, cut, replace(wanted, bias=bool(command.bias)), config.lanes, [[0]], 0, 1)
+            assert idle.macs().shape == (1, 1, 1)
+    assert begun == {"FW": 1, "BD": len(walks_of(layer, "BD")), "WG": 1}
