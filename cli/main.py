@@ -11,6 +11,7 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.cli.output import require_outputs, require_sources
+from gradgate.cli.record import record
 from gradgate.cli.synth import synth
 from gradgate.cli.train import results, soak, train
 
@@ -100,5 +101,5 @@ def lint(configs):
         click.echo(f"{name}: clean")
 
 
-for command in (train, soak, results, synth):
+for command in (train, soak, results, synth, record):
     main.add_command(command)
