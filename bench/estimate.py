@@ -150,7 +150,7 @@ def best(config, layer, role: str, masks, options: Options, batch: int, overlap:
     The figures come from the fine sample, so the choice does not favour its own errors.
     """
     walks, choice = walks_of(layer, role), []
-    for number, walk in enumerate(walks):
+    for walk in walks:
         tried = []
         for cut in candidates(config, layer, walk, options.bias and role != "BD", overlap):
             cycles, _, runs = sampled(config, walk, masks, cut, options, batch, coarse)

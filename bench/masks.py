@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+GOLDEN = 0.382  #: from one turn to the next, images begin this part of a period further on
+
 
 def _bricks(mask, lanes: int) -> np.ndarray:
     """(images, rows, columns, channels) to (images, rows, columns, bricks, lanes); words behind the last channel are zero."""
@@ -13,23 +15,32 @@ def _bricks(mask, lanes: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Operand:
-    """One tensor of a layer. Pixel (y, x) of image i has the zeros of pixel (y mod rows, x mod columns) of recorded image i mod
-    images: *periodic continuation*."""
+    """One tensor of a layer, a recorded one continued periodically in space; see :meth:`pixels`."""
 
     flags: np.ndarray  #: bool (images, rows, columns, bricks, lanes): not zero
     height: int  #: of the tensor, in pixels
     width: int
     channels: int
+    step: int = 1  #: pixels of this tensor for one of dY
 
     def pixels(self, values, images, rows, columns):
         """``values`` (images, rows, columns, ...), one for each recorded pixel, at the tensor's pixels ``images`` x ``rows`` x
-        ``columns``, zero outside the image; the result has shape images.shape + rows.shape + columns.shape + (...)."""
-        i = np.asarray(images) % len(values)
+        ``columns``, zero outside the image; the result has shape images.shape + rows.shape + columns.shape + (...).
+
+        With n recorded images, the images of a batch take them in turn, a row of the array one after the other; from the second
+        turn on each begins at another pixel of the period.
+        """
+        images = np.asarray(images)
+        turn, number = np.divmod(images.ravel(), len(values))
+        number = (number + turn // 2) % len(values)
+        high, wide = max(1, values.shape[1] // self.step), max(1, values.shape[2] // self.step)
+        first_y, first_x = np.divmod(turn * max(1, round(GOLDEN * high * wide)) % (high * wide), wide)
         y, x = np.asarray(rows), np.asarray(columns)
-        picked = values[np.ix_(i.ravel(), y % values.shape[1], x % values.shape[2])]
+        picked = values[number[:, None, None], ((y + first_y[:, None] * self.step) % values.shape[1])[:, :, None],
+                        ((x + first_x[:, None] * self.step) % values.shape[2])[:, None, :]]
         outside = ~((y >= 0) & (y < self.height))[:, None] | ~((x >= 0) & (x < self.width))
         picked[:, outside] = 0
-        return picked.reshape(i.shape + picked.shape[1:])
+        return picked.reshape(images.shape + picked.shape[1:])
 
     @property
     def counts(self) -> np.ndarray:
@@ -76,7 +87,7 @@ def masks_of(layer, lanes: int, x, dy, order_x=None, order_dy=None) -> Masks:
     x, dy = channels(np.asarray(x, bool), layer.cin, order_x), channels(np.asarray(dy, bool), layer.cout, order_dy)
     rows, columns = axis(1, layer.height, layer.out_height), axis(2, layer.width, layer.out_width)
     x, dy = crop(x, rows[0], columns[0]), crop(dy, rows[1], columns[1])
-    return Masks(Operand(_bricks(x, lanes), layer.height, layer.width, layer.cin),
+    return Masks(Operand(_bricks(x, lanes), layer.height, layer.width, layer.cin, layer.stride),
                  Operand(_bricks(dy, lanes), layer.out_height, layer.out_width, layer.cout))
 
 

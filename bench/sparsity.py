@@ -1,0 +1,186 @@
+"""What skipping zeros saves in the passes of five networks: cycles of every layer from recorded zeros."""
+
+import functools
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+
+import numpy as np
+
+from gradgate.arch.checks import ConfigError
+from gradgate.arch.config import PRESETS, Config
+from gradgate.bench.estimate import COARSE, FINE, Sample, best
+from gradgate.bench.ideal import effectual
+from gradgate.bench.masks import dense_masks, masks_of
+from gradgate.bench.networks import NETWORKS
+from gradgate.bench.recording import Recording
+from gradgate.bench.tiles import Options
+from gradgate.bench.traffic import traffic
+from gradgate.bench.walks import PASSES
+
+BATCH = 32
+PORTS = {"base": 64, "paper": 512}  #: bits of the external port
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A machine, or a part of it switched off. ``options``: bias and mask follow from the layer."""
+
+    name: str = "all"
+    options: Options = Options()
+    lists: int | None = None  #: S, instead of the configuration's
+    roles: tuple = ("WG-X", "WG-Y")  #: weight-gradient roles to choose from
+    snake: bool = False  #: channels are dealt to lanes by the density measured at the recorded point before
+    overlap: bool = False  #: LOADs run during the RUN before, in half of each bank
+
+
+DENSE = Variant(name="dense", options=Options(input_skip=False, output_skip=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One layer of a network at a recorded point on one machine."""
+
+    network: str
+    layer: int
+    point: int
+    config: str
+    variant: Variant = Variant()
+    batch: int = BATCH
+    coarse: Sample = COARSE
+    fine: Sample = FINE
+
+
+@dataclass(kw_only=True)
+class PassResult:
+    """A pass of a layer over a batch. Cycles, unless said otherwise.
+
+    ideal : multiplications where both factors count, by PEs; run : of the RUNs; load, clear, post, update, issue : around them
+    traffic : on the external port; macs : multiplications where both factors count; role : FW, BD, WG-X or WG-Y
+    """
+
+    role: str
+    macs: int
+    ideal: float
+    run: float
+    load: float
+    clear: float
+    post: float
+    update: float
+    issue: float
+    traffic: float
+    words: dict = field(default_factory=dict)
+    size: tuple = ()
+
+    @property
+    def total(self) -> float:
+        """Of the array: RUNs and what is around them."""
+        return self.run + self.load + self.clear + self.post + self.update + self.issue
+
+
+@functools.lru_cache(maxsize=2)
+def recording_of(network: str) -> Recording:
+    """The recording of a network, kept for the next task."""
+    return Recording.load(network)
+
+
+def snake(density, lanes: int) -> np.ndarray:
+    """Channels in the order that deals them to ``lanes`` by falling ``density``: to and fro, so that sums are alike."""
+    order = np.argsort(-np.asarray(density), kind="stable")
+    rounds = [order[first:first + lanes] for first in range(0, len(order) - len(order) % lanes, lanes)]
+    rest = order[len(rounds) * lanes:]
+    return np.concatenate([part[::-1] if number % 2 else part for number, part in enumerate(rounds)] + [rest])
+
+
+def _channel_density(layer, recording, point: int) -> tuple:
+    """Density of every channel of X and dY at the recorded point before ``point`` (the first: at itself)."""
+    points = recording.points
+    earlier = points[max(0, points.index(point) - 1)]
+    masks = recording.layer(layer.name, earlier)
+    return tuple(mask.mean(axis=(0, 1, 2))[np.arange(count) % mask.shape[-1]]
+                 for mask, count in ((masks.x, layer.cin), (masks.dy, layer.cout)))
+
+
+def evaluate(task: Task) -> dict:
+    """``{pass: PassResult}`` of a layer. The first layer has no BD: nothing needs the gradient of the images."""
+    config = Config.load(task.config)
+    variant = task.variant
+    config = config.replace(lists=variant.lists) if variant.lists else config
+    layer = NETWORKS[task.network][task.layer]
+    if variant.options == DENSE.options:
+        masks = dense_masks(layer, config.lanes)
+    else:
+        recording = recording_of(task.network)
+        recorded, orders = recording.layer(layer.name, task.point), ()
+        if variant.snake:
+            orders = tuple(snake(density, config.lanes) for density in _channel_density(layer, recording, task.point))
+        masks = masks_of(layer, config.lanes, recorded.x, recorded.dy, *orders)
+    options = replace(variant.options, bias=not layer.dense_gradient or layer.kind == "fc",
+                      output_skip=variant.options.output_skip and layer.relu_input)
+    macs = effectual(layer, masks, task.batch)
+    result = {}
+    for name, roles in (("FW", ("FW",)), ("BD", ("BD",)), ("WG", variant.roles)):
+        if name == "BD" and task.layer == 0:
+            continue
+        costs = [best(config, layer, role, masks, options, task.batch, variant.overlap, task.coarse, task.fine) for role in roles]
+        costs = [cost for cost in costs if cost is not None]
+        if not costs:
+            raise ConfigError(f"{task.network}, layer {layer.name}: no tile of its {name} pass fits the configuration {config.name}")
+        cost = min(costs, key=lambda one: one.total)
+        moved, around = traffic(config, layer, cost, task.batch), cost.around
+        # the sample gives cycles a multiplication; the multiplications of the whole batch are counted
+        skipping = variant.options == Options() or variant.options == DENSE.options
+        scale = macs[name] / cost.macs if skipping and cost.macs and layer.kind != "depthwise" else 1
+        result[name] = PassResult(
+            role=cost.role, macs=macs[name], ideal=macs[name] / config.pes, run=cost.run * scale, load=around.load, clear=around.clear,
+            post=around.post, update=around.update, issue=around.issue, traffic=moved.cycles(PORTS.get(task.config, 64)),
+            words={kind: getattr(moved, kind) for kind in ("weights", "activations", "gradients", "updates")}, size=cost.size)
+    return result
+
+
+def run(tasks: list, progress=lambda: None, workers: int | None = None) -> dict:
+    """``{task: {pass: PassResult}}``; ``progress`` is called after each. Processes, one for each processor."""
+    workers = min(workers or len(os.sched_getaffinity(0)), len(tasks))
+    result = {}
+    if workers <= 1:
+        for task in tasks:
+            result[task] = evaluate(task)
+            progress()
+        return result
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(evaluate, task): task for task in tasks}
+        for future in as_completed(waiting):
+            result[waiting[future]] = future.result()
+            progress()
+    return result
+
+
+def tasks_of(network: str, config: str, variant: Variant, point: int, **given) -> list:
+    """A task for each layer of a network. Raises :class:`ConfigError` for names that are not known."""
+    if network not in NETWORKS:
+        raise ConfigError(f"network must be one of {', '.join(NETWORKS)}, not {network!r}")
+    if config not in PRESETS:
+        raise ConfigError(f"config must be one of {', '.join(PORTS)} or both, not {config!r}")
+    return [Task(network=network, layer=i, point=point, config=config, variant=variant, **given) for i in range(len(NETWORKS[network]))]
+
+
+@dataclass(kw_only=True)
+class Totals:
+    """Cycles of a network, by pass, over its layers."""
+
+    passes: dict  #: pass: {ideal, run, total, traffic}
+
+    @classmethod
+    def of(cls, results: list, keep=lambda i: True) -> "Totals":
+        """Sums over ``results``, a list of {pass: PassResult} in the order of the layers."""
+        sums = {name: dict.fromkeys(("ideal", "run", "total", "traffic"), 0.0) for name in PASSES}
+        for i, layer in enumerate(results):
+            for name, one in layer.items() if keep(i) else ():
+                for key in sums[name]:
+                    sums[name][key] += getattr(one, key)
+        return cls(passes=sums)
+
+    def sum(self, key: str, passes=PASSES) -> float:
+        """``ideal``, ``run``, ``total`` or ``traffic`` over some passes."""
+        return sum(self.passes[name][key] for name in passes)
