@@ -1,6 +1,7 @@
 """Cycles around the RUNs of a pass: loading and clearing banks, post-processing, updates, and the fetching of commands."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from types import SimpleNamespace
 
 from gradgate.arch.commands import POST_LEVELS, Opcode
@@ -33,6 +34,12 @@ class Around:
         return replace(self, load=first + sum(max(0, load - run) for load in self.loads[1:]))
 
 
+@cache
+def _fetch(opcode: Opcode) -> int:
+    """Cycles of a command that its unit does not take."""
+    return command_cycles(opcode)
+
+
 def _bricks(count: int):
     """A LOAD or UPDATE of ``count`` bricks."""
     return SimpleNamespace(t_count=1, inner_count=count, outer_count=1)
@@ -57,9 +64,9 @@ def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:
         # whole kernels lie in a row in the weight memory; else the bias has a command of its own
         commands = 1 + bool(own and (cut.paired or len(cut.inputs) > 1))
         if walk.outer:
-            result.clear += command_cycles(Opcode.CLEAR, clear_cycles(SimpleNamespace(words=bricks)))
-            result.update += bricks + commands * command_cycles(Opcode.UPDATE, update_cycles(config, _bricks(0)))
-            result.issue += command_cycles(Opcode.RUN)
+            result.clear += _fetch(Opcode.CLEAR) + clear_cycles(SimpleNamespace(words=bricks))
+            result.update += bricks + commands * (_fetch(Opcode.UPDATE) + update_cycles(config, _bricks(0)))
+            result.issue += _fetch(Opcode.RUN)
             continue
         if walk.role == "BD" and walk.taps:
             commands = 1 if layer.stride == 1 and not cut.paired else walk.rows.kernel
@@ -67,15 +74,15 @@ def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:
             commands = 0
         elif cut.paired:
             commands = 1
-        load = bricks + commands * command_cycles(Opcode.LOAD, load_cycles(_bricks(0)))
+        load = bricks + commands * (_fetch(Opcode.LOAD) + load_cycles(_bricks(0)))
         if commands:
             loads += [load] * (len(parts) if len(cut.inputs) > 1 and not cut.paired else 1)
-        result.issue += len(parts) * command_cycles(Opcode.RUN)
+        result.issue += len(parts) * _fetch(Opcode.RUN)
         if last:
             for slots, rows in parts:
                 beats = slots.count * rows.count * walk.grid.columns * cut.outputs[n].count
                 levels = {f"{level}_count": 1 for level in POST_LEVELS}
                 post = SimpleNamespace(mask=0, fields=levels | {"x_count": beats})
-                result.post += command_cycles(Opcode.POST, post_cycles(post))
+                result.post += _fetch(Opcode.POST) + post_cycles(post)
     result.load, result.loads = sum(loads), tuple(loads)
     return result

@@ -19,18 +19,19 @@ class Sample:
     """How much of a pass is computed position by position. None: all.
 
     runs : RUNs of a tile, evenly spread; positions : of a row of the array in a RUN, those behind them are extrapolated;
-    strips : places in a weight-gradient RUN from which such positions are taken; parts : spans of inputs, and of outputs
+    strips : places in a weight-gradient RUN from which ``strip`` positions are taken; parts : spans of inputs, and of outputs
     """
 
     runs: int | None = None
     positions: int | None = None
     strips: int = 1
+    strip: int | None = None
     parts: int | None = None
 
 
 WHOLE = Sample()
-COARSE = Sample(runs=1, positions=160, strips=2, parts=2)
-FINE = Sample(runs=3, positions=448, strips=4, parts=3)
+COARSE = Sample(runs=1, positions=160, strips=2, strip=160, parts=2)
+FINE = Sample(runs=3, positions=448, strips=12, strip=192, parts=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +67,13 @@ def _join(works: list) -> Work:
     return replace(works[0], **joined)
 
 
-def _strips(walk, slots: Span, rows: Span, limit: int | None, count: int) -> list:
+def _strips(walk, slots: Span, rows: Span, sample: Sample) -> list:
     """(slots, rows) of the strips that stand for a RUN: itself where it is short enough."""
     columns = walk.grid.columns
     image = rows.count * columns
-    if limit is None or slots.count * image <= limit:
+    if sample.positions is None or slots.count * image <= sample.positions:
         return [(slots, rows)]
+    limit, count = (sample.strip, sample.strips) if walk.outer else (sample.positions, 1)
     if slots.count > 1 and 2 * image <= limit and not walk.outer:
         return [(Span(first=slots.first, count=limit // image), rows)]
     high = min(rows.count, max(1, limit // columns))
@@ -105,7 +107,7 @@ def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample:
     scale = len(parts) / len(runs) * tiles / computed
     groups = {}
     for slots, rows in runs:
-        strips = _strips(walk, slots, rows, sample.positions, sample.strips if walk.outer else 1)
+        strips = _strips(walk, slots, rows, sample)
         length = strips[0][0].count * strips[0][1].count, len(strips), slots.count * rows.count
         groups.setdefault(length, []).append(strips)
     cycles = macs = 0.0
@@ -116,7 +118,7 @@ def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample:
             images = np.arange(config.rows)[:, None] + config.rows * (slots.first + np.arange(slots.count))
             works.append(work(walk, masks, part, options, config.lanes, images, rows.first, rows.count))
         job = _join(works)
-        released, free = job.times(config.lists, options.bubble)
+        released, free = job.times(options.lists or config.lists, options.bubble)
         shape = (len(members), count, config.rows) + released.shape[2:]
         ends = done(released, free).reshape(shape).mean(axis=1)
         if total > each:
@@ -128,7 +130,7 @@ def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample:
     return cycles * scale, macs * scale, len(parts) * tiles
 
 
-def _cost(config, layer, role, masks, cuts, options, batch, sample) -> Cost:
+def cost_of(config, layer, role, masks, cuts, options, batch, sample) -> Cost:
     """Cost of a pass whose walks are cut into ``cuts``, one each."""
     run = macs = 0.0
     total, runs = Around(), 0
@@ -160,7 +162,7 @@ def best(config, layer, role: str, masks, options: Options, batch: int, overlap:
         if not tried:
             return None
         choice.append(min(tried, key=lambda one: one[0])[1])
-    cost = _cost(config, layer, role, masks, choice, options, batch, fine)
+    cost = cost_of(config, layer, role, masks, choice, options, batch, fine)
     if overlap:
         runs = sum(len(parts_of(config, w, c, batch)) * len(c.inputs) * (1 if c.paired else len(c.outputs)) for w, c in zip(walks, choice))
         cost = replace(cost, around=cost.around.overlapped(cost.run / runs))

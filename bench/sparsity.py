@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +30,6 @@ class Variant:
 
     name: str = "all"
     options: Options = Options()
-    lists: int | None = None  #: S, instead of the configuration's
     roles: tuple = ("WG-X", "WG-Y")  #: weight-gradient roles to choose from
     snake: bool = False  #: channels are dealt to lanes by the density measured at the recorded point before
     overlap: bool = False  #: LOADs run during the RUN before, in half of each bank
@@ -50,6 +50,7 @@ class Task:
     batch: int = BATCH
     coarse: Sample = COARSE
     fine: Sample = FINE
+    recordings: str | None = None  #: directory of NETWORK.npz files, instead of those of the package
 
 
 @dataclass(kw_only=True)
@@ -80,9 +81,9 @@ class PassResult:
 
 
 @functools.lru_cache(maxsize=2)
-def recording_of(network: str) -> Recording:
-    """The recording of a network, kept for the next task."""
-    return Recording.load(network)
+def recording_of(network: str, directory: str | None = None) -> Recording:
+    """The recording of a network, kept for the next task. Raises :class:`ConfigError` where there is none."""
+    return Recording.load(network) if directory is None else Recording.read(Path(directory) / f"{network}.npz")
 
 
 def snake(density, lanes: int) -> np.ndarray:
@@ -102,23 +103,35 @@ def _channel_density(layer, recording, point: int) -> tuple:
                  for mask, count in ((masks.x, layer.cin), (masks.dy, layer.cout)))
 
 
+def options_of(layer, options: Options) -> Options:
+    """``options`` for a layer: batch normalisation takes the place of the bias, and only a ReLU gives BD a mask."""
+    return replace(options, bias=not layer.dense_gradient or layer.kind == "fc", output_skip=options.output_skip and layer.relu_input)
+
+
+def _processed(layer, masks, options: Options, lanes: int, batch: int) -> dict:
+    """Multiplications {FW, BD, WG} that a machine with some skipping switched off does."""
+    full = dense_masks(layer, lanes)
+    dy, masked = masks.dy if options.input_skip else full.dy, masks.x if options.output_skip else full.x
+    result = effectual(layer, masks if options.input_skip else full, batch)
+    return {**result, "BD": effectual(layer, replace(masks, x=masked, dy=dy), batch)["BD"]}
+
+
 def evaluate(task: Task) -> dict:
     """``{pass: PassResult}`` of a layer. The first layer has no BD: nothing needs the gradient of the images."""
     config = Config.load(task.config)
     variant = task.variant
-    config = config.replace(lists=variant.lists) if variant.lists else config
     layer = NETWORKS[task.network][task.layer]
-    if variant.options == DENSE.options:
+    if not (variant.options.input_skip or variant.options.output_skip):
         masks = dense_masks(layer, config.lanes)
     else:
-        recording = recording_of(task.network)
+        recording = recording_of(task.network, task.recordings)
         recorded, orders = recording.layer(layer.name, task.point), ()
         if variant.snake:
             orders = tuple(snake(density, config.lanes) for density in _channel_density(layer, recording, task.point))
         masks = masks_of(layer, config.lanes, recorded.x, recorded.dy, *orders)
-    options = replace(variant.options, bias=not layer.dense_gradient or layer.kind == "fc",
-                      output_skip=variant.options.output_skip and layer.relu_input)
+    options = options_of(layer, variant.options)
     macs = effectual(layer, masks, task.batch)
+    done = macs if options.input_skip and variant.options.output_skip else _processed(layer, masks, options, config.lanes, task.batch)
     result = {}
     for name, roles in (("FW", ("FW",)), ("BD", ("BD",)), ("WG", variant.roles)):
         if name == "BD" and task.layer == 0:
@@ -130,8 +143,7 @@ def evaluate(task: Task) -> dict:
         cost = min(costs, key=lambda one: one.total)
         moved, around = traffic(config, layer, cost, task.batch), cost.around
         # the sample gives cycles a multiplication; the multiplications of the whole batch are counted
-        skipping = variant.options == Options() or variant.options == DENSE.options
-        scale = macs[name] / cost.macs if skipping and cost.macs and layer.kind != "depthwise" else 1
+        scale = done[name] / cost.macs if cost.macs and layer.kind != "depthwise" else 1
         result[name] = PassResult(
             role=cost.role, macs=macs[name], ideal=macs[name] / config.pes, run=cost.run * scale, load=around.load, clear=around.clear,
             post=around.post, update=around.update, issue=around.issue, traffic=moved.cycles(PORTS.get(task.config, 64)),

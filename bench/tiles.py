@@ -69,6 +69,7 @@ class Options:
     bias: bool = True  #: the layer has a bias
     spread: int = TAP_SPREAD  #: WG-Y: lanes from a channel's target at one tap to that at the next
     bubble: int = BUBBLE  #: idle cycles of a lane behind the OUT turns of a list
+    lists: int | None = None  #: S, instead of the configuration's
 
 
 def _words(operand, lanes: int) -> np.ndarray:
@@ -130,8 +131,9 @@ def work(walk: Walk, masks, cut: Cut, options: Options, lanes: int, images, firs
     place = (slice(None), slice(None)) + ((slice(None), None) if cut.paired else (None, slice(None)))
     entries, build, void_build = entries[..., None] + bias_entries, build[..., None], void_build[..., None]
     targets, fetches = targets[place], fetches[place] if fetches.shape[-1] == len(ends) else fetches[..., None]
-    return Work(outer=walk.outer, entries=entries, build=np.where(targets.any(axis=-1), build, void_build), fetches=fetches, targets=targets,
-                bias_entries=bias_entries, bias_targets=bias_targets, alike=alike)
+    build = np.where(targets.any(axis=-1), build, void_build)
+    return Work(outer=walk.outer, entries=entries, build=build, fetches=fetches, targets=targets, bias_entries=bias_entries,
+                bias_targets=bias_targets, alike=alike)
 
 
 def run_cycles(config, walk, masks, cut, options, slots: Span, span: Span, batch: int) -> np.ndarray:
@@ -141,7 +143,7 @@ def run_cycles(config, walk, masks, cut, options, slots: Span, span: Span, batch
     """
     images = np.arange(config.rows)[:, None] + config.rows * (slots.first + np.arange(slots.count))
     job = work(walk, masks, cut, options, config.lanes, images, span.first, span.count)
-    released, free = job.times(config.lists, options.bubble)
+    released, free = job.times(options.lists or config.lists, options.bubble)
     counts = (images < batch).sum(axis=1) * span.count * walk.grid.columns
     rows = [done(released[:count, row], free[:count, row]) for row, count in enumerate(counts)]
     return np.maximum.reduce([np.broadcast_to(row, released.shape[2:]) for row in rows]) + 1

@@ -85,7 +85,8 @@ def over_windows(walk: Walk, values, rows: int, roll: int = 0) -> np.ndarray:
 
 def window_pixels(walk: Walk, operand, values, images, first: int, rows: int) -> np.ndarray:
     """``values`` of the window tensor at all pixels that the windows of ``rows`` rows of positions from ``first`` on touch."""
-    return operand.pixels(values, images, _line(walk.rows, walk.stride, first, rows), _line(walk.columns, walk.stride, 0, walk.grid.columns))
+    columns = _line(walk.columns, walk.stride, 0, walk.grid.columns)
+    return operand.pixels(values, images, _line(walk.rows, walk.stride, first, rows), columns)
 
 
 def point_pixels(walk: Walk, operand, values, images, first: int, rows: int) -> np.ndarray:
