@@ -29,6 +29,7 @@ class Sample:
     parts: int | None = None
 
 
+PRICED = 3  #: cuts with the best bounds, of which cycles are computed
 WHOLE = Sample()
 COARSE = Sample(runs=1, positions=160, strips=2, strip=160, parts=2)
 FINE = Sample(runs=3, positions=448, strips=12, strip=192, parts=3)
@@ -90,11 +91,11 @@ def parts_of(config, walk, cut, batch: int) -> list:
     return position_tiles(config, slots=slots, rows=walk.grid.rows, columns=walk.grid.columns, targets=cut.outputs[0].count)
 
 
-def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample: Sample) -> tuple:
+def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample: Sample, rough: bool = False) -> tuple:
     """(cycles, multiplications without the bias) of all RUNs of a pass (or phase), from a sample; and how many RUNs there are.
 
     A RUN takes as long as the longest of the rows of the array. Of a RUN longer than ``sample.positions`` strips are computed: the
-    first positions as they are, the others at the rate of the strips behind their first positions.
+    first positions as they are, the others at the rate of the strips behind their first positions. ``rough``: bounds, not cycles.
     """
     parts = parts_of(config, walk, cut, batch)
     runs = [parts[i] for i in _spread(len(parts), sample.runs)]
@@ -118,6 +119,10 @@ def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample:
             images = np.arange(config.rows)[:, None] + config.rows * (slots.first + np.arange(slots.count))
             works.append(work(walk, masks, part, options, config.lanes, images, rows.first, rows.count))
         job = _join(works)
+        if rough:
+            ends = job.bound() * (total / each)
+            cycles += float(ends.reshape((len(members), count, config.rows) + ends.shape[1:]).mean(axis=1).max(axis=1).sum())
+            continue
         released, free = job.times(options.lists or config.lists, options.bubble)
         shape = (len(members), count, config.rows) + released.shape[2:]
         ends = done(released, free).reshape(shape).mean(axis=1)
@@ -153,15 +158,17 @@ def best(config, layer, role: str, masks, options: Options, batch: int, overlap:
     """
     walks, choice = walks_of(layer, role), []
     for walk in walks:
-        tried = []
-        for cut in candidates(config, layer, walk, options.bias and role != "BD", overlap):
-            cycles, _, runs = sampled(config, walk, masks, cut, options, batch, coarse)
+
+        def price(cut, rough, walk=walk):
+            cycles, _, runs = sampled(config, walk, masks, cut, options, batch, coarse, rough)
             extra = around(config, layer, walk, cut, parts_of(config, walk, cut, batch), options.bias)
-            extra = extra.overlapped(cycles / runs) if overlap else extra
-            tried.append((cycles + extra.total, cut))
-        if not tried:
+            return cycles + (extra.overlapped(cycles / runs) if overlap else extra).total
+        cuts = candidates(config, layer, walk, options.bias and role != "BD", overlap)
+        if not cuts:
             return None
-        choice.append(min(tried, key=lambda one: one[0])[1])
+        if len(cuts) > PRICED:
+            cuts = sorted(cuts, key=lambda cut: price(cut, True))[:PRICED]
+        choice.append(min(cuts, key=lambda cut: price(cut, False)) if len(cuts) > 1 else cuts[0])
     cost = cost_of(config, layer, role, masks, choice, options, batch, fine)
     if overlap:
         runs = sum(len(parts_of(config, w, c, batch)) * len(c.inputs) * (1 if c.paired else len(c.outputs)) for w, c in zip(walks, choice))
