@@ -10,6 +10,7 @@ from gradgate.arch import commands
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
+from gradgate.cli.bench import bench
 from gradgate.cli.output import require_outputs, require_sources
 from gradgate.cli.record import record
 from gradgate.cli.synth import synth
@@ -101,5 +102,5 @@ def lint(configs):
         click.echo(f"{name}: clean")
 
 
-for command in (train, soak, results, synth, record):
+for command in (train, soak, results, synth, record, bench):
     main.add_command(command)
