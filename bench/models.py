@@ -32,8 +32,8 @@ class Model(nn.Module):
         self.name, self.table = name, layers(name, side, classes)
         normed = [layer for layer in self.table if layer.kind != "fc" and layer.dense_gradient]
         self.weighted = nn.ModuleDict({layer.name: _module(layer, bias=layer not in normed) for layer in self.table})
-        # The loss of the first step should be that of a guess, however large the last features are.
-        nn.init.normal_(self.weighted[self.table[-1].name].weight, std=0.01)
+        # No ReLU follows the last layer: half the variance.
+        nn.init.kaiming_normal_(self.weighted[self.table[-1].name].weight, nonlinearity="linear")
         if name == "densenet121":
             channels = {layer.name: layer.cout if index == 0 else layer.cin for index, layer in enumerate(self.table)}
         else:

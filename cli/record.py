@@ -1,5 +1,6 @@
 """The command that records the zeros of real training."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def record(network, steps, side, images, seed, out):
     """Train a large network with PyTorch and record which activations and gradients are zero."""
     from tqdm import tqdm
 
+    # PyTorch's threads wait for each other by spinning, which on a shared machine can take thirty times the time of sleeping.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from gradgate.bench.record import Plan
         from gradgate.bench.record import record as run
