@@ -5,15 +5,17 @@ import math
 import torch
 from torch.nn import functional as F
 
-ROTATION = math.radians(25)  #: either way
-SCALE = (0.6, 1.0)  #: side of the digit, in sides of the image
+ROTATION = math.radians(15)  #: either way
+SCALE = (0.7, 1.0)  #: side of the digit, in sides of the image
 NOISE = 0.05  #: standard deviation of what is added to each pixel, of a range of 1
+
+MEAN, DEVIATION = 0.35, 0.25  #: about those of the varied images
 
 
 def vary(digits: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:
     """Images of shape (N, 3, side, side), mean near 0 and deviation near 1, of grey ``digits`` in 0..1 of shape (N, 8, 8).
 
-    Each digit is rotated, scaled and shifted, drawn in a random colour on a cloudy ground of another one, and noise is added, so
+    Each digit is rotated, scaled and shifted, drawn in a random bright colour on a cloudy dark ground, and noise is added, so
     that no two images are alike and none has a pixel of exactly 0. Everything follows from ``generator``.
     """
     n = len(digits)
@@ -30,7 +32,8 @@ def vary(digits: torch.Tensor, side: int, generator: torch.Generator) -> torch.T
                           torch.stack([-sin, cos, sin * shift_x - cos * shift_y], 1)], 1)
     grid = F.affine_grid(matrix, (n, 1, side, side), align_corners=False)
     ink = F.grid_sample(digits[:, None].float(), grid, align_corners=False)
-    colour = uniform(0, 1, 3, 1, 1)
-    ground = (colour + 0.5) % 1 + F.interpolate(uniform(-0.2, 0.2, 3, 4, 4), size=(side, side), mode="bilinear", align_corners=False)
+    colour = uniform(0.5, 1, 3, 1, 1)
+    ground = uniform(0, 0.4, 3, 1, 1)
+    ground = ground + F.interpolate(uniform(-0.2, 0.2, 3, 4, 4), size=(side, side), mode="bilinear", align_corners=False)
     image = ground + ink * (colour - ground) + NOISE * torch.randn(n, 3, side, side, generator=generator)
-    return (image - 0.5) / 0.3
+    return (image - MEAN) / DEVIATION

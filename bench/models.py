@@ -8,16 +8,11 @@ from gradgate.bench.networks import INCEPTION, Layer, layers
 
 
 def _module(layer: Layer, bias: bool) -> nn.Module:
-    """Convolution or fully connected layer with the weights of He et al. (arXiv 1502.01852), biases zero."""
+    """Convolution or fully connected layer, its weights drawn as PyTorch does: deviation 1 / sqrt(3 x inputs of an output)."""
     if layer.kind == "fc":
-        module = nn.Linear(layer.cin, layer.cout)
-    else:
-        module = nn.Conv2d(layer.cin, layer.cout, (layer.kernel_h, layer.kernel_w), layer.stride, layer.padding, bias=bias,
-                           groups=layer.cin if layer.kind == "depthwise" else 1)
-    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
-    return module
+        return nn.Linear(layer.cin, layer.cout)
+    return nn.Conv2d(layer.cin, layer.cout, (layer.kernel_h, layer.kernel_w), layer.stride, layer.padding, bias=bias,
+                     groups=layer.cin if layer.kind == "depthwise" else 1)
 
 
 class Model(nn.Module):
@@ -32,8 +27,6 @@ class Model(nn.Module):
         self.name, self.table = name, layers(name, side, classes)
         normed = [layer for layer in self.table if layer.kind != "fc" and layer.dense_gradient]
         self.weighted = nn.ModuleDict({layer.name: _module(layer, bias=layer not in normed) for layer in self.table})
-        # The loss of the first step should be that of a guess, however large the last features are.
-        nn.init.normal_(self.weighted[self.table[-1].name].weight, std=0.01)
         if name == "densenet121":
             channels = {layer.name: layer.cout if index == 0 else layer.cin for index, layer in enumerate(self.table)}
         else:
@@ -44,6 +37,30 @@ class Model(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of the images ``x``."""
         return FORWARD[self.name](self, x)
+
+    @torch.no_grad()
+    def calibrate(self, x: torch.Tensor) -> None:
+        """Scale weights and set biases so that each channel of a layer without batch normalisation has mean 0 and deviation 1.
+
+        That is over the images ``x`` and the pixels, at the start only. Twenty layers without batch normalisation otherwise answer
+        nearly the same to every image, and learn nothing for hundreds of steps. The logits stay as they are.
+        """
+        def hook(module, _inputs, output):
+            axes = [axis for axis in range(output.dim()) if axis != 1]
+            deviation, mean = torch.std_mean(output, axes)
+            deviation = deviation + 1e-3
+            module.bias.copy_((module.bias - mean) / deviation)
+            module.weight.div_(deviation.view(-1, *[1] * (module.weight.dim() - 1)))
+            shape = [1, -1, *[1] * (output.dim() - 2)]
+            return (output - mean.view(shape)) / deviation.view(shape)
+
+        bare = [self.weighted[layer.name] for layer in self.table[:-1] if self.weighted[layer.name].bias is not None]
+        handles = [module.register_forward_hook(hook) for module in bare]
+        try:
+            self(x)
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def run(self, name: str, x: torch.Tensor) -> torch.Tensor:
         """Layer ``name`` and, where it has one, the batch normalisation behind it."""

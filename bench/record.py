@@ -16,13 +16,14 @@ from gradgate.training.datasets import DIGITS_TEST, batches, digits
 CLASSES = 10
 MOMENTUM = 0.9
 THREADS = 2  #: of PyTorch; another number sums in another order, and training goes another way
-CLIP = 5.0  #: largest norm of all gradients together: networks without batch normalisation need it in the first steps
+CLIP = 5.0  #: largest norm of all gradients together, for networks without batch normalisation; they need it in the first steps
+CALIBRATION = 64  #: training images that scale the initial weights
 DENSE = 0.999  #: a gradient that is taken to be dense must have at least this part of words that are not zero
 DENSE_LOGITS = 0.8  #: the same for the logits: the gradient of a class that the softmax is sure of may round to zero
 
 #: Images of a step, and the learning rate.
-SETTINGS = {"vgg16": (16, 0.005), "vgg16_bn": (16, 0.02), "resnet18": (32, 0.05), "googlenet": (32, 0.01), "densenet121": (32, 0.05),
-            "mobilenet_v1": (32, 0.05)}
+SETTINGS = {"vgg16": (16, 0.005), "vgg16_bn": (16, 0.01), "resnet18": (32, 0.02), "googlenet": (32, 0.01), "densenet121": (32, 0.02),
+            "mobilenet_v1": (32, 0.02)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,7 @@ def record(plan: Plan, progress: Callable[[int, int, float], None] = lambda done
     held_out = vary(torch.from_numpy(data.test_x[..., 0]), plan.side, generator)
     labels = torch.from_numpy(data.test_y)
     model = Model(plan.network, plan.side, CLASSES).to(memory_format=torch.channels_last)
+    model.calibrate(vary(torch.from_numpy(data.train_x[:CALIBRATION, :, :, 0]), plan.side, generator))
     optimizer = torch.optim.SGD(model.parameters(), lr=plan.rate, momentum=MOMENTUM)
     points, masks, order = [], {}, iter(())
     for step in range(1, plan.points[-1] + 1):
@@ -119,7 +121,8 @@ def record(plan: Plan, progress: Callable[[int, int, float], None] = lambda done
             loss = _backward(model, x, y)
         if not np.isfinite(loss):
             raise ConfigError(f"training of {plan.network} diverges at step {step}: the loss is {loss}")
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        if not model.norms:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
         if step in plan.points:
             masks[step] = {name: LayerMasks(m.x[:plan.images], m.dy[:plan.images]) for name, m in tap.masks.items()}
