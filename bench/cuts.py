@@ -27,17 +27,27 @@ def _sizes(total: int, most: int) -> list:
     while parts <= total:
         result.append(-(-total // parts))
         parts = max(parts + 1, parts * 3 // 2)
-    return result
+    return list(dict.fromkeys([*result, 1]))
 
 
-def candidates(config, layer, walk, bias: bool, overlap: bool) -> list:
+def mixed_tiles(config, *, slots: int, rows: int, columns: int, targets: int) -> list:
+    """(slot span, row span) tiles whose sums fit the sums memory, as :func:`gradgate.compiler.tiles.position_tiles` gives them, but
+    of some rows of as many images as possible instead of as many rows of few images. What is active in one image and lane is
+    less so in others, so lanes have more equal work."""
+    lines = config.psum_words // (columns * targets)
+    if lines < slots:
+        return [(span, Span(first=row, count=1)) for row in range(rows) for span in split(slots, lines)]
+    return [(Span(first=0, count=slots), span) for span in split(rows, min(rows, lines // slots))]
+
+
+def candidates(config, layer, walk, bias: bool, overlap: bool, copies: int = 1) -> list:
     """Cuts of a pass that fit the array, one for each shape of tiles worth trying.
 
     ``overlap``: half of each bank is kept free for the weights of the next RED tile. Empty where nothing fits: WG-Y with more taps
-    than a lane may have targets.
+    than a lane may have targets. ``copies``: how often a RED tile's weights lie in the banks.
     """
     listed, targets = channels(layer, walk)
-    bank = config.bank_words if walk.outer else config.bank_weights // (2 if overlap else 1)
+    bank = config.bank_words if walk.outer else config.bank_weights // (2 if overlap else 1) // copies
     bricks, total = config.bricks(listed), config.bricks(targets)
     paired = layer.kind == "depthwise"
     result = []

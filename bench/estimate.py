@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradgate.bench.around import Around, around
-from gradgate.bench.cuts import candidates
+from gradgate.bench.cuts import candidates, mixed_tiles
 from gradgate.bench.tiles import Cut, Options, Work, work
 from gradgate.bench.walks import walks_of
 from gradgate.compiler.tiles import Span, position_tiles
@@ -19,20 +19,22 @@ class Sample:
     """How much of a pass is computed position by position. None: all.
 
     runs : RUNs of a tile, evenly spread; positions : of a row of the array in a RUN, those behind them are extrapolated;
-    strips : places in a weight-gradient RUN from which ``strip`` positions are taken; parts : spans of inputs, and of outputs
+    strips : places in a weight-gradient RUN from which ``strip`` positions are taken; inputs, outputs : spans of them
     """
 
     runs: int | None = None
     positions: int | None = None
     strips: int = 1
     strip: int | None = None
-    parts: int | None = None
+    inputs: int | None = None
+    outputs: int | None = None
 
 
+MIXED = True
 PRICED = 3  #: cuts with the best bounds, of which cycles are computed
 WHOLE = Sample()
-COARSE = Sample(runs=1, positions=160, strips=2, strip=160, parts=2)
-FINE = Sample(runs=3, positions=448, strips=12, strip=192, parts=3)
+COARSE = Sample(runs=3, positions=320, strips=4, strip=128, inputs=1, outputs=4)
+FINE = Sample(runs=8, positions=1100, strips=12, strip=192, inputs=3, outputs=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,8 @@ def parts_of(config, walk, cut, batch: int) -> list:
     slots = batch // config.rows
     if walk.outer:
         return [(Span(first=0, count=slots), Span(first=0, count=walk.grid.rows))]
-    return position_tiles(config, slots=slots, rows=walk.grid.rows, columns=walk.grid.columns, targets=cut.outputs[0].count)
+    tiles = mixed_tiles if walk.role == "BD" and MIXED else position_tiles
+    return tiles(config, slots=slots, rows=walk.grid.rows, columns=walk.grid.columns, targets=cut.outputs[0].count)
 
 
 def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample: Sample, rough: bool = False) -> tuple:
@@ -99,8 +102,8 @@ def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample:
     """
     parts = parts_of(config, walk, cut, batch)
     runs = [parts[i] for i in _spread(len(parts), sample.runs)]
-    inputs = _spread(len(cut.inputs), sample.parts)
-    outputs = inputs if cut.paired else _spread(len(cut.outputs), sample.parts)
+    inputs = _spread(len(cut.inputs), sample.outputs if cut.paired else sample.inputs)
+    outputs = inputs if cut.paired else _spread(len(cut.outputs), sample.outputs)
     part = Cut(inputs=tuple(cut.inputs[i] for i in inputs), outputs=tuple(cut.outputs[i] for i in outputs), paired=cut.paired)
     options = replace(options, bias=False) if walk.role == "BD" else options
     tiles = len(cut.inputs) * (1 if cut.paired else len(cut.outputs))
@@ -163,7 +166,7 @@ def best(config, layer, role: str, masks, options: Options, batch: int, overlap:
             cycles, _, runs = sampled(config, walk, masks, cut, options, batch, coarse, rough)
             extra = around(config, layer, walk, cut, parts_of(config, walk, cut, batch), options.bias)
             return cycles + (extra.overlapped(cycles / runs) if overlap else extra).total
-        cuts = candidates(config, layer, walk, options.bias and role != "BD", overlap)
+        cuts = candidates(config, layer, walk, options.bias and role != "BD", overlap, options.turns if role == "BD" else 1)
         if not cuts:
             return None
         if len(cuts) > PRICED:

@@ -31,7 +31,7 @@ takes the recorded images in turn, and from the second turn on each begins at an
 the small images; borders of small images lie inside the large ones.
 
 **Samples.** Not all positions of all tiles are computed: of a tile's RUNs {runs}, of a RUN {positions} positions a row in FW and BD, in WG
-{strips} strips of {strip}; of input and of target spans {parts} each. Cycles of a sample by its multiplications, times the
+{strips} strips of {strip}; of spans of inputs {inputs}, of targets {outputs}. Cycles of a sample by its multiplications, times the
 multiplications of the whole batch, which are counted exactly, give the cycles of a pass. The error is at the end of the page.
 
 **External port.** Every pass reads its operands and writes its result: weights, activations and gradients as 16-bit words, updates as

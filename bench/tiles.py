@@ -82,6 +82,7 @@ class Options:
     bias: bool = True  #: the layer has a bias
     spread: int = TAP_SPREAD  #: WG-Y: lanes from a channel's target at one tap to that at the next
     bubble: int = BUBBLE  #: idle cycles of a lane behind the OUT turns of a list
+    turns: int = 1  #: BD: copies of a tile's weights in other lanes, which positions use in turn; needs hardware that is not built
     lists: int | None = None  #: S, instead of the configuration's
 
 
@@ -135,6 +136,8 @@ def work(walk: Walk, masks, cut: Cut, options: Options, lanes: int, images, firs
     elif walk.outer or (walk.role == "BD" and options.output_skip):
         kept = flags(point, walk.role == "BD" or options.input_skip)
         targets = flat(point_pixels(walk, point, sums(kept.astype(np.int32), cut.outputs, 3), images, first, rows))
+        for turn in range(1, options.turns if walk.role == "BD" else 1):
+            targets[turn::options.turns] = np.roll(targets[turn::options.turns], turn * lanes // options.turns, axis=-1)
         fetches, alike = np.broadcast_to(ends, touched.shape[:2] + ends.shape), False
     else:  # every lane has all; lane 0 has the most, and no other is later
         operand = point or masks["dy"]
