@@ -67,13 +67,18 @@ def count(name, doc, bits=12):
     return Field(name, bits, doc)
 
 
+def lane(name, doc):
+    """A lane number, or a difference of two."""
+    return Field(name, 4, doc)
+
+
 #: Loop levels of POST, innermost first.
 POST_LEVELS = ("wx", "wy", "t", "x", "y", "slot")
 
 WEIGHT_LOOP = (
     address("wm_addr", "weight memory: first brick"),
     address("bank_addr", "banks: first word; LOAD: weight address, UPDATE: accumulator address"),
-    count("t_count", "innermost loop: bricks of outputs (LOAD with spread: of inputs)"),
+    count("t_count", "innermost loop: bricks of outputs (with spread: of inputs)"),
     count("inner_count", "middle loop: input channels (with spread: output channels)"),
     count("outer_count", "outer loop: kernel taps"),
     address("t_step", "added to the weight address from one t to the next"),
@@ -110,10 +115,12 @@ COMMANDS = {
                  "list value x target value to the accumulators.", (
         flag("outer", "OUT turns (weight-gradient) instead of RED turns"),
         flag("fetch", "targets are the non-zeros of a target tensor; otherwise all targets of the tile"),
-        flag("bias", "every list starts with (k = k_bias, value 1.0)"),
+        flag("bias", "every list starts with (k = k_bias, value 1.0); with swap: so does the last lane's row of targets"),
         flag("accumulate", "RED sums start from the sums memory instead of zero"),
         flag("skip_list", "input skip: zeros of the list tensor make no list entry"),
         flag("skip_target", "output skip: zeros of the target tensor are no targets"),
+        flag("swap", "with outer and fetch: the words of the windows are the targets, and the words at the position make the list. Fields "
+                     "that begin with l_ go on describing the windows, those with t_ what lies at the positions"),
         count("stride", "pixels of the list tensor from one position to the next: 1 or 2", 2),
         count("slots", "images of row 0 in this tile"),
         count("last_rows", "rows that own an image in the last slot; the others have one slot less", 5),
@@ -131,12 +138,16 @@ COMMANDS = {
         count("skip_x", "window columns left of the image at the first column", 4),
         count("room_y", "image rows from the window's first row on, at the first row of positions (padding included)"),
         count("room_x", "the same for columns"),
-        address("k_tap", "k from one window column to the next, times t_count"),
+        address("k_tap", "k from one window column to the next, times t_count; with swap, here and below: times the words at a position"),
         address("k_row", "k from one window row to the next, times t_count"),
         address("k_first_y", "skip_y times k_row"),
         address("k_first_x", "skip_x times k_tap"),
         address("k_brick", "k from one brick to the next, times t_count"),
         address("k_bias", "k of the bias, times t_count"),
+        lane("turn_tap", "swap: a window's word goes to a lane that many further than in the window column before, mod lanes"),
+        lane("turn_row", "the same for window rows"),
+        lane("turn_first_y", "skip_y times turn_row, mod lanes"),
+        lane("turn_first_x", "skip_x times turn_tap, mod lanes"),
         count("t_count", "bricks of targets in the tile: 1 to the targets that a lane may have", 6),
         count("t_tail", "words of the last of them that are targets", 5),
         address("t_addr", "target tensor: first brick of the first position"),
@@ -188,6 +199,10 @@ COMMANDS = {
         count("decay", "momentum: a velocity loses its 2**-decay part, rounded away from zero, before the step is added; 0: no "
                        "momentum, velocities stay as they are. Cores without momentum ignore it", 3),
         flag("diagonal", "only the lane whose number is the rotation: depthwise weights"),
+        flag("spread", "bricks run along inputs instead of outputs (behind a RUN with swap); not with momentum"),
+        count("out_bricks", "with spread: bricks of one input's outputs, the stride between inputs in the weight memory"),
+        lane("turn", "with spread: lane of a brick's first word"),
+        lane("turn_outer", "added to turn when the outer loop advances, mod lanes"),
     )),
 }
 

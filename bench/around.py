@@ -63,6 +63,8 @@ def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:
         bricks = entries_of(walk, words, own) * targets_of(walk, cut.outputs[n].count, own)
         # whole kernels lie in a row in the weight memory; else the bias has a command of its own
         commands = 1 + bool(own and (cut.paired or len(cut.inputs) > 1))
+        if walk.role == "WG-Y":
+            commands = cut.outputs[n].count + bool(own)
         if walk.outer:
             result.clear += _fetch(Opcode.CLEAR) + clear_cycles(SimpleNamespace(words=bricks))
             result.update += bricks + commands * (_fetch(Opcode.UPDATE) + update_cycles(config, _bricks(0)))

@@ -44,17 +44,19 @@ def candidates(config, layer, walk, bias: bool, overlap: bool, copies: int = 1) 
     """Cuts of a pass that fit the array, one for each shape of tiles worth trying.
 
     ``overlap``: half of each bank is kept free for the weights of the next RED tile. Empty where nothing fits: WG-Y with more taps
-    than a lane may have targets. ``copies``: how often a RED tile's weights lie in the banks.
+    than a lane may have targets, or with depthwise layers. ``copies``: how often a RED tile's weights lie in the banks.
     """
     listed, targets = channels(layer, walk)
     bank = config.bank_words if walk.outer else config.bank_weights // (2 if overlap else 1) // copies
     bricks, total = config.bricks(listed), config.bricks(targets)
     paired = layer.kind == "depthwise"
+    if paired and walk.role == "WG-Y":
+        return []
     result = []
     for k in [1] if paired else _sizes(bricks, bricks):
         entries = max(1, entries_of(walk, config.lanes if paired else min(k * config.lanes, listed), bias))
         fits = [n for n in range(1, (1 if paired else total) + 1)
-                if targets_of(walk, n, bias) <= config.targets and targets_of(walk, n, bias) * entries <= bank
+                if targets_of(walk, n, walk.role == "WG-Y") <= config.targets and targets_of(walk, n, bias) * entries <= bank
                 and (walk.outer or n * walk.grid.columns <= config.psum_words)]
         if entries > config.list_entries or not fits:
             continue

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradgate.bench.walks import TAP_SPREAD, Walk, over_windows, point_pixels, window_pixels
-from gradgate.compiler.tiles import Span, position_tiles, split
-from gradgate.golden.cycles.run import BUBBLE, FIRST_ITEM, done, row_times
+from gradgate.bench.walks import Walk, over_windows, point_pixels, window_pixels
+from gradgate.compiler.tiles import Span
+from gradgate.compiler.weight_gradient import TURN
+from gradgate.golden.cycles.run import AIM, BUBBLE, FIRST_ITEM, done, row_times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Work:
 
     entries, build, fetches, targets : as :func:`gradgate.golden.cycles.run.row_times` takes them
     bias_entries, bias_targets : how many of them are the bias
-    alike : lane 0 has as many targets as any, everywhere
+    alike : lane 0 has as many targets as any, everywhere; first : cycle of the builder's first item
     """
 
     outer: bool
@@ -40,6 +41,7 @@ class Work:
     bias_entries: np.ndarray
     bias_targets: np.ndarray
     alike: bool
+    first: int
 
     def macs(self, bias: bool = True) -> np.ndarray:
         """Multiplications where both factors are not zero, with those of the bias or without: (sequences, inputs, outputs)."""
@@ -64,7 +66,7 @@ class Work:
     def times(self, lists: int, bubble: int = BUBBLE) -> tuple:
         """Release of every position, and the builder's first cycle behind it."""
         targets = self.targets[..., :1] if self.alike else self.targets  # a lane with fewer targets is never later
-        return row_times(lists, self.outer, self.fetches, self.build, self.entries, targets, bubble)
+        return row_times(lists, self.outer, self.fetches, self.build, self.entries, targets, bubble, self.first)
 
 
 def sums(values, spans, axis: int) -> np.ndarray:
@@ -80,7 +82,7 @@ class Options:
     input_skip: bool = True  #: zeros of the list, and in WG of the targets, cost nothing
     output_skip: bool = True  #: masked outputs of BD cost nothing; where X comes out of no ReLU there is no mask: False
     bias: bool = True  #: the layer has a bias
-    spread: int = TAP_SPREAD  #: WG-Y: lanes from a channel's target at one tap to that at the next
+    spread: int = TURN  #: WG-Y: lanes from a channel's target at one tap to that at the next
     bubble: int = BUBBLE  #: idle cycles of a lane behind the OUT turns of a list
     turns: int = 1  #: BD: copies of a tile's weights in other lanes, which positions use in turn; needs hardware that is not built
     lists: int | None = None  #: S, instead of the configuration's
@@ -130,7 +132,7 @@ def work(walk: Walk, masks, cut: Cut, options: Options, lanes: int, images, firs
     if swap:
         lanewise = sums(flags(seen, options.input_skip).astype(np.int32), cut.outputs, 3)
         targets = flat(over_windows(walk, window_pixels(walk, seen, lanewise, images, first, rows), rows, roll=options.spread))
-        targets[..., 0] += bias_targets[0]
+        targets[..., lanes - 1] += bias_targets[0]
         fetches = touched * ends
         alike = False
     elif walk.outer or (walk.role == "BD" and options.output_skip):
@@ -149,7 +151,7 @@ def work(walk: Walk, masks, cut: Cut, options: Options, lanes: int, images, firs
     targets, fetches = targets[place], fetches[place] if fetches.shape[-1] == len(ends) else fetches[..., None]
     build = np.where(targets.any(axis=-1), build, void_build)
     return Work(outer=walk.outer, entries=entries, build=build, fetches=fetches, targets=targets, bias_entries=bias_entries,
-                bias_targets=bias_targets, alike=alike)
+                bias_targets=bias_targets, alike=alike, first=FIRST_ITEM + AIM * swap)
 
 
 def run_cycles(config, walk, masks, cut, options, slots: Span, span: Span, batch: int) -> np.ndarray:
@@ -161,8 +163,6 @@ def run_cycles(config, walk, masks, cut, options, slots: Span, span: Span, batch
     job = work(walk, masks, cut, options, config.lanes, images, span.first, span.count)
     released, free = job.times(options.lists or config.lists, options.bubble)
     counts = (images < batch).sum(axis=1) * span.count * walk.grid.columns
-    rows = [done(released[:count, row], free[:count, row]) for row, count in enumerate(counts)]
+    rows = [done(released[:count, row], free[:count, row], job.first) for row, count in enumerate(counts)]
     return np.maximum.reduce([np.broadcast_to(row, released.shape[2:]) for row in rows]) + 1
 
-
-__all__ = ["FIRST_ITEM", "Cut", "Options", "Work", "position_tiles", "run_cycles", "split", "sums", "work"]

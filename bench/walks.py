@@ -12,7 +12,6 @@ from gradgate.compiler.backward_data import phase_axis, phase_grid
 from gradgate.compiler.geometry import Axis, Grid
 
 PASSES = ("FW", "BD", "WG")
-TAP_SPREAD = 5  #: WG-Y: lanes from a channel's target at one tap to that at the next
 
 
 @dataclass(frozen=True, kw_only=True)

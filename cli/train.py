@@ -50,11 +50,13 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, batch order and data split.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Stop training after so many steps.")
 @click.option("--dense-steps", type=click.IntRange(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
+@click.option("--balance/--no-balance", default=False, help="Between epochs, deal channels to lanes by density; changes cycles only.")
 @click.option("--wave", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Record a wave file (.fst or .vcd); slow.")
 @click.option("--wave-steps", default="0", help="Steps that the wave file records: N, or FIRST-LAST, counted from 0.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for report, plot and JSON.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
-def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, seed, steps, dense_steps, wave, wave_steps, out, json_path):
+def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, seed, steps, dense_steps, balance, wave, wave_steps, out,
+          json_path):
     """Train a network on the accelerator, or on its golden model."""
     from tqdm import tqdm
 
@@ -69,7 +71,7 @@ def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, 
     else:
         limit = None
     schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=parse_lr_shifts(lr_shift, epochs),
-                        momentum=momentum, seed=seed, max_steps=steps, dense_steps=dense_steps,
+                        momentum=momentum, seed=seed, max_steps=steps, dense_steps=dense_steps, balance=balance,
                         wave=wave, wave_steps=parse_steps(wave_steps), backend=backend)
     require_outputs(out, wave, json_path)
     with tqdm(unit="step", disable=None) as bar:

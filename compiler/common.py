@@ -51,8 +51,9 @@ def post(ctx, block, completes, **fields):
     ctx.program.add(Opcode.POST, Note(phase="post", block=block.name, completes=completes), **{**zero, **fields})
 
 
-def update(ctx: Context, block, tile: str, loop: dict, tail: int, last: bool, diagonal: bool = False):
-    """An UPDATE command; ``last`` of the block."""
+def update(ctx: Context, block, tile: str, loop: dict, tail: int, last: bool, **fields):
+    """An UPDATE command; ``last`` of the block. Of its last fields, those left out are 0."""
     completes = (f"{block.name}.master",) + ((f"{block.name}.velocity",) if ctx.decay else ())
-    ctx.program.add(Opcode.UPDATE, Note(phase="update", block=block.name, tile=tile, completes=completes if last else ()), **loop,
-                    shift=ctx.shift, tail=tail, decay=ctx.decay, diagonal=diagonal)
+    ctx.program.add(Opcode.UPDATE, Note(phase="update", block=block.name, tile=tile, completes=completes if last else ()),
+                    shift=ctx.shift, tail=tail, decay=ctx.decay,
+                    **{**dict.fromkeys(("diagonal", "spread", "out_bricks", "turn", "turn_outer"), 0), **loop, **fields})

@@ -31,6 +31,9 @@ def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bo
         if batch & (batch - 1):
             raise ConfigError(f"batch must be a power of two for training, not {batch}")
         integer(f"update shift ({shift - lr_shift} + lr_shift)", shift, 1, 31)
+    unknown = switches.swapped - {block.name for block in network.weighted if block.kind == "conv"}
+    if unknown:
+        raise ConfigError(f"swapped must name convolutions or dense layers of the network, not {min(unknown)!r}")
     slots = -(-batch // config.rows)
     program = Program(batch=batch)
     program.places, program.choices = plan_rows(network, config, slots, training)

@@ -13,6 +13,8 @@ class Switches:
 
     input_skip: bool = True  #: zeros of the list operand, and in WG of the target operand, cost nothing
     output_skip: bool = True  #: masked outputs of BD cost nothing
+    swapped: frozenset = frozenset()  #: names of blocks whose WG makes lists of gradients, not of activations
+    tap_spread: bool = True  #: in these, the taps of a window are spread over the lanes
 
 
 SPARSE = Switches()

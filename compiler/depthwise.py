@@ -101,12 +101,21 @@ def weight_gradient(ctx: Context, block, gradient: str):
         program.add(Opcode.CLEAR, Note(phase="load", block=block.name), words=entries)
         program.add(
             Opcode.RUN, Note(phase="WG", block=block.name, reads=block.source, targets=gradient, tile=f"n{part.first}",
-                             sums=(part.first, 1, np.arange(entries)), diagonal=True),
+                             sums=_sums(block, lanes, part)),
             outer=1, fetch=1, bias=1, accumulate=0, skip_list=ctx.switches.input_skip, skip_target=ctx.switches.input_skip,
             slots=slots.count, last_rows=ctx.last_rows(slots), y_count=grid.rows, x_count=grid.columns,
             **list_fields(x, 0, rows, columns, block.stride, part, lanes, 1, lanes), **targets, bank_addr=0, psum_addr=0)
         weights = weight_loop(wm_addr=base, bank_addr=0, counts=(1, entries - 1, 1), steps=(1, 1, 0), rot=0, rot_steps=(1, 0), lanes=lanes)
         bias = weight_loop(wm_addr=base + entries - 1, bank_addr=entries - 1, counts=(1, 1, 1), steps=(0, 0, 0), rot=entries - 1,
                            rot_steps=(0, 0), lanes=lanes)
-        common.update(ctx, block, "", weights, targets["t_tail"], False, diagonal=True)
+        common.update(ctx, block, "", weights, targets["t_tail"], False, diagonal=1)
         common.update(ctx, block, "", bias, targets["t_tail"], (part, base) == parts[-1])
+
+
+def _sums(block, lanes, part):
+    """Where the weight gradients of ``part`` lie: of each lane, those whose input is its own channel, and the bias."""
+    co = np.arange(part.first * lanes, min(part.end * lanes, block.cout))
+    k = np.arange(block.k + 1)[:, None]
+    lane = co % lanes
+    sums = np.broadcast_arrays(lane, np.where(k < block.k, k * lanes + lane, block.k * lanes), co, k)
+    return tuple(s.ravel() for s in sums)

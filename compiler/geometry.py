@@ -49,6 +49,7 @@ def list_fields(place: Place, slot: int, rows: Axis, columns: Axis, stride: int,
         "room_y": max(0, rows.size - rows.first), "room_x": max(0, columns.size - columns.first),
         "k_tap": tap, "k_row": row, "k_first_y": rows.skip * row, "k_first_x": columns.skip * tap,
         "k_brick": lanes * targets, "k_bias": rows.kernel * row,
+        **dict.fromkeys(("swap", "turn_tap", "turn_row", "turn_first_y", "turn_first_x"), 0),
     }
 
 

@@ -40,8 +40,7 @@ class Note:
     targets: str = ""  #: RUN: target tensor
     tile: str = ""
     completes: tuple = ()  #: tensors that are complete once this command is done
-    diagonal: bool = False  #: of these, only those of a depthwise convolution count
-    sums: tuple = ()  #: completed part of a weight gradient: (first output brick, bricks, array of k)
+    sums: tuple = ()  #: completed part of a weight gradient: arrays of lane, bank word, output and k of each
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,7 @@ class Fetch(wiring.Component):
     o : Out, stream of items; a flag is set where the word counts: it is not zero, or its kind is dense, and it belongs to the
         tensor
     dense_list, dense_target : In, zeros count too
-    list_words, target_words : In(5), words of a ``tail`` brick that belong to the tensor
+    list_words, target_words : In(5), words of a ``tail`` brick of a list, of targets, that belong to the tensor
     r_addr : Out; r_data : In, row memory, ``latency.RAM`` cycles later
 
     Latency: ``LATENCY`` = 4 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.

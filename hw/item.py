@@ -5,7 +5,7 @@ from amaranth.lib import data, enum
 
 
 class Kind(enum.Enum, shape=2):
-    """Kinds of items of one position, in their order: TARGET (one a brick of targets), HEAD, LIST (one a brick)."""
+    """Kinds of items of one position, in their order: TARGET (one a brick of targets), HEAD, LIST (one a brick); END after the last."""
 
     TARGET = 0
     HEAD = 1
@@ -17,11 +17,13 @@ def tag_layout(config) -> data.StructLayout:
     """An item without its brick.
 
     kind; last: the position's list ends here; tail: the brick's last words do not belong to the tensor; k: bank index of the
-    brick's first word (``k * t_count``); t: number of the brick of targets.
+    brick's first word (``k * t_count``; of its target, with ``swap``); t: number of the brick of targets; turn: with ``swap``, lane
+    of a target brick's first word.
     """
     return data.StructLayout({
         "kind": Kind, "last": 1, "tail": 1,
         "k": unsigned((config.bank_weights - 1).bit_length()), "t": range(config.targets),
+        "turn": range(config.lanes),
     })
 
 

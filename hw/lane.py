@@ -123,7 +123,7 @@ class Lane(wiring.Component):
         m.d.comb += [targets.r_slot.eq(target1), targets.r_index.eq(index1)]
         # s2: addresses
         k2 = Signal.like(entry.k, name="k2")
-        t2 = Signal.like(index, name="t2")
+        t2 = Signal.like(targets.r_entry.t, name="t2")
         value2 = Signal(act_bits)
         target2 = Signal(act_bits)
         psum2 = Signal.like(psum1, name="psum2")

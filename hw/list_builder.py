@@ -61,8 +61,10 @@ class ListBuilder(wiring.Component):
 
         lowest = Signal(lanes)
         lane_k = [Const(0, len(item.tag.k))]  # lane * t_count, by adding: a product would cost a DSP
+        pitch = Signal.like(f.t_count)
+        m.d.comb += pitch.eq(Mux(f.swap, 1, f.t_count))
         for _ in range(1, lanes):
-            lane_k.append((lane_k[-1] + f.t_count)[:len(item.tag.k)])
+            lane_k.append((lane_k[-1] + pitch)[:len(item.tag.k)])
         value = Signal(config.formats.act_bits)
         offset = Signal(len(item.tag.k))
         single = Signal()
@@ -72,7 +74,8 @@ class ListBuilder(wiring.Component):
                 m.d.comb += [value.eq(item.words[lane]), offset.eq(lane_k[lane])]
 
         any_target = Signal()
-        void = f.fetch & ~any_target
+        bias = f.bias & ~f.swap  # is an entry of every list; with swap it is a target
+        void = f.fetch & ~any_target & ~(f.swap & f.bias)
         count = Signal(range(config.list_entries + 1))
         grown = Signal.like(count)
         psum_wide = Signal(17)
@@ -91,8 +94,8 @@ class ListBuilder(wiring.Component):
                     m.d.sync += any_target.eq(any_target | pending.any())
                 with m.Case(Kind.HEAD):
                     m.d.comb += [done.eq(self.free.bit_select(self.slot, 1)), self.claim.eq(done), append.eq(done),
-                                 grown.eq(f.bias), value.eq(Mux(f.bias, Const(1 << config.formats.act_frac), 0)),
-                                 offset.eq(Mux(f.bias, f.k_bias, 0))]
+                                 grown.eq(bias), value.eq(Mux(bias, Const(1 << config.formats.act_frac), 0)),
+                                 offset.eq(Mux(bias, f.k_bias, 0))]
                     with m.If(done):
                         m.d.sync += self.target_slot.eq(Mux(self.target_slot == config.lists, 0, self.target_slot + 1))
                 with m.Case(Kind.LIST):

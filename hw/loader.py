@@ -59,7 +59,7 @@ class Loader(wiring.Component):
         m.d.comb += [
             walk.start.eq(self.unit.start), walk.spread.eq(fields.spread),
             self.reading.eq(walk.valid), self.unit.fault.eq(walk.fault),
-            self.read.addr.eq(walk.addr), self.read.rot.eq(walk.rot),
+            self.read.addr.eq(walk.addr), self.read.rot.eq(walk.rot), self.read.first.eq(walk.rot),
             self.read.spread.eq(fields.spread), self.read.out_bricks.eq(fields.out_bricks),
             self.bank_en.eq(delays(m, walk.valid, WeightMemory.WORKING)[-1]),
             self.bank_addr.eq(delays(m, walk.bank_addr[:len(self.bank_addr)], WeightMemory.WORKING)[-1]),

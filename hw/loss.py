@@ -1,6 +1,6 @@
 """Softmax cross-entropy: gradient of the logits and number of correct predictions."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -65,40 +65,38 @@ class Exponential(wiring.Component):
 
 
 class Divider(wiring.Component):
-    """Serial restoring divider for fractions up to one: ``floor((numerator << frac) / denominator)``.
+    """Pipelined restoring divider for fractions up to one: ``floor((numerator << frac) / denominator)``.
 
     Parameters: bits, of the denominator; frac (at least 1), bits of the quotient after the point.
 
     Members
     -------
-    start : In, one cycle, with numerator : In(16), at most the denominator
-    denominator : In(bits), more than 0, stable from the cycle after ``start`` on
-    quotient : Out(frac + 1), valid ``latency`` cycles after ``start`` and until the next ``start``
+    numerator : In(16), at most the denominator
+    denominator : In(bits), more than 0, the same from the first numerator to the last quotient
+    quotient : Out(frac + 1), of the numerator of ``latency`` cycles ago
 
-    Latency: ``latency`` = frac + 2 cycles. Throughput: one division in ``latency`` cycles.
-    Resources: one subtractor, no DSP.
+    Latency: ``latency`` = frac + 2 cycles. Throughput: one division a cycle.
+    Resources: ``frac + 1`` subtractors of ``bits`` bits, with a row of registers behind each; no DSP.
+    Source: restoring division is textbook.
     """
 
     def __init__(self, *, bits, frac):
         self.bits, self.frac, self.latency = bits, frac, frac + 2
-        super().__init__({
-            "start": In(1), "numerator": In(E_BITS), "denominator": In(bits), "quotient": Out(frac + 1)})
+        super().__init__({"numerator": In(E_BITS), "denominator": In(bits), "quotient": Out(frac + 1)})
 
     def elaborate(self, platform):
         m = Module()
         rest = Signal(self.bits + 1)
-        difference = Signal(signed(self.bits + 2))
-        fits = Signal()
-        steps = Signal(range(self.frac + 2))
-        m.d.comb += [difference.eq(rest - self.denominator), fits.eq(difference >= 0)]
-        with m.If(self.start):
-            m.d.sync += [rest.eq(self.numerator), steps.eq(self.frac + 1)]
-        with m.Elif(steps != 0):
-            m.d.sync += [
-                steps.eq(steps - 1),
-                rest.eq(Mux(fits, difference, rest) << 1),
-                self.quotient.eq(Cat(fits, self.quotient)),
-            ]
+        m.d.sync += rest.eq(self.numerator)
+        quotient = Const(0, 0)
+        for step in range(self.frac + 1):
+            difference = Signal(signed(self.bits + 2), name=f"difference{step}")
+            fits = Signal(name=f"fits{step}")
+            m.d.comb += [difference.eq(rest - self.denominator), fits.eq(difference >= 0)]
+            left, longer = Signal(self.bits + 1, name=f"rest{step}"), Signal(step + 1, name=f"quotient{step}")
+            m.d.sync += [left.eq(Mux(fits, difference, rest) << 1), longer.eq(Cat(fits, quotient))]
+            rest, quotient = left, longer
+        m.d.comb += self.quotient.eq(quotient)
         return m
 
 
@@ -120,14 +118,13 @@ class Loss(wiring.Component):
     rows : RowPortSignature, used from ``start`` to ``done``
     correct : Out, one cycle for each correct prediction, between ``start`` and ``done``
 
-    Latency: ``2 + images * (classes + 7)`` cycles without, ``2 + images * (classes * (grad_frac + 5) + 15)`` with
+    Latency: ``2 + images * (classes + 7)`` cycles without, ``2 + images * (3 * classes + grad_frac + 17)`` with
     gradient, from ``start`` to ``done``, both included. Throughput: one image at a time.
-    Resources: 1 DSP, no block RAM, a distributed memory of 32 words for logits, then exponentials; yosys for ECP5, 4x8:
-    510 LUT, 420 FF.
+    Resources: 1 DSP, no block RAM, a distributed memory of 32 words for logits, then exponentials.
 
         rows -> word -> (max, memory z) -> zmax - z -> Exponential -> (sum, memory e) -> Divider -> - one -> rows
 
-    Source: own; restoring division is textbook.
+    Source: own.
     """
 
     def __init__(self, config):
@@ -156,14 +153,19 @@ class Loss(wiring.Component):
         put = Signal(range(CLASSES))
         last_get = get == fields.classes
         next_word = [lane.eq(lane + 1), addr.eq(addr + lane.all())]  # lanes is a power of two: lane wraps
-        m.d.comb += [rows.row.eq(row), rows.addr.eq(addr)]
+        stored = Signal.like(addr)
+        m.d.sync += stored.eq(addr)
 
-        # The address is that of a word to read, or of one to write soon.
+        # The address is that of a word to read; before gradients come out of the divider, that of their first word.
         reading = Signal()
-        waiting = Signal()
+        dividing = Signal()
+        m.d.comb += [rows.row.eq(row), rows.addr.eq(Mux(rows.en.any(), stored, addr))]
+        last_addr = Signal(len(addr) + 1)
+        lane_bits = (config.lanes - 1).bit_length()
         too_few, too_many = fields.classes < 2, fields.classes > CLASSES
-        m.d.sync += self.unit.fault.eq((self.unit.start & (too_few | too_many)) | (
-            (reading | waiting) & outside(addr, config.act_bricks)))
+        m.d.comb += last_addr.eq(addr + ((fields.classes - 1) >> lane_bits)[:5])
+        m.d.sync += self.unit.fault.eq((self.unit.start & (too_few | too_many)) | (reading & outside(addr, config.act_bricks)) | (
+            dividing & (get == 1) & outside(last_addr, config.act_bricks)))
 
         def pipe(name, value, stages):
             for stage in range(stages):
@@ -208,14 +210,17 @@ class Loss(wiring.Component):
             m.d.sync += [put.eq(put + 1), total.eq(total + exponential.o)]
 
         # Outwards: the first word of a brick clears the others.
-        one = Signal()
-        step = Signal(range(formats.grad_frac + 1))
+        one = pipe("one", label + 1 == get, divider.latency)
+        q_valid = pipe("q_valid", dividing, divider.latency)
+        q_last = pipe("q_last", dividing & last_get, divider.latency)
         gradient = Signal(signed(formats.act_bits))
         m.d.comb += gradient.eq(divider.quotient - (one << formats.grad_frac))
-        m.d.sync += [rows.en.eq(0), self.correct.eq(0)]
+        m.d.sync += [rows.en.eq(Mux(q_valid, Mux(lane == 0, ~0, 1 << lane), 0)), self.correct.eq(0)]
         m.d.sync += [rows.w_data[0].eq(gradient)]
         m.d.sync += [rows.w_data[i].eq(Mux(lane == 0, 0, gradient)) for i in range(1, config.lanes)]
 
+        with m.If(q_valid):
+            m.d.sync += next_word
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [row.eq(0), image.eq(1), get.eq(0), lane.eq(0), addr.eq(fields.labels)]
@@ -249,20 +254,12 @@ class Loss(wiring.Component):
                 with m.If(e_last):
                     m.next = "DIVIDE"
             with m.State("DIVIDE"):
-                m.d.comb += divider.start.eq(1)
-                m.d.sync += [one.eq(label + 1 == get), step.eq(0)]
-                with m.If(get != 1):
-                    m.d.sync += next_word  # behind the store of the class before, which is on the port now
-                m.next = "WAIT"
-            with m.State("WAIT"):
-                m.d.comb += waiting.eq(1)
-                m.d.sync += step.eq(step + 1)
-                with m.If(step == formats.grad_frac):
+                m.d.comb += dividing.eq(1)
+                m.d.sync += get.eq(get + 1)
+                with m.If(last_get):
                     m.next = "STORE"
             with m.State("STORE"):
-                m.d.sync += [rows.en.eq(Mux(lane == 0, ~0, 1 << lane)), get.eq(get + 1)]
-                m.next = "DIVIDE"
-                with m.If(last_get):
+                with m.If(q_last):
                     m.next = "NEXT"
             with m.State("NEXT"):
                 m.d.sync += [image.eq(image + 1), row.eq(row + 1), get.eq(0), lane.eq(0), addr.eq(bases["labels"])]

@@ -1,6 +1,6 @@
 """A row of the array: the images it owns, the lists it makes of them, and its lanes."""
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,7 @@ from gradgate.hw.post import Post
 from gradgate.hw.post_walk import beat_layout
 from gradgate.hw.ram import Ram
 from gradgate.hw.run_check import RunCheck
+from gradgate.hw.shapes import rotated
 from gradgate.hw.window import Window
 
 
@@ -72,7 +73,8 @@ class Row(wiring.Component):
             window.k_most.eq(self.k_most), window.k_most_tail.eq(self.k_most_tail), self.fault.eq(window.fault | builder.fault),
             window.slots.eq(f.slots - (self.number >= f.last_rows)),
             fetch.dense_list.eq(~f.skip_list), fetch.dense_target.eq(~f.skip_target),
-            fetch.list_words.eq(f.l_tail), fetch.target_words.eq(f.t_tail), fetch.r_data.eq(act.r_data),
+            fetch.list_words.eq(Mux(f.swap, f.t_tail, f.l_tail)), fetch.target_words.eq(Mux(f.swap, f.l_tail, f.t_tail)),
+            fetch.r_data.eq(act.r_data),
             builder.start.eq(self.start), builder.payload.eq(self.payload), builder.free.eq(carousel.free),
             carousel.e_en.eq(builder.e_en), carousel.e_list.eq(builder.e_list), carousel.e_addr.eq(builder.e_addr),
             carousel.e_entry.eq(builder.e_entry), carousel.open.eq(builder.open), carousel.o_length.eq(builder.length),
@@ -80,6 +82,14 @@ class Row(wiring.Component):
             carousel.claim.eq(builder.claim), carousel.claim_list.eq(builder.slot), carousel.claim_target.eq(builder.target_slot),
         ]
         m.d.sync += self.done.eq(builder.ended & carousel.idle & ~self.start)
+
+        # a swapped brick of targets is turned, so that equal channels of a window's pixels are not one lane's work
+        item = builder.item
+        turn = Signal.like(item.tag.turn)
+        t = Signal.like(item.tag.k)
+        m.d.comb += [turn.eq(Mux(f.swap, item.tag.turn, 0)), t.eq(Mux(f.swap, item.tag.k, item.tag.t))]
+        turned = rotated([Cat(item.words[j], item.flags[j]) for j in range(lanes)], turn, -1)
+        bias = builder.claim & f.swap & f.bias  # one more target of the last lane
 
         for j in range(lanes):
             m.submodules[f"lane{j}"] = lane = Lane(config)
@@ -90,14 +100,17 @@ class Row(wiring.Component):
                 Cat(carousel.fin[s * lanes + j] for s in range(config.lists)).eq(lane.fin),
                 lane.void.eq(carousel.void), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),
                 lane.target.eq(carousel.target), lane.bus.eq(carousel.bus),
-                lane.t_en.eq(builder.target & builder.item.flags[j]), lane.t_slot.eq(builder.target_slot),
-                lane.t_entry.t.eq(builder.item.tag.t), lane.t_entry.value.eq(builder.item.words[j]),
+                lane.t_en.eq(builder.target & turned[j][formats.act_bits]), lane.t_slot.eq(builder.target_slot),
+                lane.t_entry.t.eq(t), lane.t_entry.value.eq(turned[j][:formats.act_bits]),
                 lane.claim.eq(builder.claim), lane.claim_list.eq(builder.slot),
                 lane.w_en.eq(self.w_en), lane.w_addr.eq(self.w_addr), lane.w_data.eq(self.w_data[j]),
                 lane.clear_en.eq(self.clear_en), lane.clear_addr.eq(self.clear_addr),
                 lane.acc_addr.eq(self.acc_addr), self.acc[j].eq(lane.acc),
                 lane.sum_addr.eq(self.post_beat.src), post.sums[j].eq(lane.sum),
             ]
+
+        with m.If(bias):
+            m.d.comb += [lane.t_en.eq(1), lane.t_entry.t.eq(f.k_bias), lane.t_entry.value.eq(1 << formats.act_frac)]
 
         # POST
         m.d.comb += [

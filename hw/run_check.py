@@ -16,7 +16,8 @@ class RunCheck(wiring.Component):
 
     The words of a brick of the list tensor use the bank words ``bank_addr + k .. bank_addr + k + words * t_count - 1``, with
     words = lanes or, in the last brick of a pixel, ``l_tail``. They must lie among the weights (RED turns) or the
-    accumulators (OUT turns) of a bank.
+    accumulators (OUT turns) of a bank. With ``swap`` each target, at bank word ``bank_addr + k``, has as many words as there
+    are at a position.
 
     Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
 
@@ -46,12 +47,15 @@ class RunCheck(wiring.Component):
         room = Signal(signed(17))  # bank words for k = 0 and beyond
         tail_words = reduce(add, (Mux(f.l_tail[i], f.t_count << i, 0) for i in range(config.lanes.bit_length())))  # no DSP for this
         m.d.comb += room.eq(Mux(f.outer, config.bank_words, config.bank_weights) - f.bank_addr)
+        point_words = Signal(range(config.lanes << len(f.t_count)))  # at a position
+        m.d.comb += point_words.eq((f.t_count - 1) * config.lanes + f.t_tail)
         m.d.sync += [
-            self.k_most.eq(room - config.lanes * f.t_count), self.k_most_tail.eq(room - tail_words),
+            self.k_most.eq(room - Mux(f.swap, point_words, config.lanes * f.t_count)),
+            self.k_most_tail.eq(room - Mux(f.swap, point_words, tail_words)),
             self.illegal.eq(Cat(
                 *(f[name] == 0 for name in ("slots", "y_count", "x_count", "l_bricks", "l_tail", "t_count", "t_tail")),
                 f.l_tail > config.lanes, f.t_tail > config.lanes, f.t_count > config.targets, (f.stride == 0) | (f.stride == 3),
-                room < f.t_count, f.bias & (room - f.t_count < f.k_bias),
+                room < f.t_count, f.bias & (room - Mux(f.swap, point_words, f.t_count) < f.k_bias), f.swap & ~(f.outer & f.fetch),
             ).any()),
         ]
         return m

@@ -1,6 +1,6 @@
 """Shapes and checks that several components share."""
 
-from amaranth.hdl import Const
+from amaranth.hdl import Const, Mux
 
 
 def below(n: int) -> range:
@@ -14,3 +14,11 @@ def outside(address, depth: int):
     if len(address) < bits or depth == 1 << len(address):
         return Const(0)
     return address[bits:].any() if depth == 1 << bits else address >= depth
+
+
+def rotated(words, rot, unit) -> list:
+    """Word j of the result is word ``(j + unit * rot) mod len(words)``; a multiplexer level for each bit of ``rot``."""
+    for bit in range(len(rot)):
+        by = unit << bit
+        words = [Mux(rot[bit], words[(j + by) % len(words)], word) for j, word in enumerate(words)]
+    return words

@@ -9,8 +9,8 @@ from gradgate.hw.shapes import below
 
 
 def target_layout(config) -> data.StructLayout:
-    """A target: ``t``, its brick in the tile, and its 16-bit two's-complement ``value``."""
-    return data.StructLayout({"t": range(config.targets), "value": config.formats.act_bits})
+    """A target: ``t``, bank word of its result for k = 0 (number of its brick in the tile), and its two's-complement ``value``."""
+    return data.StructLayout({"t": range(max(config.targets, config.bank_words)), "value": config.formats.act_bits})
 
 
 class Targets(wiring.Component):
@@ -19,7 +19,8 @@ class Targets(wiring.Component):
     Members
     -------
     en, slot, entry : In, append a target for the position in ``slot``
-    claim, claim_list : In, one cycle: the position's targets are complete and belong to this list; starts the next count
+    claim, claim_list : In, one cycle: the position's targets, with one appended now, are complete and belong to this list; starts
+        the next count
     count : Out, number of targets, one for each list
     r_slot, r_index : In; r_entry : Out, the target, in the same cycle
 
@@ -49,5 +50,5 @@ class Targets(wiring.Component):
         ]
         m.d.sync += count.eq(count + self.en)
         with m.If(self.claim):
-            m.d.sync += [count.eq(0), self.count[self.claim_list].eq(count)]
+            m.d.sync += [count.eq(0), self.count[self.claim_list].eq(count + self.en)]
         return m

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.arch.commands import WEIGHT_LOOP, Opcode
 from gradgate.hw.command import UnitSignature, layout
+from gradgate.hw.shapes import rotated
 from gradgate.hw.velocity_memory import VelocityMemory, velocity_request
 from gradgate.hw.weight_loop import WeightLoop
 from gradgate.hw.weight_memory import WeightMemory, address_bits, delays, master_brick, read_request, saturate, write_request
@@ -30,6 +31,8 @@ class Updater(wiring.Component):
     ``2**acc_bits``, signed. The step is clipped to ``master_bits + 1`` bits on the way, which changes no result: a
     larger one saturates any master weight.
 
+    With ``spread`` bricks run along inputs, lane ``turn`` first.
+
     With ``config.momentum`` and a ``decay`` other than 0, a velocity is subtracted instead of the step. One more register
     lies between the step and the subtraction, whether a command uses it or not::
 
@@ -52,7 +55,7 @@ class Updater(wiring.Component):
     reading : Out, ``read`` is a request of this unit
     read : Out(read_request), to the weight memory
     master : In(brick), its answer ``WeightMemory.MASTER`` cycles later
-    write : Out(write_request), to the weight memory; ``en`` is 0 unless a brick is due
+    write, ahead : Out(write_request), Out(read_request), to the weight memory; ``en`` is 0 unless a brick is due
     velocity_reading, velocity_addr : Out, with momentum only: a request of this unit to the velocity memory
     velocity : In(brick), with momentum only: its answer ``VelocityMemory.READ`` cycles later
     velocity_write : Out(velocity_request), with momentum only; ``en`` is 0 unless a brick is due
@@ -79,7 +82,7 @@ class Updater(wiring.Component):
             "unit": Out(UnitSignature()),
             "acc_addr": Out(range(config.bank_words)), "acc": In(acc_shape(config)),
             "reading": Out(1), "read": Out(read_request(config)), "master": In(master_brick(config)),
-            "write": Out(write_request(config)),
+            "write": Out(write_request(config)), "ahead": Out(read_request(config)),
             "overflow": Out(range(config.lanes + 1)),
             **(momentum if config.momentum else {}),
         })
@@ -111,17 +114,23 @@ class Updater(wiring.Component):
         fields = layout(Opcode.UPDATE)(self.unit.payload)
         illegal = Signal()
         m.d.comb += [walk.loop[f.name].eq(fields[f.name]) for f in WEIGHT_LOOP]
-        m.d.comb += [walk.start.eq(self.unit.start), walk.spread.eq(0), self.unit.fault.eq(walk.fault | illegal)]
+        m.d.comb += [walk.start.eq(self.unit.start), walk.spread.eq(fields.spread), self.unit.fault.eq(walk.fault | illegal),
+                     walk.turn_first.eq(fields.turn), walk.turn_outer.eq(fields.turn_outer)]
         m.d.sync += illegal.eq(self.unit.start & (fields.shift == 0))
 
         # The shorter of the two pipelines, gradient and master weight, starts later.
         align = self._align(config)
         valid, last_t = delays(m, walk.valid, align + 1), delays(m, walk.last_t, align + 1)
         addr = delays(m, walk.addr[:len(self.read.addr)], align + 1)
-        rot = delays(m, walk.rot, align + 1)
+        first, turn = delays(m, walk.rot, align + 1), delays(m, walk.turn, align + 1)
+        rot = [Signal.like(walk.rot, name=f"rot{i}") for i in range(align + 2)]
+        m.d.comb += [r.eq(a - b) for r, a, b in zip(rot, first, turn)]
         begin = align - WeightMemory.MASTER
+        for request, cycle in ((self.read, begin), (self.ahead, align)):
+            m.d.comb += [request.addr.eq(addr[cycle]), request.rot.eq(rot[cycle]), request.first.eq(first[cycle]),
+                         request.spread.eq(fields.spread), request.out_bricks.eq(fields.out_bricks)]
         m.d.comb += [
-            self.reading.eq(valid[begin]), self.read.addr.eq(addr[begin]), self.read.rot.eq(rot[begin]),
+            self.reading.eq(valid[begin]),
             self.acc_addr.eq(delays(m, walk.bank_addr[:len(self.acc_addr)], align - self._change(config))[-1]),
             self.unit.done.eq(delays(m, walk.valid & walk.last, align + 1 + WeightMemory.WRITE)[-1]),
         ]
@@ -134,7 +143,8 @@ class Updater(wiring.Component):
         def enable(cycle):
             """Lanes that count, ``cycle`` cycles behind the walk."""
             own = Cat(~fields.diagonal | (rot[cycle] == j) for j in range(lanes))
-            return Mux(last_t[cycle], tail, ~0) & own & valid[cycle].replicate(lanes)
+            inside = Mux(last_t[cycle], Cat(rotated(list(tail), turn[cycle], -1)), ~0)
+            return inside & own & valid[cycle].replicate(lanes)
 
         sums = [self._tree(m, [self.acc[row][j] for row in range(config.rows)]) for j in range(lanes)]
         suspect = Signal(lanes)
@@ -161,7 +171,8 @@ class Updater(wiring.Component):
             new = Signal(signed(config.formats.master_bits), name=f"new{j}")
             m.d.comb += [difference.eq(self.master[j] - step), self.write.data[j].eq(new)]
             m.d.sync += new.eq(saturate(difference, config.formats.master_bits))
-        m.d.comb += [self.write.addr.eq(addr[-1]), self.write.rot.eq(rot[-1]), self.write.en.eq(enable(-1))]
+        m.d.comb += [self.write.addr.eq(addr[-1]), self.write.rot.eq(rot[-1]), self.write.spread.eq(fields.spread),
+                     self.write.en.eq(enable(-1))]
         return m
 
     def _tree(self, m, values):

@@ -31,9 +31,10 @@ class WeightLoop(wiring.Component):
     -------
     start : In, one cycle; not before the walk before has given its last brick
     loop : In(LOOP), the command's fields; stable from ``start`` to the last brick. A count of 0 acts as 1.
-    spread : In, stable likewise
+    spread, turn_first, turn_outer : In, stable likewise
     valid : Out, the members below describe a brick
     addr, rot : Out(16), Out(rotation_bits): where it lies in the weight memory
+    turn : Out(rotation_bits), ``turn_first``, and ``turn_outer`` more in each outer iteration
     bank_addr : Out(16), where it goes to (or comes from) in the banks
     last_t : Out, it ends an innermost loop; last : Out, it ends the walk
     fault : Out, in the cycle behind a brick that lies outside the weight memory or the banks, or behind a ``start`` with a
@@ -51,6 +52,7 @@ class WeightLoop(wiring.Component):
         self.bank_words = bank_words
         super().__init__({
             "start": In(1), "loop": In(LOOP), "spread": In(1),
+            "turn_first": In(rotation_bits(config)), "turn_outer": In(rotation_bits(config)), "turn": Out(rotation_bits(config)),
             "valid": Out(1), "addr": Out(16), "rot": Out(rotation_bits(config)), "bank_addr": Out(16),
             "last_t": Out(1), "last": Out(1), "fault": Out(1),
         })
@@ -88,7 +90,7 @@ class WeightLoop(wiring.Component):
                 self.valid.eq(1),
                 self.addr.eq(loop.wm_addr), inner_addr.eq(loop.wm_addr), outer_addr.eq(loop.wm_addr),
                 self.rot.eq(loop.rot), outer_rot.eq(loop.rot),
-                self.bank_addr.eq(loop.bank_addr),
+                self.bank_addr.eq(loop.bank_addr), self.turn.eq(self.turn_first),
                 output.eq(0),
                 t_left.eq(loop.t_count - 2), inner_left.eq(loop.inner_count - 2), outer_left.eq(loop.outer_count - 2),
             ]
@@ -110,7 +112,7 @@ class WeightLoop(wiring.Component):
                 m.d.sync += [
                     inner_left.eq(loop.inner_count - 2), outer_left.eq(outer_left - 1),
                     self.addr.eq(next_outer), inner_addr.eq(next_outer), outer_addr.eq(next_outer),
-                    self.rot.eq(next_rot), outer_rot.eq(next_rot),
+                    self.rot.eq(next_rot), outer_rot.eq(next_rot), self.turn.eq(self.turn + self.turn_outer),
                     output.eq(0),
                 ]
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.ram import Ram
+from gradgate.hw.shapes import rotated
 
 
 def address_bits(config) -> int:
@@ -31,12 +32,12 @@ def working_brick(config) -> data.ArrayLayout:
 def read_request(config) -> data.StructLayout:
     """Which brick to read; see :class:`WeightMemory`."""
     return data.StructLayout({"addr": address_bits(config), "rot": rotation_bits(config), "spread": 1,
-                              "out_bricks": 12})
+                              "first": rotation_bits(config), "out_bricks": 12})
 
 
 def write_request(config) -> data.StructLayout:
     """Which words of which brick to write; see :class:`WeightMemory`."""
-    return data.StructLayout({"addr": address_bits(config), "rot": rotation_bits(config), "en": config.lanes,
+    return data.StructLayout({"addr": address_bits(config), "rot": rotation_bits(config), "spread": 1, "en": config.lanes,
                               "data": master_brick(config)})
 
 
@@ -57,12 +58,65 @@ def saturate(value, bits):
     return Mux(above.all() | ~above.any(), value[:bits], clipped).as_signed()
 
 
-def rotated(words, rot, unit) -> list:
-    """Word j of the result is word ``(j + unit * rot) mod len(words)``; a multiplexer level for each bit of ``rot``."""
-    for bit in range(len(rot)):
-        by = unit << bit
-        words = [Mux(rot[bit], words[(j + by) % len(words)], word) for j, word in enumerate(words)]
-    return words
+class BankAddresses(wiring.Component):
+    """Where the words of a brick along inputs lie: of each bank, the brick to access.
+
+    Bank b adds ``((b - first) mod lanes) * stride``. That is ``b * stride``, a multiple common to all requests of a command, on top
+    of one of two bases: ``addr - first * stride`` for banks from ``first`` up, and ``addr + (lanes - first) * stride`` for those
+    below, which have wrapped.
+
+    Members
+    -------
+    addr, first, stride : In, brick and bank of the first word, bricks from one input to the next (0: all banks the same brick)
+    banks : Out, brick of each bank, ``LATENCY`` = 3 cycles later, from registers
+
+    Throughput: one request a cycle, each independent. Resources: no DSP; about 20 LUT a bank.
+    """
+
+    LATENCY = 3
+
+    def __init__(self, config):
+        bits = address_bits(config)
+        self.bits, self.lanes = bits, config.lanes
+        super().__init__({"addr": In(bits), "first": In(rotation_bits(config)), "stride": In(bits),
+                          "banks": Out(data.ArrayLayout(bits, config.lanes))})
+
+    def elaborate(self, platform):
+        m = Module()
+        bits, lanes, stride = self.bits, self.lanes, self.stride
+        multiples = [Const(0, bits), stride]
+        for b in range(2, lanes):
+            multiple = Signal(bits, name=f"multiple{b}")
+            top = b.bit_length() - 1
+            if b & (b + 1) == 0:
+                m.d.comb += multiple.eq((stride << (top + 1)) - stride)
+            else:
+                m.d.comb += multiple.eq((stride << top) + multiples[b - (1 << top)])
+            multiples.append(multiple)
+        multiples = [delays(m, multiple, 2)[-1] for multiple in multiples]
+
+        def product(number, name):
+            """``number * stride`` as the registered sums of two partial products each."""
+            parts = []
+            for low in range(0, len(number), 2):
+                part = Signal(bits, name=f"{name}{low}")
+                m.d.sync += part.eq(sum(Mux(number[i], stride << i, 0) for i in range(low, min(low + 2, len(number)))))
+                parts.append(part)
+            return sum(parts)
+
+        first, addr = delays(m, self.first, 1)[-1], delays(m, self.addr, 1)[-1]
+        back = Signal.like(self.first)
+        m.d.comb += back.eq(-self.first)
+        base = Signal(bits)
+        wrapped = Signal(bits)
+        below = Signal(lanes)
+        m.d.sync += [
+            base.eq(addr - product(self.first, "product")),
+            wrapped.eq(addr + product(back, "back_product")),
+            below.eq(Cat(b < first for b in range(lanes))),
+        ]
+        m.d.sync += [self.banks[b].eq(Mux(below[b], wrapped, base) + multiples[b]) for b in range(lanes)]
+        return m
 
 
 class WeightMemory(wiring.Component):
@@ -70,16 +124,17 @@ class WeightMemory(wiring.Component):
 
     ::
 
-        read -> products | bases | + per bank | banks | | rotate by 0..3 | by 4,8,12 |-> master
-                                                                                     '-> round, saturate |-> working
+        read -> BankAddresses | | | banks | | rotate by 0..3 | by 4,8,12 |-> master
+                                                                         '-> round, saturate |-> working
         write -> rotate by 0..3 | by 4,8,12 | banks
+        ahead -> BankAddresses | | |         '
 
-    A bar is a register. Lane j's word is in bank ``(j + rot) mod lanes``. Without ``spread`` all banks read brick
+    A bar is a register. Lane j's word is in bank ``(j + rot) mod lanes``. Without ``spread`` all banks access brick
     ``addr``: a *co-brick*, ``lanes`` consecutive outputs of input k, with ``rot = k mod lanes``. With ``spread`` bank
-    b reads brick ``addr + ((b - rot) mod lanes) * out_bricks``, so that lane j reads ``addr + j * out_bricks``:
-    ``lanes`` consecutive inputs, from k0 on, of output co, with ``rot = (co + k0) mod lanes``; ``out_bricks`` is the
-    number of bricks from one input to the next. Addresses wrap modulo the power of two from ``weight_bricks`` up.
-    Lanes beyond the tensor read rubbish.
+    b accesses brick ``addr + ((b - first) mod lanes) * out_bricks``: ``lanes`` consecutive inputs, from k0 on, of output co,
+    with ``first = (co + k0) mod lanes``; ``out_bricks`` is the number of bricks from one input to the next. With
+    ``rot = first`` lane j has the j-th of these inputs, with ``rot = first - turn`` lane ``(j + turn) mod lanes`` has it.
+    Addresses wrap modulo the power of two from ``weight_bricks`` up. Lanes beyond the tensor read rubbish.
 
     Parameters
     ----------
@@ -91,7 +146,9 @@ class WeightMemory(wiring.Component):
     master : Out(brick of signed master_bits), lane order, the answer to the request of ``MASTER`` cycles ago
     working : Out(brick of signed act_bits), lane order, ``(M + 2**(drop-1)) >> drop`` saturated, for the request of
         ``WORKING`` cycles ago; ``drop = formats.master_drop``
-    write : In(write_request): ``addr`` brick, ``rot``, ``en`` one bit a lane, ``data`` in lane order; co-bricks only
+    write : In(write_request): ``addr`` brick, ``rot``, ``en`` one bit a lane, ``data`` in lane order. With ``spread`` a brick along
+        inputs, whose ``addr``, ``first`` and ``out_bricks`` were on ``ahead`` one cycle before
+    ahead : In(read_request)
 
     A word alone: ``rot`` = its bank, then it is lane 0's (read and write).
 
@@ -116,7 +173,7 @@ class WeightMemory(wiring.Component):
             "read": In(read_request(config)),
             "master": Out(master_brick(config)),
             "working": Out(working_brick(config)),
-            "write": In(write_request(config)),
+            "write": In(write_request(config)), "ahead": In(read_request(config)),
         })
 
     def elaborate(self, platform):
@@ -125,7 +182,12 @@ class WeightMemory(wiring.Component):
         banks = [Ram(width=width, depth=self.config.weight_bricks) for _ in range(lanes)]
         for bank, ram in enumerate(banks):
             m.submodules[f"bank{bank}"] = ram
-        self._addresses(m, banks)
+        m.submodules.read_addresses = reads = BankAddresses(self.config)
+        m.submodules.write_addresses = writes = BankAddresses(self.config)
+        m.d.comb += [
+            reads.addr.eq(self.read.addr), reads.first.eq(self.read.first), reads.stride.eq(Mux(self.read.spread, self.read.out_bricks, 0)),
+            writes.addr.eq(self.ahead.addr), writes.first.eq(self.ahead.first), writes.stride.eq(self.ahead.out_bricks),
+        ]
 
         # bank order -> lane order
         rots = delays(m, self.read.rot, latency.RAM + 4)
@@ -139,9 +201,10 @@ class WeightMemory(wiring.Component):
         words = [Cat(self.write.data[j], self.write.en[j]) for j in range(lanes)]
         m.d.sync += [a.eq(b) for a, b in zip(half, rotated(words, self.write.rot[:2], -1))]
         m.d.sync += [a.eq(b) for a, b in zip(full, rotated(half, delays(m, self.write.rot, 1)[1][2:], -4))]
-        addr = delays(m, self.write.addr, 2)[-1]
-        for ram, word in zip(banks, full):
-            m.d.comb += [ram.w_addr.eq(addr), ram.w_data.eq(word[:width]), ram.w_en.eq(word[width])]
+        addr, spread = delays(m, self.write.addr, 2)[-1], delays(m, self.write.spread, 2)[-1]
+        for b, (ram, word) in enumerate(zip(banks, full)):
+            m.d.comb += [ram.r_addr.eq(reads.banks[b]),
+                         ram.w_addr.eq(Mux(spread, writes.banks[b], addr)), ram.w_data.eq(word[:width]), ram.w_en.eq(word[width])]
 
         # rounding
         drop = self.config.formats.master_drop
@@ -154,50 +217,3 @@ class WeightMemory(wiring.Component):
     def _registers(self, m, name, width):
         """One signal for each lane."""
         return [Signal(width, name=f"{name}{j}") for j in range(self.config.lanes)]
-
-    def _addresses(self, m, banks):
-        """Read addresses of the banks, three cycles after the request.
-
-        Bank b adds ``((b - rot) mod lanes) * out_bricks``. That is ``b * out_bricks``, a multiple common to all
-        requests of a command, on top of one of two bases: ``addr - rot * out_bricks`` for banks from ``rot`` up, and
-        ``addr + (lanes - rot) * out_bricks`` for those below, which have wrapped.
-        """
-        bits, lanes = address_bits(self.config), self.config.lanes
-        stride = Signal(bits)
-        m.d.comb += stride.eq(Mux(self.read.spread, self.read.out_bricks, 0))
-
-        multiples = [Const(0, bits), stride]
-        for b in range(2, lanes):
-            multiple = Signal(bits, name=f"multiple{b}")
-            top = b.bit_length() - 1
-            if b & (b + 1) == 0:
-                m.d.comb += multiple.eq((stride << (top + 1)) - stride)
-            else:
-                m.d.comb += multiple.eq((stride << top) + multiples[b - (1 << top)])
-            multiples.append(multiple)
-        multiples = [delays(m, multiple, 2)[-1] for multiple in multiples]
-
-        def product(rot, name):
-            """``rot * stride`` as the registered sums of two partial products each."""
-            parts = []
-            for low in range(0, len(rot), 2):
-                part = Signal(bits, name=f"{name}{low}")
-                m.d.sync += part.eq(sum(Mux(rot[i], stride << i, 0) for i in range(low, min(low + 2, len(rot)))))
-                parts.append(part)
-            return sum(parts)
-
-        rot, addr = delays(m, self.read.rot, 1)[-1], delays(m, self.read.addr, 1)[-1]
-        back = Signal.like(self.read.rot)
-        m.d.comb += back.eq(-self.read.rot)
-        base = Signal(bits)
-        wrapped = Signal(bits)
-        below = Signal(lanes)
-        m.d.sync += [
-            base.eq(addr - product(self.read.rot, "product")),
-            wrapped.eq(addr + product(back, "back_product")),
-            below.eq(Cat(b < rot for b in range(lanes))),
-        ]
-        for b, ram in enumerate(banks):
-            bank_addr = Signal(bits, name=f"bank_addr{b}")
-            m.d.sync += bank_addr.eq(Mux(below[b], wrapped, base) + multiples[b])
-            m.d.comb += ram.r_addr.eq(bank_addr)

@@ -81,15 +81,12 @@ class Weights(wiring.Component):
         wiring.connect(m, wiring.flipped(self.update), updater.unit)
 
         with m.If(loader.reading):
-            m.d.comb += [memory.read.addr.eq(loader.read.addr), memory.read.rot.eq(loader.read.rot)]
+            m.d.comb += memory.read.eq(loader.read)
         with m.Elif(updater.reading):
-            m.d.comb += [memory.read.addr.eq(updater.read.addr), memory.read.rot.eq(updater.read.rot)]
+            m.d.comb += memory.read.eq(updater.read)
         with m.Else():
             m.d.comb += [memory.read.addr.eq(self.host.addr), memory.read.rot.eq(self.host.bank)]
-        m.d.comb += [
-            memory.read.spread.eq(loader.reading & loader.read.spread),
-            memory.read.out_bricks.eq(loader.read.out_bricks),
-        ]
+        m.d.comb += memory.ahead.eq(updater.ahead)
         with m.If(self.host.we):
             m.d.comb += [
                 memory.write.addr.eq(self.host.addr), memory.write.rot.eq(self.host.bank),

@@ -1,7 +1,7 @@
 """The walk over positions and their windows."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
+from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
@@ -20,17 +20,19 @@ class Axis(wiring.Component):
     Members
     -------
     load : In, go to the first position; step : In, go to the next (both take effect in the next cycle)
-    stride, kernel, skip, room, pitch, k_step, k_first : In, fields of RUN for this axis
+    stride, kernel, skip, room, pitch, k_step, k_first, turn_step, turn_first : In, fields of RUN for this axis
     offset : Out, bricks from the first position's first row inside the image; k : Out, k of that row (times t_count)
-    inside : Out, window rows inside the image (0: none)
+    turn : Out, lanes by which that row is turned; inside : Out, window rows inside the image (0: none)
 
-    Latency: 1 cycle from ``step``. Resources: about 60 LUT, no DSP, no block RAM.
+    Latency: 1 cycle from ``step``. Resources: about 70 LUT, no DSP, no block RAM.
     """
 
-    def __init__(self):
+    def __init__(self, lanes):
+        turn = range(lanes)
         super().__init__({
             "load": In(1), "step": In(1), "stride": In(2), "kernel": In(4), "skip": In(4), "room": In(12),
-            "pitch": In(16), "k_step": In(16), "k_first": In(16), "offset": Out(16), "k": Out(16), "inside": Out(4),
+            "pitch": In(16), "k_step": In(16), "k_first": In(16), "turn_step": In(turn), "turn_first": In(turn),
+            "offset": Out(16), "k": Out(16), "turn": Out(turn), "inside": Out(4),
         })
 
     def elaborate(self, platform):
@@ -43,22 +45,34 @@ class Axis(wiring.Component):
             self.inside.eq(Mux(limit > skip, limit - skip, 0)),
         ]
         with m.If(self.load):
-            m.d.sync += [skip.eq(self.skip), room.eq(self.room), self.offset.eq(0), self.k.eq(self.k_first)]
+            m.d.sync += [skip.eq(self.skip), room.eq(self.room), self.offset.eq(0), self.k.eq(self.k_first),
+                         self.turn.eq(self.turn_first)]
         with m.Elif(self.step):
             m.d.sync += room.eq(room - self.stride)
             with m.If(skip >= self.stride):
-                m.d.sync += skip.eq(skip - self.stride)
-                m.d.sync += self.k.eq(Mux(self.stride == 2, self.k - (self.k_step << 1), self.k - self.k_step))
+                two = self.stride == 2
+                m.d.sync += [skip.eq(skip - self.stride), self.k.eq(self.k - Mux(two, self.k_step << 1, self.k_step)),
+                             self.turn.eq(self.turn - Mux(two, self.turn_step << 1, self.turn_step))]
             with m.Else():
                 # a stride of two over a skip of one enters the image by one row only
                 half = (self.stride == 1) | (skip == 1)
-                m.d.sync += [skip.eq(0), self.k.eq(0),
+                m.d.sync += [skip.eq(0), self.k.eq(0), self.turn.eq(0),
                              self.offset.eq(self.offset + Mux(half, self.pitch, self.pitch << 1))]
         return m
 
 
+class Phase(enum.Enum, shape=3):
+    """What the walk is at: nothing yet, the bricks at a position, its head, the bricks of its window."""
+
+    AIM = 0
+    POINT = 1
+    HEAD = 2
+    WINDOW = 3
+    END = 4
+
+
 class Window(wiring.Component):
-    """Walks over all positions of a tile and, for each, over its targets and the bricks of its window inside the image.
+    """Walks over all positions of a tile and, for each, over its targets and the bricks of its list.
 
     Addresses and k are calculated modulo 2**16, as wide as their fields, and checked.
 
@@ -67,11 +81,13 @@ class Window(wiring.Component):
     start : In, one cycle; payload : In, fields of RUN, stable while busy; slots : In, images this row works on (0: none)
     k_most, k_most_tail : In, of :class:`RunCheck`
     o : Out, stream of tags; addr : Out, brick of the item (row memory), valid with ``o``
-    fault : Out, in the cycle behind an item whose brick lies outside the row memory, or its words' weights outside the banks
+    fault : Out, in the cycle behind an item whose brick lies outside the row memory, or its words' weights outside the banks, or
+        with ``swap`` behind a target that no lane has room for
 
-    Items of a position: ``t_count`` x TARGET if ``fetch``, HEAD, then LIST for each brick; after the last position END.
-    Latency: first item one cycle after ``start``. Throughput: one item a cycle, without gaps between positions.
-    Resources: about 350 LUT, no DSP, no block RAM.
+    Items of a position: ``t_count`` x TARGET if ``fetch``, HEAD, then LIST for each brick of the window inside the image. With
+    ``swap``: TARGET for each brick of the window inside the image, HEAD, then ``t_count`` x LIST. After the last position END.
+    Latency: first item one cycle after ``start``, two with ``swap``. Throughput: one item a cycle, without gaps between positions.
+    Resources: about 400 LUT, no DSP, no block RAM.
     """
 
     def __init__(self, config):
@@ -84,15 +100,16 @@ class Window(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        lanes, targets = self.config.lanes, self.config.targets
         f = layout(Opcode.RUN)(self.payload)
         tag = self.o.payload
-        m.submodules.rows = rows = Axis()
-        m.submodules.columns = columns = Axis()
+        m.submodules.rows = rows = Axis(lanes)
+        m.submodules.columns = columns = Axis(lanes)
         for axis, fields in (
-            (rows, (f.kh, f.skip_y, f.room_y, f.l_pitch, f.k_row, f.k_first_y)),
-            (columns, (f.kw, f.skip_x, f.room_x, f.l_col, f.k_tap, f.k_first_x)),
+            (rows, (f.kh, f.skip_y, f.room_y, f.l_pitch, f.k_row, f.k_first_y, f.turn_row, f.turn_first_y)),
+            (columns, (f.kw, f.skip_x, f.room_x, f.l_col, f.k_tap, f.k_first_x, f.turn_tap, f.turn_first_x)),
         ):
-            inputs = (axis.kernel, axis.skip, axis.room, axis.pitch, axis.k_step, axis.k_first)
+            inputs = (axis.kernel, axis.skip, axis.room, axis.pitch, axis.k_step, axis.k_first, axis.turn_step, axis.turn_first)
             m.d.comb += [axis.stride.eq(f.stride)] + [a.eq(b) for a, b in zip(inputs, fields)]
 
         # of the current slot; of the current position
@@ -109,62 +126,89 @@ class Window(wiring.Component):
         k = Signal(16)
         k_tap = Signal(16)
         k_row = Signal(16)
+        turn = Signal(range(lanes))
+        turn_row = Signal(range(lanes))
         t_addr = Signal(16)
-        t = Signal(range(self.config.targets))
-        has_list = (rows.inside != 0) & (columns.inside != 0)
+        t = Signal(range(targets + 1))  # bricks at the position; with swap, in the window: bricks of targets
+        has_window = (rows.inside != 0) & (columns.inside != 0)
 
-        first = Mux(f.fetch, Kind.TARGET, Kind.HEAD)
-        kind = Signal(Kind)
+        phase = Signal(Phase)
         busy = Signal()
-        go = self.o.ready & busy
-        ends = Signal()  # this item is the last of its position
-        m.d.comb += [self.o.valid.eq(busy), tag.kind.eq(kind), tag.k.eq(k), tag.t.eq(t)]
+        aim = Signal()  # the window's first brick is known behind this cycle
+        move = Signal()  # the axes go to the next position
+        over = Signal()  # no position is left
+        begin = Signal(Phase)  # where a position begins
+        m.d.comb += begin.eq(Mux(f.swap, Mux(has_window, Phase.WINDOW, Phase.HEAD), Mux(f.fetch, Phase.POINT, Phase.HEAD)))
 
-        with m.If(go):
-            with m.Switch(kind):
-                with m.Case(Kind.TARGET):
+        last_brick, last_point = bricks_left == 1, t == f.t_count - 1
+        last_window = last_brick & (wx_left == 1) & (wy_left == 1)
+        m.d.comb += [self.o.valid.eq(busy & (phase != Phase.AIM)), tag.turn.eq(turn)]
+        with m.Switch(phase):
+            with m.Case(Phase.POINT):
+                m.d.comb += [self.addr.eq(t_addr), tag.kind.eq(Mux(f.swap, Kind.LIST, Kind.TARGET)), tag.t.eq(t),
+                             tag.tail.eq(last_point), tag.last.eq(f.swap & last_point), tag.k.eq(t * lanes)]
+            with m.Case(Phase.HEAD):
+                m.d.comb += [tag.kind.eq(Kind.HEAD), tag.last.eq(~f.swap & ~has_window)]
+            with m.Case(Phase.WINDOW):
+                m.d.comb += [self.addr.eq(brick), tag.kind.eq(Mux(f.swap, Kind.TARGET, Kind.LIST)), tag.k.eq(k),
+                             tag.tail.eq(last_brick), tag.last.eq(~f.swap & last_window)]
+            with m.Case(Phase.END):
+                m.d.comb += tag.kind.eq(Kind.END)
+
+        with m.If(busy & (self.o.ready | (phase == Phase.AIM))):
+            with m.Switch(phase):
+                with m.Case(Phase.AIM):
+                    m.d.comb += aim.eq(1)
+                    m.d.sync += phase.eq(begin)
+                with m.Case(Phase.POINT):
                     m.d.sync += [t_addr.eq(t_addr + 1), t.eq(t + 1)]
-                    with m.If(tag.tail):
-                        m.d.sync += [kind.eq(Kind.HEAD), t.eq(0)]
-                with m.Case(Kind.HEAD):
-                    start_addr = Signal(16)
-                    start_k = Signal(16)
-                    m.d.comb += [start_addr.eq(slot_base + rows.offset + columns.offset), start_k.eq(rows.k + columns.k),
-                                 ends.eq(~has_list)]
-                    m.d.sync += [kind.eq(Kind.LIST), brick.eq(start_addr), window_row.eq(start_addr),
-                                 k.eq(start_k), k_tap.eq(start_k), k_row.eq(start_k),
-                                 bricks_left.eq(f.l_bricks), wx_left.eq(columns.inside), wy_left.eq(rows.inside)]
-                with m.Case(Kind.LIST):
+                    with m.If(last_point):
+                        m.d.comb += aim.eq(1)
+                        m.d.sync += [t.eq(0), phase.eq(Phase.HEAD)]
+                        with m.If(f.swap):  # the axes have gone on at the head
+                            m.d.sync += [t_addr.eq(t_base), phase.eq(Mux(over, Phase.END, begin))]
+                with m.Case(Phase.HEAD):
+                    m.d.comb += [aim.eq(1), move.eq(f.swap | ~has_window)]
+                    m.d.sync += [t.eq(0), phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW))]
+                with m.Case(Phase.WINDOW):
                     m.d.sync += [brick.eq(brick + 1), k.eq(k + f.k_brick), bricks_left.eq(bricks_left - 1)]
-                    with m.If(bricks_left == 1):
+                    with m.If(f.swap):
+                        m.d.sync += t.eq(t + 1)
+                    with m.If(last_brick):
                         m.d.sync += [bricks_left.eq(f.l_bricks), wx_left.eq(wx_left - 1),
                                      brick.eq(brick + f.l_col - f.l_bricks + 1), k.eq(k_tap + f.k_tap),
-                                     k_tap.eq(k_tap + f.k_tap)]
+                                     k_tap.eq(k_tap + f.k_tap), turn.eq(turn + f.turn_tap)]
                         with m.If(wx_left == 1):
                             m.d.sync += [wx_left.eq(columns.inside), wy_left.eq(wy_left - 1),
                                          brick.eq(window_row + f.l_pitch), window_row.eq(window_row + f.l_pitch),
-                                         k.eq(k_row + f.k_row), k_tap.eq(k_row + f.k_row), k_row.eq(k_row + f.k_row)]
-                            m.d.comb += ends.eq(wy_left == 1)
-                with m.Case(Kind.END):
+                                         k.eq(k_row + f.k_row), k_tap.eq(k_row + f.k_row), k_row.eq(k_row + f.k_row),
+                                         turn.eq(turn_row + f.turn_row), turn_row.eq(turn_row + f.turn_row)]
+                    with m.If(last_window):
+                        m.d.comb += move.eq(~f.swap)
+                        with m.If(f.swap):
+                            m.d.sync += phase.eq(Phase.HEAD)
+                with m.Case(Phase.END):
                     m.d.sync += busy.eq(0)
-        with m.Switch(kind):
-            with m.Case(Kind.TARGET):
-                m.d.comb += [self.addr.eq(t_addr), tag.tail.eq(t == f.t_count - 1)]
-            with m.Case(Kind.HEAD):
-                m.d.comb += tag.last.eq(~has_list)
-            with m.Case(Kind.LIST):
-                m.d.comb += [self.addr.eq(brick), tag.tail.eq(bricks_left == 1),
-                             tag.last.eq((bricks_left == 1) & (wx_left == 1) & (wy_left == 1))]
+
+        with m.If(aim):
+            first_brick = slot_base + rows.offset + columns.offset
+            first_k = rows.k + columns.k
+            first_turn = rows.turn + columns.turn
+            m.d.sync += [brick.eq(first_brick), window_row.eq(first_brick), k.eq(first_k), k_tap.eq(first_k), k_row.eq(first_k),
+                         turn.eq(first_turn), turn_row.eq(first_turn),
+                         bricks_left.eq(f.l_bricks), wx_left.eq(columns.inside), wy_left.eq(rows.inside)]
 
         # no list word and no target without its brick; no word of a brick, zero or not, without its place in the banks
         depth = self.config.act_bricks
-        lost = (k > Mux(bricks_left == 1, self.k_most_tail, self.k_most)) | outside(brick, depth)
-        m.d.sync += self.fault.eq(busy & (((kind == Kind.LIST) & lost) | ((kind == Kind.TARGET) & outside(t_addr, depth))))
+        window_lost = (k > Mux(last_brick, self.k_most_tail, self.k_most)) | outside(brick, depth) | (f.swap & (t >= targets - f.bias))
+        m.d.sync += self.fault.eq(busy & (((phase == Phase.WINDOW) & window_lost) | ((phase == Phase.POINT) & outside(t_addr, depth))))
 
-        next_t = Signal(16)
-        with m.If(ends):
-            m.d.sync += [kind.eq(first), x_left.eq(x_left - 1), t_base.eq(next_t), t_addr.eq(next_t)]
+        with m.If(move):
+            next_t = Signal(16)
             m.d.comb += [columns.step.eq(1), next_t.eq(t_base + f.t_x)]
+            m.d.sync += [x_left.eq(x_left - 1), t_base.eq(next_t)]
+            with m.If(~f.swap):
+                m.d.sync += [phase.eq(begin), t_addr.eq(next_t)]
             with m.If(x_left == 1):
                 m.d.sync += [x_left.eq(f.x_count), y_left.eq(y_left - 1)]
                 m.d.comb += [columns.load.eq(1), rows.step.eq(1), next_t.eq(t_base + f.t_y)]
@@ -172,10 +216,14 @@ class Window(wiring.Component):
                     m.d.sync += [y_left.eq(f.y_count), slots_left.eq(slots_left - 1), slot_base.eq(slot_base + f.l_slot)]
                     m.d.comb += [rows.load.eq(1), next_t.eq(t_base + f.t_slot)]
                     with m.If(slots_left == 1):
-                        m.d.sync += kind.eq(Kind.END)
+                        m.d.sync += over.eq(1)
+                        with m.If(~f.swap):
+                            m.d.sync += phase.eq(Phase.END)
         with m.If(self.start):
             m.d.comb += [rows.load.eq(1), columns.load.eq(1)]
-            m.d.sync += [busy.eq(1), kind.eq(Mux(self.slots == 0, Kind.END, first)), t.eq(0),
+            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), over.eq(0),
                          slots_left.eq(self.slots), y_left.eq(f.y_count), x_left.eq(f.x_count),
                          slot_base.eq(f.l_addr), t_base.eq(f.t_addr), t_addr.eq(f.t_addr)]
+            with m.If(self.slots == 0):
+                m.d.sync += phase.eq(Phase.END)
         return m

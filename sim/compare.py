@@ -216,14 +216,9 @@ class Bench:
 
     def _compare_sums(self, stop, name, note, tensors):
         """Compare the weight gradients that lie in the banks, added over the rows."""
-        first, bricks, k = note.sums
-        lanes, acc = self.config.lanes, self.config.formats.acc_bits
-        total = sum(np.stack([bank[:len(k) * bricks].astype(np.int64) for bank in row]) for row in self._banks)
+        lane, word, output, k = note.sums
+        acc, depth = self.config.formats.acc_bits, word.max() + 1
+        total = sum(np.stack([bank[:depth].astype(np.int64) for bank in row]) for row in self._banks)
         total &= (1 << acc) - 1
-        total -= (total >> acc - 1) << acc  # (lanes, k * bricks)
-        got = total.reshape(lanes, len(k), bricks).transpose(2, 0, 1).reshape(bricks * lanes, len(k))
-        expected = tensors[name][first * lanes:(first + bricks) * lanes]
-        if note.diagonal:  # a lane counts only where the input is its own channel
-            got = np.stack([np.append(row[lane:-1:lanes], row[-1]) for lane, row in enumerate(got)])
-            k = np.arange(expected.shape[1])
-        self.tally.words(stop, name, got[:len(expected)], expected[:, k], lambda at: (first * lanes + at[0], int(k[at[1]])))
+        total -= (total >> acc - 1) << acc  # (lanes, words)
+        self.tally.words(stop, name, total[lane, word], tensors[name][output, k], lambda at: (int(output[at[0]]), int(k[at[0]])))

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradgate.arch.checks import ConfigError
+from gradgate.arch.commands import Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import DENSE, SPARSE, Switches
+from gradgate.compiler.weight_gradient import can_swap
 from gradgate.golden.model import GoldenModel
 from gradgate.host.driver import Driver
 from gradgate.sim.compare import Bench, Tally
@@ -31,6 +33,13 @@ def bench_of(config) -> Bench:
     """A bench on a simulated core; kept for the whole process, so that every test finds the state another left."""
     sim = Simulator(config)
     return Bench(config, sim, Driver(sim, config))
+
+
+def swapped(network, config) -> tuple:
+    """Further switch settings: the weight-gradient roles of all blocks that can be are swapped."""
+    names = frozenset(block.name for block in network.weighted if can_swap(config, block))
+    every = Switches(swapped=names), Switches(swapped=names, input_skip=False), Switches(swapped=names, tap_spread=False)
+    return every if names else ()
 
 
 def random_network(rng, lanes) -> Network:
@@ -127,6 +136,7 @@ class Soak:
             "residual": any(b.add for b in network.blocks), "average": any(not b.weighted for b in network.blocks),
             "depthwise": any(b.kind == "depthwise" for b in network.blocks),
             "maxpool": any(b.pool for b in network.blocks), "stride 2": any(b.stride == 2 and b.weighted for b in network.blocks),
+            "swapped weight-gradient": any(c.opcode == Opcode.RUN and c.swap for c in program.commands),
             "5x5 kernel": any(b.kh == 5 for b in network.blocks), "1x1 kernel": any(b.kh == b.kw == 1 for b in network.blocks),
             "several K tiles": any(n.tile.startswith("k") and not n.tile.startswith("k0") for n in notes),
             "several N tiles": any(" n" in n.tile and " n0" not in n.tile for n in notes),
@@ -147,7 +157,9 @@ def soak(networks: int, seed: int, configs=None, progress=lambda done: None) -> 
         network, batch = legal_case(config, rng)
         kinds = ["sparse", "sparse", "sparse", str(rng.choice(["zero", "saturated", "negative", "sparse"]))]
         batches = [random_batch(rng, network, batch, kind) for kind in kinds]
-        tally = train(bench_of(config), network, batches, switches=SWITCHES, seed=number)
+        switches = SWITCHES + swapped(network, config)
+        batches += batches[:len(switches) - len(batches)]
+        tally = train(bench_of(config), network, batches, switches=switches, seed=number)
         result.networks += 1
         result.steps += tally.steps
         result.compared_words += tally.compared_words

@@ -63,10 +63,14 @@ class Position:
         else:
             self.targets_of = [t_count - (lane >= fields["t_tail"]) for lane in range(config.lanes)]
         self.void = bool(fields["fetch"] and not any(self.targets_of))
-        if fields["bias"]:
+        swap = fields.get("swap", 0)
+        if swap and fields["bias"]:  # one more target of the last lane
+            self.targets_of[-1] += 1
+            self.void = False
+        if fields["bias"] and not swap:
             self.entries.append((fields["k_bias"] % ks, 1 << config.formats.act_frac))
         if not self.void:
-            self.entries += [((brick.k + lane * t_count) % ks, brick.words[lane] % words)
+            self.entries += [((brick.k + lane * (1 if swap else t_count)) % ks, brick.words[lane] % words)
                              for brick in self.bricks for lane in range(config.lanes) if brick.flags[lane]]
         if not self.entries:
             self.entries, self.void = [(0, 0)], self.void or bool(fields["outer"])
@@ -106,15 +110,17 @@ def random_brick(config, rng, density):
 def random_scene(config, rng, count=8):
     """Fields of a RUN and ``count`` positions."""
     t_count = rng.randint(1, min(3, config.targets))
-    fields = {"fetch": rng.getrandbits(1), "outer": rng.getrandbits(1), "bias": rng.getrandbits(1),
+    swap = int(rng.random() < 0.3)
+    fields = {"fetch": swap | rng.getrandbits(1), "outer": swap | rng.getrandbits(1), "bias": rng.getrandbits(1), "swap": swap,
               "k_bias": rng.randrange(1 << 16), "t_count": t_count, "t_tail": rng.randint(1, config.lanes),
               "psum_addr": rng.randrange(config.psum_words)}
     room = (config.list_entries - 1) // config.lanes
     positions = []
     for number in range(count):
         density = rng.choice([0, 0.15, 0.5, 1])
-        targets = [random_brick(config, rng, rng.choice([0, 0.1, 0.5])) for _ in range(t_count * fields["fetch"])]
-        bricks = [random_brick(config, rng, density) for _ in range(rng.randint(0, min(4, room)))]
+        targets = [random_brick(config, rng, rng.choice([0, 0.1, 0.5]))
+                   for _ in range(rng.randint(0, 4) if swap else t_count * fields["fetch"])]
+        bricks = [random_brick(config, rng, density) for _ in range(min(t_count, room) if swap else rng.randint(0, min(4, room)))]
         positions.append(Position(targets=targets, bricks=bricks).expect(config, fields, number))
     return fields, positions
 
@@ -371,10 +377,11 @@ def line(config, rng):
     t_count = rng.randint(1, min(3, config.targets))
     width, bricks, kw, stride = rng.randint(1, 5), rng.randint(1, 2), rng.randint(1, 3), rng.randint(1, 2)
     first, count = rng.randint(-kw, 2), rng.randint(3, 6)
+    swap, turn = int(rng.random() < 0.4), rng.randrange(lanes)
     base, l_col, t_x = rng.randrange(20), bricks + rng.randrange(2), t_count + rng.randrange(2)
     fields = {
-        "outer": rng.getrandbits(1), "fetch": rng.getrandbits(1), "bias": rng.getrandbits(1),
-        "skip_list": rng.random() < 0.7, "skip_target": rng.random() < 0.7,
+        "outer": swap | rng.getrandbits(1), "fetch": swap | rng.getrandbits(1), "bias": rng.getrandbits(1), "swap": swap,
+        "turn_tap": turn, "turn_first_x": turn * max(0, -first) % lanes, "skip_list": rng.random() < 0.7, "skip_target": rng.random() < 0.7,
         "stride": stride, "slots": 1, "last_rows": 1, "y_count": 1, "x_count": count,
         "l_addr": base + max(0, first) * l_col, "l_col": l_col, "l_bricks": bricks, "l_tail": rng.randint(1, lanes),
         "kh": 1, "kw": kw, "skip_x": max(0, -first), "room_x": max(0, width - first), "room_y": 1,
@@ -389,15 +396,26 @@ def line(config, rng):
     def brick(words, tail, dense):
         return Brick(k=0, words=words, flags=[lane < tail and (dense or word != 0) for lane, word in enumerate(words)])
 
+    def turned(b, turn):
+        return Brick(k=0, words=[b.words[(lane - turn) % lanes] for lane in range(lanes)],
+                     flags=[b.flags[(lane - turn) % lanes] for lane in range(lanes)])
+
     lists, targets = tensor(), tensor()
     positions = []
     for m in range(count):
         pixels = [x for x in range(first + m * stride, first + m * stride + kw) if 0 <= x < width]
+        windows = [(b, x - first - m * stride, lists[base + x * l_col + b]) for x in pixels for b in range(bricks)]
+        if swap:
+            positions.append(Position(
+                targets=[turned(brick(words, fields["l_tail"] if b == bricks - 1 else lanes, not fields["skip_target"]), tap * turn)
+                         for b, tap, words in windows],
+                bricks=[brick(targets[fields["t_addr"] + m * t_x + t], fields["t_tail"] if t == t_count - 1 else lanes,
+                              not fields["skip_list"]) for t in range(t_count)]))
+            continue
         positions.append(Position(
             targets=[brick(targets[fields["t_addr"] + m * t_x + t], fields["t_tail"] if t == t_count - 1 else lanes,
                            not fields["skip_target"]) for t in range(t_count)] if fields["fetch"] else [],
-            bricks=[brick(lists[base + x * l_col + b], fields["l_tail"] if b == bricks - 1 else lanes,
-                          not fields["skip_list"]) for x in pixels for b in range(bricks)]))
+            bricks=[brick(words, fields["l_tail"] if b == bricks - 1 else lanes, not fields["skip_list"]) for b, _, words in windows]))
     command = Command(Opcode.RUN, blank(Opcode.RUN) | {name: int(value) for name, value in fields.items()})
     return command, lists, targets, [p.expect(config, command.fields, m) for m, p in enumerate(positions)]
 
@@ -415,10 +433,11 @@ def test_cycle_model(config, seed):
             command, lists, targets, positions = line(config, rng)
             await play.run(command.fields, positions)
             play.check()
-            cost = run.run_cost(config, command, np.array([lists]) != 0, np.array([targets]) != 0)
+            flags = [np.array([words]) != 0 for words in ((targets, lists) if command.swap else (lists, targets))]
+            cost = run.run_cost(config, command, *flags)
             assert cost.macs == sum(position.work(j) for position in positions for j in range(config.lanes))
             done = max(play.end + run.ENDED, play.release[-1] + run.LAST)
-            assert cost.cycles == done - play.first + run.FIRST_ITEM + 1
+            assert cost.cycles == done - play.first + run.FIRST_ITEM + command.swap * run.AIM + 1
 
     simulate(dut, bench, limit=20_000)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_weight_units import gradients, suspicious, updated
-from weights_bench import CONFIGS, NAMES, Bench, Layer, random_masters, same, simulate, working
+from weights_bench import ALONG_OUTPUTS, CONFIGS, NAMES, Bench, Layer, random_masters, same, simulate, working
 
 from gradgate.arch import weights
 from gradgate.arch.commands import WEIGHT_LOOP, Command, Opcode
@@ -60,7 +60,8 @@ def test_update(config, seed):
             fields, bricks = layer.by_output(rng, min(config.bank_words, 40))
             bank_addr = int(rng.integers(config.bank_words - len(bricks) + 1))
             tail = int(rng.integers(1, min(config.lanes, layer.cout - bricks[fields["t_count"] - 1][1]) + 1))
-            command = Command(Opcode.UPDATE, fields | {"bank_addr": bank_addr, "shift": shift, "tail": tail, "decay": decay, "diagonal": 0})
+            rest = {"bank_addr": bank_addr, "shift": shift, "tail": tail, "decay": decay, "diagonal": 0, **ALONG_OUTPUTS}
+            command = Command(Opcode.UPDATE, fields | rest)
             cycles, _, overflows = await core.run(dut.update, command)
             assert cycles == len(bricks) + Updater.latency(config) == update_cycles(config, command)
 
@@ -119,7 +120,7 @@ def test_arithmetic(decay):
         await core.host_fill(velocities, velocity=1)
         fields = {f.name: 0 for f in WEIGHT_LOOP}
         fields |= {"t_count": len(starts), "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": shift, "tail": 2}
-        fields |= {"decay": decay, "diagonal": 0}
+        fields |= {"decay": decay, "diagonal": 0, **ALONG_OUTPUTS}
         for turn in range(len(sums)):
             accumulators[:len(starts), 0] = sums[(np.indices(velocities.shape).sum(axis=0) + turn) % len(sums)]
             core.hold(accumulators)
@@ -169,7 +170,7 @@ def test_update_while_the_host_addresses_a_velocity():
         fields = {f.name: 0 for f in WEIGHT_LOOP}
         fields |= {"t_count": 2, "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": 4, "tail": 2}
         for decay in (0, 1):
-            await core.run(dut.update, Command(Opcode.UPDATE, fields | {"decay": decay, "diagonal": 0}))
+            await core.run(dut.update, Command(Opcode.UPDATE, fields | {"decay": decay, "diagonal": 0, **ALONG_OUTPUTS}))
         await core.expect_memory(np.full((2, 2), -2))
         await core.expect_velocities(np.ones((2, 2), int))
 
@@ -180,7 +181,7 @@ def test_update_while_the_host_addresses_a_velocity():
 def test_latencies(rows, cycles):
     """The figures in the data sheets, and the cycle model's."""
     config = Config(rows=rows, lanes=2, momentum=True)
-    fields = {f.name: 1 for f in WEIGHT_LOOP} | {"shift": 1, "tail": 1, "decay": 0, "diagonal": 0}
+    fields = {f.name: 1 for f in WEIGHT_LOOP} | {"shift": 1, "tail": 1, "decay": 0, "diagonal": 0, **ALONG_OUTPUTS}
     assert Updater.latency(config) == cycles
     for each in (config, replace(config, momentum=False)):
         assert update_cycles(each, Command(Opcode.UPDATE, fields)) == 1 + Updater.latency(each)

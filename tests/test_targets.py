@@ -36,8 +36,9 @@ def test_targets(config, seed):
             count = rng.choice([0, config.targets, rng.randint(0, config.targets)])
             targets = []
             ctx.set(dut.slot, slot)
-            while len(targets) < count:
-                entry = {"t": rng.randrange(config.targets), "value": rng.getrandbits(config.formats.act_bits)}
+            late = count > 0 and rng.getrandbits(1)  # the last one comes with the claim
+            while len(targets) < count - late:
+                entry = {"t": rng.randrange(max(config.targets, config.bank_words)), "value": rng.getrandbits(config.formats.act_bits)}
                 append = rng.random() < 0.7
                 ctx.set(dut.en, append)
                 ctx.set(dut.entry, entry)
@@ -48,9 +49,14 @@ def test_targets(config, seed):
             ctx.set(dut.en, 0)
             if rng.getrandbits(1):
                 await step(ctx)
+            entry = {"t": 0, "value": number}
+            ctx.set(dut.en, late)
+            ctx.set(dut.entry, entry)
             ctx.set(dut.claim, 1)
             ctx.set(dut.claim_list, s)
             await step(ctx)
+            held[slot] = targets + [target_layout(config).const(entry).as_bits()] * late
+            ctx.set(dut.en, 0)
             ctx.set(dut.claim, 0)
             counts[s] = count
         await step(ctx)

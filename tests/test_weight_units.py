@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 from weights_bench import (
+    ALONG_OUTPUTS,
     Bench,
     Layer,
     every_config,
+    gradients,
     loops,
     random_masters,
     read_brick,
     same,
     seeds,
     simulate,
+    suspicious,
+    updated,
     walk,
     working,
 )
@@ -22,19 +26,6 @@ from gradgate.arch.config import Config
 from gradgate.hw.loader import Loader
 from gradgate.hw.updater import Updater
 from gradgate.hw.weights import Weights
-
-
-def updated(config, master, total, shift):
-    """A master weight after its update by the exact sum ``total`` of its gradients."""
-    acc, top = 2**config.formats.acc_bits, 2 ** (config.formats.master_bits - 1)
-    total = (total + acc // 2) % acc - acc // 2
-    return min(max(master - ((total + 2 ** (shift - 1)) >> shift), -top), top - 1)
-
-
-def suspicious(config, total):
-    """Whether the two top bits of a sum differ."""
-    top = total >> (config.formats.acc_bits - 2)
-    return (top ^ top >> 1) & 1
 
 
 @pytest.mark.parametrize("seed", range(3), ids=lambda s: f"seed{s}")
@@ -96,18 +87,6 @@ def test_load_of_anything(config, seed):
     simulate(dut, bench)
 
 
-def gradients(config, rng, shift):
-    """Accumulators of all rows, of magnitudes that round, step, saturate and wrap."""
-    shape = (config.bank_words, config.rows, config.lanes)
-    acc = 2**config.formats.acc_bits
-    scale = 2.0 ** rng.uniform(0, config.formats.acc_bits - 1, (config.bank_words, 1, config.lanes))
-    values = (rng.uniform(-1, 1, shape) * scale).astype(np.int64)
-    ties = rng.integers(-3, 4, shape) * (1 << shift - 1)  # halves: the rounding of negative and positive ones
-    values = np.where(rng.random((config.bank_words, 1, 1)) < 0.25, ties, values)
-    edges = rng.choice([acc // 2 - 1, -acc // 2, acc // 4, -acc // 4 - 1, acc // 4 - 1, -acc // 4], shape)
-    return np.where(rng.random(shape) < 0.2, edges, values)
-
-
 @pytest.mark.parametrize("seed", range(3), ids=lambda s: f"seed{s}")
 @every_config
 def test_update(config, seed):
@@ -132,7 +111,7 @@ def test_update(config, seed):
             tail = min(config.lanes, layer.cout - bricks[fields["t_count"] - 1][1])
             tail = int(rng.integers(1, tail + 1))
             diagonal = shift % 3 == 1
-            fields |= {"bank_addr": bank_addr, "shift": shift, "tail": tail, "decay": 0, "diagonal": diagonal}
+            fields |= {"bank_addr": bank_addr, "shift": shift, "tail": tail, "decay": 0, "diagonal": diagonal, **ALONG_OUTPUTS}
             command = Command(Opcode.UPDATE, fields)
             cycles, _, overflows = await core.run(dut.update, command)
             assert cycles == len(bricks) + Updater.latency(config)
@@ -155,7 +134,7 @@ def test_update(config, seed):
 
             # a LOAD in the very next cycle sees the new weights
             k, first = bricks[-1]
-            fields = {name: value for name, value in fields.items() if name not in ("shift", "tail", "decay", "diagonal")}
+            fields = {name: value for name, value in fields.items() if name not in {"shift", "tail", "decay", "diagonal", *ALONG_OUTPUTS}}
             fields |= {"wm_addr": layer.base + k * layer.out_bricks + first // config.lanes, "rot": k % config.lanes}
             fields |= {"t_count": 1, "inner_count": 1, "outer_count": 1, "bank_addr": 0, "spread": 0, "out_bricks": 0}
             _, writes, _ = await core.run(dut.load, Command(Opcode.LOAD, fields))
@@ -191,7 +170,7 @@ def test_update_arithmetic(shift):
             await core.host_fill(memory[start:start + len(sums)])
             fields = {f.name: 0 for f in WEIGHT_LOOP}
             fields |= {"t_count": len(sums), "inner_count": 1, "outer_count": 1, "t_step": 1, "shift": shift, "tail": 2}
-            fields |= {"decay": 0, "diagonal": 0}
+            fields |= {"decay": 0, "diagonal": 0, **ALONG_OUTPUTS}
             cycles, _, overflows = await core.run(dut.update, Command(Opcode.UPDATE, fields))
             assert cycles == len(sums) + Updater.latency(config)
             assert overflows == sum(suspicious(config, s) for s in sums)

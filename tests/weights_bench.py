@@ -19,6 +19,8 @@ CONFIGS = [
 ]
 NAMES = [f"{c.rows}x{c.lanes}" for c in CONFIGS]
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
+#: Fields of an UPDATE whose bricks run along outputs.
+ALONG_OUTPUTS = dict.fromkeys(("spread", "out_bricks", "turn", "turn_outer"), 0)
 seeds = pytest.mark.parametrize("seed", [1, 2], ids=lambda s: f"seed{s}")
 
 
@@ -56,6 +58,31 @@ def working(config, master):
     top = 2 ** (config.formats.act_bits - 1)
     drop = config.formats.master_drop
     return None if master is None else min(max((master + 2 ** (drop - 1)) >> drop, -top), top - 1)
+
+
+def updated(config, master, total, shift):
+    """A master weight after its update by the exact sum ``total`` of its gradients."""
+    acc, top = 2**config.formats.acc_bits, 2 ** (config.formats.master_bits - 1)
+    total = (total + acc // 2) % acc - acc // 2
+    return min(max(master - ((total + 2 ** (shift - 1)) >> shift), -top), top - 1)
+
+
+def suspicious(config, total):
+    """Whether the two top bits of a sum differ."""
+    top = total >> (config.formats.acc_bits - 2)
+    return (top ^ top >> 1) & 1
+
+
+def gradients(config, rng, shift):
+    """Accumulators of all rows, of magnitudes that round, step, saturate and wrap."""
+    shape = (config.bank_words, config.rows, config.lanes)
+    acc = 2**config.formats.acc_bits
+    scale = 2.0 ** rng.uniform(0, config.formats.acc_bits - 1, (config.bank_words, 1, config.lanes))
+    values = (rng.uniform(-1, 1, shape) * scale).astype(np.int64)
+    ties = rng.integers(-3, 4, shape) * (1 << shift - 1)  # halves: the rounding of negative and positive ones
+    values = np.where(rng.random((config.bank_words, 1, 1)) < 0.25, ties, values)
+    edges = rng.choice([acc // 2 - 1, -acc // 2, acc // 4, -acc // 4 - 1, acc // 4 - 1, -acc // 4], shape)
+    return np.where(rng.random(shape) < 0.2, edges, values)
 
 
 def same(actual, expected):

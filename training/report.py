@@ -28,6 +28,8 @@ def text(result: Result) -> str:
             f"cycles             {cycles:,} RTL, {model:,} model, {tally.wrong_cycles} commands differ",
             f"simulation         {cycles / max(result.simulation_s, 1e-9):,.0f} cycles/s, comparison included; "
             f"{result.wall_s:.0f} s in all",
+            f"weight gradients   lists of gradients in {', '.join(result.swapped[-1]) or 'no layer'}" if any(result.swapped)
+            else "weight gradients   lists of activations in all layers",
             *_phases("training", result.train, config), *_phases("test images", result.test, config),
         ]
     if result.dense:

@@ -15,7 +15,9 @@ from gradgate.golden.model import GoldenModel, Step
 from gradgate.host.driver import Driver
 from gradgate.sim.compare import Bench, Tally
 from gradgate.sim.costs import program_costs
+from gradgate.sim.roles import cheaper_roles
 from gradgate.sim.simulator import Simulator
+from gradgate.training.balance import channel_orders, reorder
 from gradgate.training.datasets import Dataset, batches, quantise
 from gradgate.training.schedule import Result, Schedule
 
@@ -52,6 +54,7 @@ class Trainer:
         for lr_shift in set(schedule.lr_shifts):
             self._program(schedule.batch, lr_shift)  # what does not fit is told before anything is built
         self.bench = None
+        self.switches = SPARSE
 
     @functools.cache  # noqa: B019 - a trainer lives as long as its run
     def _program(self, batch, lr_shift, training=True, switches=SPARSE):
@@ -67,9 +70,7 @@ class Trainer:
                 driver.identify()
                 self.bench = Bench(self.schedule.config, sim, driver)
                 self.bench.tally = self.result.train
-                program = self._program(self.schedule.batch, self.schedule.lr_shifts[0])
-                self.bench.write_weights(program, self.schedule.network, self.golden.masters)
-                self.bench.write_velocities(program, self.schedule.network, self.golden.velocities)
+                self._write_weights()
                 self._run()
         else:
             self._run()
@@ -82,6 +83,7 @@ class Trainer:
         total = len(schedule.lr_shifts) * (len(self.train_x) // schedule.batch)
         total = min(total, schedule.max_steps or total)
         for lr_shift in schedule.lr_shifts:
+            self._prepare_epoch()
             epoch = list(batches(len(self.train_x), schedule.batch, rng))[:total - result.steps if result.train.exact else 0]
             for index, step in zip(epoch, self._steps([self._job(index, lr_shift) for index in epoch])):
                 result.losses.append(step.loss())
@@ -98,8 +100,34 @@ class Trainer:
             if schedule.dense_steps:
                 self._skip_on_off(rng)
 
-    def _job(self, index, lr_shift, switches=SPARSE) -> Job:
-        return Job(x=self.train_x[index], labels=self.data.train_y[index], lr_shift=lr_shift, switches=switches)
+    def _prepare_epoch(self):
+        """Make the coming steps cheap, from the zeros of one batch: order of channels (not before the first epoch), roles."""
+        schedule, network = self.schedule, self.schedule.network
+        if schedule.balance and self.result.steps:
+            orders = channel_orders(network, schedule.config.lanes, self._look())
+            self.golden.set_masters(reorder(network, self.golden.masters, orders))
+            self.golden.set_velocities(reorder(network, self.golden.velocities, orders))
+            self._write_weights()
+        if self.bench and not schedule.momentum:
+            self.switches = cheaper_roles(network, schedule.config, schedule.batch, self._look())
+            self.result.swapped.append(sorted(self.switches.swapped))
+
+    def _look(self) -> dict:
+        """Tensors of a step with the weights as they are now, which stay so."""
+        schedule = self.schedule
+        golden = GoldenModel(schedule.network, schedule.config.formats, schedule.seed)
+        golden.set_masters(self.golden.masters)
+        return golden.step(self.train_x[:schedule.batch], self.data.train_y[:schedule.batch], schedule.lr_shifts[0]).tensors
+
+    def _write_weights(self):
+        """Write the golden model's weights and velocities to the core."""
+        if self.bench:
+            program = self._program(self.schedule.batch, self.schedule.lr_shifts[0])
+            self.bench.write_weights(program, self.schedule.network, self.golden.masters)
+            self.bench.write_velocities(program, self.schedule.network, self.golden.velocities)
+
+    def _job(self, index, lr_shift, switches=None) -> Job:
+        return Job(x=self.train_x[index], labels=self.data.train_y[index], lr_shift=lr_shift, switches=switches or self.switches)
 
     def _steps(self, jobs):
         """Do the ``jobs`` one after the other, up to the first difference; yields the golden model's steps.
@@ -147,12 +175,10 @@ class Trainer:
         masters, velocities = self.golden.masters, self.golden.velocities
         lr_shift = self.schedule.lr_shifts[-1]
         order = [rng.choice(len(self.train_x), self.schedule.batch, replace=False) for _ in range(self.schedule.dense_steps)]
-        for switches, name in ((SPARSE, "sparse"), (DENSE, "dense")):
+        for switches, name in ((self.switches, "sparse"), (DENSE, "dense")):
             self.golden.set_masters(masters)
-            program = self._program(self.schedule.batch, lr_shift)
-            self.bench.write_weights(program, self.schedule.network, masters)
-            self.golden.velocities = [v.copy() for v in velocities]
-            self.bench.write_velocities(program, self.schedule.network, velocities)
+            self.golden.set_velocities(velocities)
+            self._write_weights()
             self._count(name)
             for _ in self._steps([self._job(index, lr_shift, switches) for index in order]):
                 pass

@@ -26,6 +26,7 @@ class Schedule:
     wave: Path | None = None  #: RTL: wave file to write, ending in .vcd or .fst
     wave_steps: tuple = (0, 0)  #: RTL: first and last step that a wave file records
     dense_steps: int = 0  #: RTL: steps that are run once with and once without skipping at the end
+    balance: bool = False  #: between epochs, deal channels to lanes by their density; changes cycles, never results
     backend: str = "rtl"
 
     def __post_init__(self):
@@ -56,6 +57,7 @@ class Result:
     test: Tally = field(default_factory=Tally)  #: of the test images
     sparse: Tally | None = None  #: of the steps that were run with and without skipping: with
     dense: Tally | None = None  #: and without
+    swapped: list = field(default_factory=list)  #: RTL: for each epoch, the blocks whose weight-gradient roles were swapped
     wall_s: float = 0.0
     simulation_s: float = 0.0
 
@@ -79,12 +81,12 @@ class Result:
         result = {
             "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
             "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts),
-            "momentum": schedule.momentum, "seed": schedule.seed, "steps": self.steps,
+            "momentum": schedule.momentum, "balance": schedule.balance, "seed": schedule.seed, "steps": self.steps,
             "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
             "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
             "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
             "rtl_cycles": sum(tally.rtl_cycles.values()), "model_cycles": sum(tally.model_cycles.values()),
-            "commands_with_wrong_cycles": tally.wrong_cycles,
+            "commands_with_wrong_cycles": tally.wrong_cycles, "swapped_weight_gradients": self.swapped,
             **{f"{name}_per_phase": {"rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles, "macs": part.macs}
                for name, part in (("train", self.train), ("test", self.test))},
             "wall_s": self.wall_s, "simulation_s": self.simulation_s,

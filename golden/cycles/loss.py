@@ -12,9 +12,9 @@ def loss_cycles(config, images: int, classes: int, grad: bool) -> int:
 
     An image costs: the label and the logits, one a cycle; the way of the last through the memory and the comparison;
     one cycle for the prediction and one for the next image. With ``grad`` also one cycle for each exponential and the
-    way of the last, and for each class a serial division, its start and its store.
+    way of the last, and one for each division and the way of the last.
     """
     image = 1 + classes + READ + 1 + 2
     if grad:
-        image += classes + EXPONENTIAL + classes * (config.formats.grad_frac + 3)
+        image += classes + EXPONENTIAL + classes + config.formats.grad_frac + 2
     return 2 + images * image

@@ -28,7 +28,8 @@ class LaneDataProof(LaneControlProof):
 
     Any one word of the bank and any one of the sums memory stand for all (:class:`AnyRam`), products may be anything.
     Assumed besides: no two pairs of entry and target of a list have the same accumulator; the sum of a position and target is
-    written once in a RUN; a target's number is below ``targets``; weights are loaded and accumulators cleared only while no RUN is active.
+    written once in a RUN; a target's number is below ``targets``
+    in RED turns; weights are loaded and accumulators cleared only while no RUN is active.
     """
 
     def __init__(self, config=None, module=lane):
@@ -74,9 +75,9 @@ class LaneDataProof(LaneControlProof):
         psum1, slot1 = self.past(dut.psum[self.at]), self.past(dut.target[self.at])
         with m.If(issue[1]):
             self.check((targets.r_slot == slot1) & (targets.r_index == index1))
-        t = Signal(range(config.targets))
+        t = Signal.like(targets.r_entry.t)
         m.d.comb += t.eq(Mux(dut.fetch, targets.r_entry.t, index1))
-        self.assume(t < config.targets)
+        self.assume(dut.outer | (t < config.targets))
         entry = dut.bus[at1]
 
         # what they mean
@@ -162,7 +163,7 @@ class LaneDataProof(LaneControlProof):
         half_bits = len(bank.word) // 2
         self.lemma(implies(weight_known, bank.word.word_select(half, half_bits)[:formats.act_bits] == weight))
         self.lemma(implies(kept_known, sums.word == kept))
-        self.lemma(implies(total_known, inside.total == total))
+        self.check(implies(total_known, inside.total == total))
 
         self.cover(update & here[9] & acc_known & (acc != 0) & self.past(self.past(dut.outer)))
         self.cover(done & mine[9] & total_known & dut.accumulate & (kept != 0))

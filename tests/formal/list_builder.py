@@ -25,6 +25,7 @@ class ListBuilderProof(Proof):
 
     def properties(self, m):
         dut, self.f = self.unit, layout(Opcode.RUN)(self.unit.payload)
+        self.bias, self.bias_target = self.f.bias & ~self.f.swap, self.f.bias & self.f.swap  # an entry of every list, or a target
         aborted = self.past(dut.fault)
         self.assume(~self.past(aborted))
         self.item_taken(m)
@@ -100,12 +101,12 @@ class ListBuilderProof(Proof):
         lanes, entries = config.lanes, config.list_entries
         self.any_target, self.void = any_target, void = Signal(), Signal()
         self.appended = appended = Signal(range(entries + lanes + 2))  # entries of the items done with, the bias included
-        m.d.comb += void.eq(f.fetch & ~any_target)
+        m.d.comb += void.eq(f.fetch & ~any_target & ~self.bias_target)
         number, target_number = self.number, Signal(range(config.lists + 1))
         self.psum = psum = Signal(20)  # RED: exact; OUT: of no meaning
         self.flags = ones(item.flags)
         self.total = total = Signal.like(appended)  # with those of the current item
-        m.d.comb += total.eq(Mux(self.is_head, f.bias, appended + Mux(self.is_list & ~void, self.flags, 0)))
+        m.d.comb += total.eq(Mux(self.is_head, self.bias, appended + Mux(self.is_list & ~void, self.flags, 0)))
         self.closed = Signal()
         m.d.comb += self.closed.eq(self.retired & item.tag.last & (self.is_head | self.is_list))
         with m.If(self.retired):
@@ -187,15 +188,15 @@ class ListBuilderProof(Proof):
         self.head_write = head_write = self.past(self.appends & self.is_head)
         self.check(dut.e_en == self.past(self.appends))
         next_address, written = Signal(range(entries + 2)), Signal(range(entries + 2))  # behind the entries written
-        m.d.comb += written.eq(Mux(dut.e_en, Mux(head_write, self.past(f.bias), next_address + 1), next_address))
+        m.d.comb += written.eq(Mux(dut.e_en, Mux(head_write, self.past(self.bias), next_address + 1), next_address))
         m.d.sync += next_address.eq(written)
         with m.If(dut.e_en & ~head_write):
             self.check(dut.fault | (next_address < entries))
             self.check(dut.fault | (dut.e_addr == next_address))
         with m.If(head_write):  # the bias, or a zero that the first entry overwrites
             self.check(dut.e_addr == 0)
-            self.check(dut.e_entry.k == Mux(f.bias, f.k_bias[:len(dut.e_entry.k)], 0))
-            self.check(dut.e_entry.value == Mux(f.bias, 1 << config.formats.act_frac, 0))
+            self.check(dut.e_entry.k == Mux(self.bias, f.k_bias[:len(dut.e_entry.k)], 0))
+            self.check(dut.e_entry.value == Mux(self.bias, 1 << config.formats.act_frac, 0))
         with m.If(self.valid & self.is_list):
             self.lemma(written == self.appended + self.age)
         with m.Elif(self.in_list & ~self.valid):
@@ -216,7 +217,7 @@ class ListBuilderProof(Proof):
         """One word of one item, whichever: written once, as it came, in its place."""
         config, dut, f, item, i = self.config, self.unit, self.f, self.item, self.unit.i.payload
         lanes, k_bits, number, void = config.lanes, len(i.tag.k), self.number, self.void
-        offsets = Array((f.t_count * j)[:k_bits] for j in range(lanes))
+        offsets = Array((Mux(f.swap, 1, f.t_count) * j)[:k_bits] for j in range(lanes))
 
         def ranks(flags):
             return Array([Const(0), *(ones(flags[:j]) for j in range(1, lanes))])
@@ -243,7 +244,7 @@ class ListBuilderProof(Proof):
         with m.If((state == away) & chosen & self.taken & (i.tag.kind == Kind.LIST) & i.flags.bit_select(lane, 1)):
             m.d.sync += [
                 state.eq(current), seen.eq(0), w_k.eq(i.tag.k + offsets[lane]), w_value.eq(Array(i.words)[lane]),
-                w_rank.eq(ranks(i.flags)[lane]), w_list.eq(number), w_void.eq(f.fetch & ~self.any_target),
+                w_rank.eq(ranks(i.flags)[lane]), w_list.eq(number), w_void.eq(f.fetch & ~self.any_target & ~self.bias_target),
                 w_base.eq(Mux(self.retired, self.total, self.appended)),  # entries before this item
             ]
         self.lemma(state != 3)
@@ -259,6 +260,7 @@ class ListBuilderProof(Proof):
             self.lemma(seen + hit == Mux(w_void, 0, 1))
 
         self.cover(dut.open & (dut.length == 5) & (state == done))
-        self.cover((state == done) & dut.open & ~w_void & f.fetch & f.bias)
+        self.cover((state == done) & dut.open & ~w_void & f.fetch & self.bias)
+        self.cover((state == done) & dut.open & ~w_void & ~self.any_target & self.bias_target)
         self.cover((state == done) & dut.open & w_void)
         self.cover(dut.ended & (self.past(number) == 1))

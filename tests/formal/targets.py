@@ -10,8 +10,8 @@ from gradgate.hw import targets
 class TargetsProof(Proof):
     """Any one target of any one slot is read as it was appended, and a claim gives the list its number of targets.
 
-    Assumed: slots in turn, one position each, up to the claim; no more targets than a lane may have; none in the cycle of a
-    claim. Reading has no effect, so it is enough to read the chosen target always.
+    Assumed: slots in turn, one position each, up to the claim, with which the last target may come; no more targets than a
+    lane may have. Reading has no effect, so it is enough to read the chosen target always.
     """
 
     def __init__(self, config=None, module=targets):
@@ -26,12 +26,12 @@ class TargetsProof(Proof):
         current, count = Signal(range(config.lists + 1)), Signal(range(config.targets + 1))
         counts = Array(Signal(range(config.targets + 1), name=f"count{s}") for s in range(config.lists))
         self.drive(dut.slot, current)
-        self.assume(~(dut.en & (dut.claim | (count == config.targets))))
+        self.assume(~(dut.en & (count == config.targets)))
         self.assume(dut.claim_list < config.lists)
         entry, known = Signal.like(dut.entry.as_value()), Signal()
         m.d.sync += count.eq(Mux(dut.claim, 0, count + dut.en))
         with m.If(dut.claim):
-            m.d.sync += [current.eq(Mux(current == config.lists, 0, current + 1)), counts[dut.claim_list].eq(count)]
+            m.d.sync += [current.eq(Mux(current == config.lists, 0, current + 1)), counts[dut.claim_list].eq(count + dut.en)]
         with m.If(dut.en & (current == slot) & (count == index)):
             m.d.sync += [entry.eq(dut.entry), known.eq(1)]
         with m.If(known):
