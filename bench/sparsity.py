@@ -32,6 +32,7 @@ class Variant:
     options: Options = Options()
     roles: tuple = ("WG-X", "WG-Y")  #: weight-gradient roles to choose from
     snake: bool = False  #: channels are dealt to lanes by the density measured at the recorded point before
+    turns: tuple = (1,)  #: BD: copies of a tile's weights to choose from, see :class:`Options`
     overlap: bool = False  #: LOADs run during the RUN before, in half of each bank
 
 
@@ -136,7 +137,8 @@ def evaluate(task: Task) -> dict:
     for name, roles in (("FW", ("FW",)), ("BD", ("BD",)), ("WG", variant.roles)):
         if name == "BD" and task.layer == 0:
             continue
-        costs = [best(config, layer, role, masks, options, task.batch, variant.overlap, task.coarse, task.fine) for role in roles]
+        costs = [best(config, layer, role, masks, replace(options, turns=turns), task.batch, variant.overlap, task.coarse, task.fine)
+                 for role in roles for turns in (variant.turns if name == "BD" else (1,))]
         costs = [cost for cost in costs if cost is not None]
         if not costs:
             raise ConfigError(f"{task.network}, layer {layer.name}: no tile of its {name} pass fits the configuration {config.name}")

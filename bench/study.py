@@ -24,6 +24,8 @@ VARIANTS = (
     *(Variant(name=f"S = {s}", options=Options(lists=s)) for s in (1, 2, 3)),
     Variant(name="S = 8 (model only)", options=Options(lists=8)),
     Variant(name="channels dealt by density", snake=True),
+    Variant(name="BD with turned copies (not built)", turns=(1, 2, 4)),
+    Variant(name="both of these", snake=True, turns=(1, 2, 4)),
     Variant(name="input skip only", options=Options(output_skip=False)),
     Variant(name="output skip only", options=Options(input_skip=False)),
     Variant(name="WG-X only", roles=("WG-X",)),

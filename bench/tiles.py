@@ -126,7 +126,7 @@ def work(walk: Walk, masks, cut: Cut, options: Options, lanes: int, images, firs
     # the bias: an entry of every list of the last inputs (of any, if paired), or a target of the last outputs
     bias_entries = np.full((len(bricks), 1), options.bias and walk.role in ("FW", "WG-X"), np.int32)
     bias_entries[:-1] &= cut.paired
-    bias_targets = np.zeros((1, len(cut.outputs)), np.int32)
+    bias_targets = np.zeros((1, 1 if cut.paired else len(cut.outputs)), np.int32)
     bias_targets[:, -1] = options.bias and swap
     ends = np.array([span.count for span in cut.outputs], np.int32)
     if swap:
