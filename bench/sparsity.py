@@ -19,6 +19,7 @@ from gradgate.bench.recording import Recording
 from gradgate.bench.tiles import Options
 from gradgate.bench.traffic import traffic
 from gradgate.bench.walks import PASSES
+from gradgate.training.balance import snake
 
 BATCH = 32
 PORTS = {"base": 64, "paper": 512}  #: bits of the external port
@@ -87,12 +88,14 @@ def recording_of(network: str, directory: str | None = None) -> Recording:
     return Recording.load(network) if directory is None else Recording.read(Path(directory) / f"{network}.npz")
 
 
-def snake(density, lanes: int) -> np.ndarray:
-    """Channels in the order that deals them to ``lanes`` by falling ``density``: to and fro, so that sums are alike."""
-    order = np.argsort(-np.asarray(density), kind="stable")
-    rounds = [order[first:first + lanes] for first in range(0, len(order) - len(order) % lanes, lanes)]
-    rest = order[len(rounds) * lanes:]
-    return np.concatenate([part[::-1] if number % 2 else part for number, part in enumerate(rounds)] + [rest])
+def dealt(density, lanes: int) -> np.ndarray:
+    """Channels in the order in which they are dealt to lanes: in a snake by density, and with dense and sparse pairs of bricks in turn,
+    so that tiles of a few bricks are alike too."""
+    order = snake(density, lanes)
+    pairs = [order[first:first + 2 * lanes] for first in range(0, len(order), 2 * lanes)]
+    rest = [pairs.pop()] if len(order) % (2 * lanes) else []
+    mixed = [pairs[i // 2] if i % 2 == 0 else pairs[-1 - i // 2] for i in range(len(pairs))]
+    return np.concatenate(mixed + rest)
 
 
 def _channel_density(layer, recording, point: int) -> tuple:
@@ -128,7 +131,7 @@ def evaluate(task: Task) -> dict:
         recording = recording_of(task.network, task.recordings)
         recorded, orders = recording.layer(layer.name, task.point), ()
         if variant.snake:
-            orders = tuple(snake(density, config.lanes) for density in _channel_density(layer, recording, task.point))
+            orders = tuple(dealt(density, config.lanes) for density in _channel_density(layer, recording, task.point))
         masks = masks_of(layer, config.lanes, recorded.x, recorded.dy, *orders)
     options = options_of(layer, variant.options)
     macs = effectual(layer, masks, task.batch)

@@ -16,7 +16,7 @@ from gradgate.bench.goals import Goal
 from gradgate.bench.masks import masks_of
 from gradgate.bench.networks import NETWORKS, Layer, layers
 from gradgate.bench.recording import LayerMasks, Recording
-from gradgate.bench.sparsity import Task, evaluate, options_of, snake
+from gradgate.bench.sparsity import Task, dealt, evaluate, options_of
 from gradgate.bench.tiles import Options
 from gradgate.bench.traffic import traffic
 from gradgate.bench.walks import walks_of
@@ -140,12 +140,12 @@ def test_ideal_is_a_bound_and_samples_come_close(given):
             assert abs(some.macs / whole.macs - 1) < 0.1
 
 
-def test_snake_deals_to_and_fro():
-    assert snake([1, 9, 5, 7, 3, 8, 2], 3).tolist() == [1, 5, 3, 6, 4, 2, 0]
+def test_channels_are_dealt_so_that_lanes_and_tiles_are_alike():
+    assert dealt(range(18), 2).tolist() == [17, 16, 14, 15, 5, 4, 2, 3, 13, 12, 10, 11, 9, 8, 6, 7, 1, 0]
     density = np.random.default_rng(3).random(64)
-    lanes = density[snake(density, 16)].reshape(-1, 16).sum(axis=0)
+    lanes = density[dealt(density, 16)].reshape(-1, 16).sum(axis=0)
     assert np.ptp(lanes) < 0.3 * np.ptp(density.reshape(-1, 16).sum(axis=0))
-    assert sorted(snake(density[:37], 16)) == list(range(37))
+    assert sorted(dealt(density[:37], 16)) == list(range(37))
 
 
 def test_periodic_continuation():
