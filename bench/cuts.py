@@ -30,14 +30,20 @@ def _sizes(total: int, most: int) -> list:
     return list(dict.fromkeys([*result, 1]))
 
 
-def mixed_tiles(config, *, slots: int, rows: int, columns: int, targets: int) -> list:
+def step_of(walk) -> int:
+    """Rows of positions that stay together: two in FW, for a pooling layer behind."""
+    return 2 if walk.role == "FW" and walk.grid.rows % 2 == 0 else 1
+
+
+def mixed_tiles(config, *, slots: int, rows: int, columns: int, targets: int, step: int = 1) -> list:
     """(slot span, row span) tiles whose sums fit the sums memory, as :func:`gradgate.compiler.tiles.position_tiles` gives them, but
-    of some rows of as many images as possible instead of as many rows of few images. What is active in one image and lane is
-    less so in others, so lanes have more equal work."""
-    lines = config.psum_words // (columns * targets)
+    of some rows of as many images as possible instead of as many rows of few images. What is active in one image is less so in
+    others, so lanes, and rows of the array, have more equal work."""
+    lines = config.psum_words // (columns * targets * step)
     if lines < slots:
-        return [(span, Span(first=row, count=1)) for row in range(rows) for span in split(slots, lines)]
-    return [(Span(first=0, count=slots), span) for span in split(rows, min(rows, lines // slots))]
+        return [(span, Span(first=row, count=step)) for row in range(0, rows, step) for span in split(slots, lines)]
+    groups = split(rows // step, min(rows // step, lines // slots))
+    return [(Span(first=0, count=slots), Span(first=g.first * step, count=g.count * step)) for g in groups]
 
 
 def candidates(config, layer, walk, bias: bool, overlap: bool, copies: int = 1) -> list:
@@ -57,7 +63,7 @@ def candidates(config, layer, walk, bias: bool, overlap: bool, copies: int = 1) 
         entries = max(1, entries_of(walk, config.lanes if paired else min(k * config.lanes, listed), bias))
         fits = [n for n in range(1, (1 if paired else total) + 1)
                 if targets_of(walk, n, walk.role == "WG-Y") <= config.targets and targets_of(walk, n, bias) * entries <= bank
-                and (walk.outer or n * walk.grid.columns <= config.psum_words)]
+                and (walk.outer or n * walk.grid.columns * step_of(walk) <= config.psum_words)]
         if entries > config.list_entries or not fits:
             continue
         if paired:

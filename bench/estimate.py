@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradgate.bench.around import Around, around
-from gradgate.bench.cuts import candidates, mixed_tiles
+from gradgate.bench.cuts import candidates, mixed_tiles, step_of
 from gradgate.bench.tiles import Cut, Options, Work, work
 from gradgate.bench.walks import walks_of
-from gradgate.compiler.tiles import Span, position_tiles
+from gradgate.compiler.tiles import Span
 from gradgate.golden.cycles.run import done
 
 WARM = 16  #: positions at the beginning of a strip that do not count for its rate
@@ -30,7 +30,6 @@ class Sample:
     outputs: int | None = None
 
 
-MIXED = True
 PRICED = 3  #: cuts with the best bounds, of which cycles are computed
 WHOLE = Sample()
 COARSE = Sample(runs=3, positions=320, strips=4, strip=128, inputs=1, outputs=4)
@@ -90,8 +89,8 @@ def parts_of(config, walk, cut, batch: int) -> list:
     slots = batch // config.rows
     if walk.outer:
         return [(Span(first=0, count=slots), Span(first=0, count=walk.grid.rows))]
-    tiles = mixed_tiles if walk.role == "BD" and MIXED else position_tiles
-    return tiles(config, slots=slots, rows=walk.grid.rows, columns=walk.grid.columns, targets=cut.outputs[0].count)
+    return mixed_tiles(config, slots=slots, rows=walk.grid.rows, columns=walk.grid.columns, targets=cut.outputs[0].count,
+                       step=step_of(walk))
 
 
 def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample: Sample, rough: bool = False) -> tuple:

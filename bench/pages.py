@@ -104,8 +104,11 @@ def _ablation(found) -> list:
                 for variant, totals in table.items()]
         lines += _table([name, "FW", "BD", "WG", "all", "backprop.", "total"], rows)
     return lines + [
-        "*Channels dealt by density*: channels are assigned to lanes in a snake by their density at the recorded point before; X and dY of "
-        "a layer each in their own order, although in a network one order may have to serve several layers. *WG-Y only*: except layers "
+        "*Channels dealt by density*: channels are assigned to lanes in a snake by the density that the masks show at the recorded point "
+        "before (*earlier*), or at the same point (*own*: more than a host can know). X and dY of a layer have an order each, although in a "
+        "network one order may have to serve several layers. *Turned copies*: where a tile's weights leave room in the banks, two or four "
+        "copies of them lie in lanes lanes/2 or lanes/4 apart, and positions use them in turn, so that a channel's targets fall to several "
+        "lanes; fetching targets and POST would have to turn bricks. *WG-Y only*: except layers "
         "whose kernel has more taps than a lane may have targets. *LOAD overlaps RUN*: for which half of each bank stays free.", ""]
 
 

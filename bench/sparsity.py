@@ -32,7 +32,7 @@ class Variant:
     name: str = "all"
     options: Options = Options()
     roles: tuple = ("WG-X", "WG-Y")  #: weight-gradient roles to choose from
-    snake: bool = False  #: channels are dealt to lanes by the density measured at the recorded point before
+    dealt: str = ""  #: channels are dealt to lanes by the density measured at the recorded point "before", or at the "same"
     turns: tuple = (1,)  #: BD: copies of a tile's weights to choose from, see :class:`Options`
     overlap: bool = False  #: LOADs run during the RUN before, in half of each bank
 
@@ -98,11 +98,10 @@ def dealt(density, lanes: int) -> np.ndarray:
     return np.concatenate(mixed + rest)
 
 
-def _channel_density(layer, recording, point: int) -> tuple:
-    """Density of every channel of X and dY at the recorded point before ``point`` (the first: at itself)."""
+def _channel_density(layer, recording, point: int, when: str) -> tuple:
+    """Density of every channel of X and dY at ``point`` or, ``when`` "before", at the recorded point before it (if there is one)."""
     points = recording.points
-    earlier = points[max(0, points.index(point) - 1)]
-    masks = recording.layer(layer.name, earlier)
+    masks = recording.layer(layer.name, points[max(0, points.index(point) - (when == "before"))])
     return tuple(mask.mean(axis=(0, 1, 2))[np.arange(count) % mask.shape[-1]]
                  for mask, count in ((masks.x, layer.cin), (masks.dy, layer.cout)))
 
@@ -130,8 +129,8 @@ def evaluate(task: Task) -> dict:
     else:
         recording = recording_of(task.network, task.recordings)
         recorded, orders = recording.layer(layer.name, task.point), ()
-        if variant.snake:
-            orders = tuple(dealt(density, config.lanes) for density in _channel_density(layer, recording, task.point))
+        if variant.dealt:
+            orders = tuple(dealt(one, config.lanes) for one in _channel_density(layer, recording, task.point, variant.dealt))
         masks = masks_of(layer, config.lanes, recorded.x, recorded.dy, *orders)
     options = options_of(layer, variant.options)
     macs = effectual(layer, masks, task.batch)

@@ -72,9 +72,7 @@ def random_masks(layer, rng, batch, density):
 def test_cycles_are_those_of_the_compilers_commands(shape, config, switches, mixed, monkeypatch):
     """FW, BD and WG, every tile, sparse and dense, with batches that do not fill all rows; and the multiplications."""
     if mixed:
-        whole = compiler_tiles.position_tiles
-        monkeypatch.setattr(compiler_tiles, "position_tiles",
-                            lambda config, **given: (whole if "step" in given else mixed_tiles)(config, **given))
+        monkeypatch.setattr(compiler_tiles, "position_tiles", mixed_tiles)
     rng = np.random.default_rng([config.lanes, *shape])
     layer, batch = layer_of(shape), 4
     x, dy = random_masks(layer, rng, batch, rng.choice([0.2, 0.45, 0.7]))
