@@ -24,10 +24,10 @@ enlarged, rotated by up to 15 degrees, scaled and shifted, drawn in random brigh
 every step. The accuracy is that of 360 digits which training does not see, varied in the same way.
 """
 
-METHOD = """Stochastic gradient descent with momentum {momentum}, constant rate, no weight decay, no dropout. The gradients of networks without any
-batch normalisation are scaled down to a norm of 5 where it is larger, and their initial weights are scaled so that every channel has
-mean 0 and deviation 1 over 64 images at the start; without that, a few hundred steps do not train them. GoogLeNet has its local
-response normalisation and no auxiliary heads.
+METHOD = """Stochastic gradient descent with momentum {momentum}, constant rate, no weight decay, no dropout. In networks without any batch
+normalisation, all gradients together are scaled down to a norm of 5 where it is larger. Layers without one get initial weights scaled
+so that every channel has mean 0 and deviation 1 over 64 images at the start, except the logits; without that, a few hundred steps do
+not train VGG16 and GoogLeNet. GoogLeNet has its local response normalisation and no auxiliary heads.
 
 ## Densities
 
@@ -36,8 +36,8 @@ image. *X by MACs*: the same, each layer weighted by its forward multiplications
 *dense*: a batch normalisation lies behind every layer but the last, so none is.
 """
 
-MEANING = """X counts for the forward pass and the weight gradients (its zeros need no multiplication), and for the backward pass of the layer before:
-where X is zero behind a ReLU, dX need not be computed. dY counts for the backward pass and the weight gradients.
+MEANING = """X counts in all three passes: its zeros need no multiplication in the forward pass and for the weight gradients, and where X is zero
+behind a ReLU, dX need not be computed. dY counts in the backward pass and for the weight gradients.
 
 A gradient that counts as dense is not stored and loads as all ones. Recording fails if a convolution's has 0.1 % of zeros or more; that
 of the logits, where a softmax can be sure of a class, may have 20 %.

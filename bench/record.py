@@ -34,7 +34,7 @@ class Plan:
     side: int = 64
     seed: int = 0
     points: tuple = (10, 100, 300)
-    images: int = 2
+    images: int = 4
     batch: int = field(default=0)  #: 0: that of :data:`SETTINGS`
     rate: float = field(default=0.0)  #: 0: that of :data:`SETTINGS`
 
