@@ -36,8 +36,8 @@ image. *X by MACs*: the same, each layer weighted by its forward multiplications
 *dense*: a batch normalisation lies behind every layer but the last, so none is.
 """
 
-MEANING = """X counts in all three passes: its zeros need no multiplication in the forward pass and for the weight gradients, and where X is zero
-behind a ReLU, dX need not be computed. dY counts in the backward pass and for the weight gradients.
+MEANING = """X counts in all three passes: its zeros need no multiplication in the forward pass and for the weight gradients, and where X is
+zero behind a ReLU, dX need not be computed. dY counts in the backward pass and for the weight gradients.
 
 A gradient that counts as dense is not stored and loads as all ones. Recording fails if a convolution's has 0.1 % of zeros or more; that
 of the logits, where a softmax can be sure of a class, may have 20 %.
