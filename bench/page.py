@@ -25,9 +25,9 @@ every step. The accuracy is that of 360 digits which training does not see, vari
 """
 
 METHOD = """Stochastic gradient descent with momentum {momentum}, constant rate, no weight decay, no dropout. In networks without any batch
-normalisation, all gradients together are scaled down to a norm of 5 where it is larger. Layers without one get initial weights scaled
-so that every channel has mean 0 and deviation 1 over 64 images at the start, except the logits; without that, a few hundred steps do
-not train VGG16 and GoogLeNet. GoogLeNet has its local response normalisation and no auxiliary heads.
+normalisation, all gradients together are scaled down to a norm of 5 where it is larger. Convolutions without one get initial weights
+scaled so that every channel has mean 0 and deviation 1 over 64 images at the start; without that, GoogLeNet learned nothing in a
+hundred steps. GoogLeNet has its local response normalisation and no auxiliary heads.
 
 ## Densities
 
