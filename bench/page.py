@@ -24,20 +24,20 @@ enlarged, rotated by up to 15 degrees, scaled and shifted, drawn in random brigh
 every step. The accuracy is that of 360 digits which training does not see, varied in the same way.
 """
 
-METHOD = """Stochastic gradient descent with momentum {momentum}, constant rate, no weight decay, no dropout. The gradients of networks without any
-batch normalisation are scaled down to a norm of 5 where it is larger, and their initial weights are scaled so that every channel has
-mean 0 and deviation 1 over 64 images at the start; without that, a few hundred steps do not train them. GoogLeNet has its local
-response normalisation and no auxiliary heads.
+METHOD = """Stochastic gradient descent with momentum {momentum}, constant rate, no weight decay, no dropout. In networks without any batch
+normalisation, all gradients together are scaled down to a norm of 5 where it is larger. Convolutions without one get initial weights
+scaled so that every channel has mean 0 and deviation 1 over 64 images at the start; without that, GoogLeNet learned nothing in a
+hundred steps. GoogLeNet has its local response normalisation and no auxiliary heads.
 
 ## Densities
 
 The part of words that are not zero, over the whole batch of the recorded step. *X*: the inputs that come out of a ReLU, all but the
-image. *X by MACs*: the same, each layer weighted by its forward multiplications at this resolution. *dY*: the gradients that are stored;
-*dense*: a batch normalisation lies behind every layer but the last, so none is.
+image. *X by MACs*: the same, each layer weighted by its forward multiplications at this resolution. *dY*: the gradients that have
+zeros, which of VGG16 with batch normalisation are those of `fc6` and `fc7` only; *dense*: no gradient has any.
 """
 
-MEANING = """X counts for the forward pass and the weight gradients (its zeros need no multiplication), and for the backward pass of the layer before:
-where X is zero behind a ReLU, dX need not be computed. dY counts for the backward pass and the weight gradients.
+MEANING = """X counts in all three passes: its zeros need no multiplication in the forward pass and for the weight gradients, and where X is
+zero behind a ReLU, dX need not be computed. dY counts in the backward pass and for the weight gradients.
 
 A gradient that counts as dense is not stored and loads as all ones. Recording fails if a convolution's has 0.1 % of zeros or more; that
 of the logits, where a softmax can be sure of a class, may have 20 %.
@@ -45,8 +45,8 @@ of the logits, where a softmax can be sure of a class, may have 20 %.
 ## Limits
 
 - The images are small and the digits simple: {side}x{side} pixels, not 224x224, ten classes, not a thousand. The last feature maps have
-  {last}x{last} pixels instead of 7x7. Sparsity depends on data, rate and weights; that of ImageNet training after many epochs
-  is another one. What is the same: the layers, where ReLU, pooling and normalisation lie, and how zeros cluster in channels and rows.
+  {last}x{last} pixels instead of 7x7. Sparsity depends on data, rate and weights, and these are the first few hundred steps; ImageNet
+  training after many epochs has another one. What is the same: the layers, and where ReLU, pooling and normalisation lie.
 - `fc6` of VGG16 has as many inputs as its last feature map has words here, and the last layer of each network has {classes} outputs. All
   other channels are those of the published networks.
 - Zero means exactly 0.0 in float32: what ReLU and max-pooling make. Rounding to fixed point makes small words zero as well. So a

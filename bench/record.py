@@ -22,7 +22,7 @@ DENSE = 0.999  #: a gradient that is taken to be dense must have at least this p
 DENSE_LOGITS = 0.8  #: the same for the logits: the gradient of a class that the softmax is sure of may round to zero
 
 #: Images of a step, and the learning rate.
-SETTINGS = {"vgg16": (16, 0.005), "vgg16_bn": (16, 0.01), "resnet18": (32, 0.02), "googlenet": (32, 0.01), "densenet121": (32, 0.02),
+SETTINGS = {"vgg16": (16, 0.005), "vgg16_bn": (16, 0.01), "resnet18": (32, 0.02), "googlenet": (32, 0.005), "densenet121": (32, 0.02),
             "mobilenet_v1": (32, 0.02)}
 
 
@@ -34,7 +34,7 @@ class Plan:
     side: int = 64
     seed: int = 0
     points: tuple = (10, 100, 300)
-    images: int = 2
+    images: int = 4
     batch: int = field(default=0)  #: 0: that of :data:`SETTINGS`
     rate: float = field(default=0.0)  #: 0: that of :data:`SETTINGS`
 

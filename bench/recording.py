@@ -100,13 +100,13 @@ class Recording:
         if not path.is_file():
             raise ConfigError(f"there is no recording {path}; `gradgate record` makes one")
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:  # of bytes: no file stays open after an error
                 arrays = dict(file)
             recording = cls(json.loads(bytes(arrays["meta"])))
             recording._split(arrays)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        except (ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
             raise ConfigError(f"{path} is not a recording, or is damaged") from None
         return recording
 

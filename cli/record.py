@@ -25,7 +25,7 @@ def _write_page() -> None:
 @click.option("--network", type=click.Choice(list(NETWORKS)), default=None, help="Which network.")
 @click.option("--steps", type=click.IntRange(1), default=300, help="Training steps; steps 10, 100 and the last are recorded.")
 @click.option("--side", type=click.IntRange(32, 224), default=64, help="Rows and columns of the images, a multiple of 32.")
-@click.option("--images", type=click.IntRange(1), default=2, help="Images of a recorded batch whose masks are kept.")
+@click.option("--images", type=click.IntRange(1), default=4, help="Images of a recorded batch whose masks are kept.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, images and their order.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for NETWORK.npz.")
 @click.option("--docs", is_flag=True, help="Train nothing; write docs/sparsity.md from the recordings of the package.")
