@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
-PRESETS ?= tiny small base
+PRESETS ?= tiny small base paper
 
 MODEL ?= digits
 CONFIG ?= small

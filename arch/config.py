@@ -39,7 +39,7 @@ class Config:
         one_of("lanes", self.lanes, (2, 4, 8, 16))
         integer("lists", self.lists, 1, 4)
         integer("targets", self.targets, 1, 32)
-        for name, high in (("act_bricks", 65536), ("weight_bricks", 65536), ("bank_words", 512), ("psum_words", 4096),
+        for name, high in (("act_bricks", 65536), ("weight_bricks", 65536), ("bank_words", 2048), ("psum_words", 4096),
                            ("argmax_bricks", 65536), ("program_words", 65536), ("counters", 4096), ("staging_words", 65536)):
             integer(name, getattr(self, name), 16, high)
         one_of("momentum", self.momentum, (False, True))
@@ -113,6 +113,9 @@ PRESETS = {
         Config(name="tiny", rows=2, lanes=4, weight_bricks=2048),
         Config(name="small", rows=4, lanes=8),
         Config(name="base", rows=4, lanes=16),
+        # as much memory as the accelerators of published comparisons have, for the cycle model; no board needs to hold it
+        Config(name="paper", rows=4, lanes=16, lists=4, targets=32, act_bricks=16384, weight_bricks=65536, bank_words=2048,
+               psum_words=4096, argmax_bricks=16384, program_words=65536, counters=4096, staging_words=65536),
     )
 }
 

@@ -10,7 +10,9 @@ from gradgate.arch import commands
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
+from gradgate.cli.bench import bench
 from gradgate.cli.output import require_outputs, require_sources
+from gradgate.cli.record import record
 from gradgate.cli.synth import synth
 from gradgate.cli.train import results, soak, train
 
@@ -53,7 +55,7 @@ def main():
 
 
 @main.command()
-@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base) or TOML file.")
+@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base, paper) or TOML file.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory for the files.")
 def generate(config_name, out):
     """Write gradgate.v and manifest.json."""
@@ -100,5 +102,5 @@ def lint(configs):
         click.echo(f"{name}: clean")
 
 
-for command in (train, soak, results, synth):
+for command in (train, soak, results, synth, record, bench):
     main.add_command(command)

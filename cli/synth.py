@@ -10,7 +10,7 @@ from gradgate.cli.output import require_outputs, require_sources, write_json
 
 
 @click.command()
-@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base) or TOML file.")
+@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base, paper) or TOML file.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("build/synth"), help="Directory for Yosys' files.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
 @click.option("--period", type=click.FloatRange(0.1, 1000), default=None, show_default="as short as possible",

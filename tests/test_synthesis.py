@@ -180,8 +180,8 @@ def test_command(tmp_path, monkeypatch):
     assert table["units"]["lane"]["lut4"] == 1000 and table["config"]["name"] == "tiny"
 
     monkeypatch.chdir(tmp_path)
-    for arguments, message in ((("--config", "none"), "must be one of tiny, small, base or a TOML file, not 'none'"),
-                               (("--docs", "tiny,none"), "must be one of tiny, small, base or a TOML file, not 'none'"),
+    for arguments, message in ((("--config", "none"), "must be one of tiny, small, base, paper or a TOML file, not 'none'"),
+                               (("--docs", "tiny,none"), "must be one of tiny, small, base, paper or a TOML file, not 'none'"),
                                (("--docs", "tiny"), "docs is not here"),
                                (("--docs", "tiny", "--json", "x.json"), "leave out --docs")):
         done = call(*arguments)

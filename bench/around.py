@@ -1,0 +1,90 @@
+"""Cycles around the RUNs of a pass: loading and clearing banks, post-processing, updates, and the fetching of commands."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from types import SimpleNamespace
+
+from gradgate.arch.commands import POST_LEVELS, Opcode
+from gradgate.bench.cuts import channels, entries_of, targets_of
+from gradgate.compiler.common import channels_of
+from gradgate.golden.cycles.array import clear_cycles, post_cycles
+from gradgate.golden.cycles.sequencer import command_cycles
+from gradgate.golden.cycles.weights import load_cycles, update_cycles
+
+
+@dataclass(kw_only=True)
+class Around:
+    """Cycles by kind, each command's fetch included. ``issue``: the fetches of the RUNs."""
+
+    load: float = 0
+    clear: float = 0
+    post: float = 0
+    update: float = 0
+    issue: float = 0
+    loads: tuple = ()  #: cycles of the LOADs before each RUN that needs some
+
+    @property
+    def total(self) -> float:
+        """All of them, nothing overlapping."""
+        return self.load + self.clear + self.post + self.update + self.issue
+
+    def overlapped(self, run: float) -> "Around":
+        """With LOADs during the RUN before, which takes ``run`` cycles on average; the first LOAD has none before it."""
+        first = self.loads[0] if self.loads else 0
+        return replace(self, load=first + sum(max(0, load - run) for load in self.loads[1:]))
+
+
+@cache
+def _fetch(opcode: Opcode) -> int:
+    """Cycles of a command that its unit does not take."""
+    return command_cycles(opcode)
+
+
+def _bricks(count: int):
+    """A LOAD or UPDATE of ``count`` bricks."""
+    return SimpleNamespace(t_count=1, inner_count=count, outer_count=1)
+
+
+def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:
+    """What the compiler puts around the RUNs of a pass (or phase) over ``parts``, the (slots, rows) of a tile's RUNs.
+
+    Bricks and numbers of commands are the compiler's; a POST takes one cycle a brick (two where branches of a network add to one
+    gradient, which is not counted here).
+    """
+    result = Around()
+    loads = []
+    pairs = [(i, i) for i in range(len(cut.inputs))] if cut.paired else [
+        (k, n) for n in range(len(cut.outputs)) for k in range(len(cut.inputs))]
+    listed = channels(layer, walk)[0]
+    for k, n in pairs:
+        words = config.lanes if cut.paired else channels_of(cut.inputs[k], listed, config.lanes)[1]
+        last = cut.paired or k == len(cut.inputs) - 1
+        own = bias and (n == len(cut.outputs) - 1 if walk.role == "WG-Y" else last)
+        bricks = entries_of(walk, words, own) * targets_of(walk, cut.outputs[n].count, own)
+        # whole kernels lie in a row in the weight memory; else the bias has a command of its own
+        commands = 1 + bool(own and (cut.paired or len(cut.inputs) > 1))
+        if walk.role == "WG-Y":
+            commands = cut.outputs[n].count + bool(own)
+        if walk.outer:
+            result.clear += _fetch(Opcode.CLEAR) + clear_cycles(SimpleNamespace(words=bricks))
+            result.update += bricks + commands * (_fetch(Opcode.UPDATE) + update_cycles(config, _bricks(0)))
+            result.issue += _fetch(Opcode.RUN)
+            continue
+        if walk.role == "BD" and walk.taps:
+            commands = 1 if layer.stride == 1 and not cut.paired else walk.rows.kernel
+        elif walk.role == "BD":
+            commands = 0
+        elif cut.paired:
+            commands = 1
+        load = bricks + commands * (_fetch(Opcode.LOAD) + load_cycles(_bricks(0)))
+        if commands:
+            loads += [load] * (len(parts) if len(cut.inputs) > 1 and not cut.paired else 1)
+        result.issue += len(parts) * _fetch(Opcode.RUN)
+        if last:
+            for slots, rows in parts:
+                beats = slots.count * rows.count * walk.grid.columns * cut.outputs[n].count
+                levels = {f"{level}_count": 1 for level in POST_LEVELS}
+                post = SimpleNamespace(mask=0, fields=levels | {"x_count": beats})
+                result.post += _fetch(Opcode.POST) + post_cycles(post)
+    result.load, result.loads = sum(loads), tuple(loads)
+    return result

@@ -1,0 +1,63 @@
+"""Plots of the study."""
+
+import io
+
+import numpy as np
+
+from gradgate.bench.goals import PAPER_BP, PAPER_TOTAL
+from gradgate.bench.networks import NETWORKS
+from gradgate.bench.walks import PASSES
+
+
+def _png(figure) -> bytes:
+    from matplotlib import pyplot
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    pyplot.close(figure)
+    return png.getvalue()
+
+
+def _pyplot():
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    return pyplot
+
+
+def speedups(found) -> bytes:
+    """Speedups of all networks on the last configuration, ideal ones behind them, and efficiency by pass, as a PNG."""
+    pyplot = _pyplot()
+    config = found.machines[-1].config
+    figures = {m.network: m.figures() for m in found.machines if m.config == config}
+    where = np.arange(len(figures))
+    figure, axes = pyplot.subplots(1, 3, figsize=(14, 4), layout="constrained")
+    for axis, key, title, band in zip(axes, ("bp", "total"), ("backpropagation", "forward + backpropagation"), (PAPER_BP, PAPER_TOTAL)):
+        axis.axhspan(*band, color="0.93", label="range of arXiv 2109.07710")
+        axis.bar(where, [one[f"ideal_{key}"] for one in figures.values()], 0.8, color="0.75", label="ideal")
+        axis.bar(where, [one[f"speedup_{key}"] for one in figures.values()], 0.5, label=f"{config}, LOAD, POST, ... included")
+        axis.set(title=title, ylabel="speedup over dense", ylim=(0, None))
+        axis.legend(fontsize="small")
+    for i, name in enumerate(PASSES):
+        axes[2].bar(where + 0.27 * (i - 1), [one["efficiency_pass"][name] for one in figures.values()], 0.25, label=name)
+    axes[2].set(title="ideal by actual RUN cycles, sparse", ylabel="efficiency", ylim=(0, 1))
+    axes[2].legend(fontsize="small")
+    for axis in axes:
+        axis.set_xticks(where, figures, rotation=30, ha="right")
+    return _png(figure)
+
+
+def layers(machine) -> bytes:
+    """Cycles of every layer of a network, dense, sparse and ideal, by pass, as a PNG."""
+    pyplot = _pyplot()
+    table = NETWORKS[machine.network]
+    figure, axes = pyplot.subplots(3, 1, figsize=(max(8, 0.16 * len(table)), 8), layout="constrained", sharex=True)
+    for axis, name in zip(axes, PASSES):
+        where = [i for i in range(len(table)) if name in machine.sparse[i]]
+        for label, results, key, width, color in (("dense", machine.dense, "total", 0.9, "0.85"),
+                                                  ("sparse", machine.sparse, "total", 0.7, "C0"),
+                                                  ("ideal", machine.sparse, "ideal", 0.3, "C1")):
+            axis.bar(where, [getattr(results[i][name], key) / 1e6 for i in where], width, label=label, color=color)
+        axis.set(title=f"{machine.network}, {machine.config}: {name}", ylabel="million cycles")
+    axes[0].legend(fontsize="small")
+    axes[-1].set_xticks(range(len(table)), [layer.name for layer in table], rotation=90, fontsize=5 if len(table) > 40 else 8)
+    return _png(figure)

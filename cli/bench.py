@@ -1,0 +1,66 @@
+"""Commands that compute published comparisons with the cycle model."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from gradgate.arch.checks import ConfigError
+from gradgate.arch.files import write_files
+from gradgate.cli.output import json_text, require_outputs, require_sources, write_json
+
+
+@click.group()
+def bench():
+    """Comparisons with published work, computed with the cycle model."""
+
+
+@bench.command()
+@click.option("--network", "networks", multiple=True, metavar="NAME", help="A network; several times for several. Default: all.")
+@click.option("--config", "config_name", default="both", help="base, paper or both.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for CSV, plots and JSON.")
+@click.option("--recordings", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+              help="Directory of NETWORK.npz files, instead of the recordings that come with the package.")
+@click.option("--quick", is_flag=True, help="Only the last recorded point, and no ablation.")
+@click.option("--docs", is_flag=True, help="Write the tables to docs/sparsity_results.md.")
+def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
+    """Cycles of five networks with zeros skipped or not, from zeros recorded in training. Minutes."""
+    from tqdm import tqdm
+
+    from gradgate.bench import pages, plots, study
+    from gradgate.bench.estimate import FINE
+    from gradgate.bench.networks import NETWORKS
+    from gradgate.bench.sparsity import PORTS
+
+    page = Path("docs/sparsity_results.md")
+    try:
+        for name in networks:
+            if name not in NETWORKS:
+                raise ConfigError(f"network must be one of {', '.join(NETWORKS)}, not {name!r}")
+        if config_name not in (*PORTS, "both"):
+            raise ConfigError(f"config must be one of {', '.join(PORTS)}, both, not {config_name!r}")
+        if docs:
+            require_sources(page)
+            require_outputs(page.parent)
+        require_outputs(out, json_path)
+    except ConfigError as error:
+        click.echo(f"gradgate: {error}", err=True)
+        sys.exit(2)
+    configs = list(PORTS) if config_name == "both" else [config_name]
+    with tqdm(unit="layer", disable=None) as bar:
+        def progress(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+        found = study.study(list(dict.fromkeys(networks)) or list(NETWORKS), configs, recordings=recordings and str(recordings),
+                            ablation=not quick, points=not quick, progress=progress)
+    click.echo(pages.text(found))
+    figures = found.json()
+    if out is not None:
+        write_files(out, {"sparsity.json": json_text(figures), "layers.csv": pages.csv_text(found), "speedups.png": plots.speedups(found),
+                          **{f"{m.network}_{m.config}.png": plots.layers(m) for m in found.machines}})
+        click.echo(f"\nfigures, a line for each layer, and plots are in {out}")
+    write_json(json_path, figures)
+    if docs:
+        write_files(page.parent, {page.name: pages.markdown(found, FINE)})
+        click.echo(page)
