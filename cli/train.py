@@ -119,13 +119,16 @@ def soak(networks, seed, json_path):
 @click.option("--demo", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="result.json of the demo.")
 @click.option("--soak", "soak_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
               help="JSON of a soak run.")
+@click.option("--other", "others", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True,
+              help="result.json of a further run with dense steps.")
 @click.option("--seeds", type=click.IntRange(2, 100), default=10, help="Seeds of the comparison with float32.")
-def results(demo, soak_path, seeds):
+def results(demo, soak_path, others, seeds):
     """Write docs/results.md from recorded runs, and compare the golden model with float32 over several seeds."""
     from gradgate.training.results import compare_seeds, markdown
 
     page = Path("docs/results.md")
     require_sources(page)
-    text = markdown(json.loads(demo.read_text()), json.loads(soak_path.read_text()), compare_seeds(seeds))
+    text = markdown(json.loads(demo.read_text()), json.loads(soak_path.read_text()), compare_seeds(seeds),
+                    [json.loads(other.read_text()) for other in others])
     for path in write_files(page.parent, {page.name: text}):
         click.echo(path)

@@ -32,8 +32,32 @@ def table(head: list, rows: list) -> list:
     return ["| " + " | ".join(map(str, row)) + " |" for row in (head, ["---"] * len(head), *rows)] + [""]
 
 
-def markdown(demo: dict, soak: dict, pairs: list) -> str:
-    """The page: the demo's ``result.json``, the figures of a soak run, pairs of accuracies over seeds."""
+def measured(runs: list) -> list:
+    """What skipping is worth in RTL, for the ``result.json`` of each of ``runs``, which ended with dense steps.
+
+    Ideal: multiplications without and with skipping, one a PE and cycle. Efficiency: ideal cycles of the RUNs, all included that a PE
+    may wait for, of those with skipping.
+    """
+    lines = []
+    for run in runs:
+        part, pes = run["skip_on_off"], run["config"]["rows"] * run["config"]["lanes"]
+        on, off, macs_on, macs_off = (part[f"{what}_skip_{way}"] for what in ("cycles", "macs") for way in ("on", "off"))
+        lines += [f"`{run['model']}` on `{run['config']['name']}`, batch {run['batch']}, behind {run['steps']} steps of training; lists of "
+                  f"gradients in {', '.join(run['swapped_weight_gradients'][-1]) or 'no layer'}:", ""]
+        groups = [("FW", ("FW",)), ("BD + WG", ("BD", "WG")), ("FW + BD + WG", ("FW", "BD", "WG")), ("**step**", tuple(off))]
+        rows = []
+        for name, phases in groups:
+            fast, slow = (sum(cycles[p] for p in phases) for cycles in (on, off))
+            few, many = (sum(macs[p] for p in phases if p in macs) for macs in (macs_on, macs_off))
+            rows.append([name, f"{slow // part['steps']:,}", f"{fast // part['steps']:,}", f"{slow / fast:.2f}x", f"{many / few:.2f}x",
+                         f"{few / fast / pes:.2f}"])
+        lines += table(["passes", "cycles a step, off", "on", "speedup", "ideal", "efficiency"], rows)
+    return lines
+
+
+def markdown(demo: dict, soak: dict, pairs: list, others: list = ()) -> str:
+    """The page: the demo's ``result.json``, the figures of a soak run, pairs of accuracies over seeds; of ``others`` the part on
+    skipping only."""
     config = demo["config"]
     pes = config["rows"] * config["lanes"]
     golden, float32 = np.array(pairs).T
@@ -74,6 +98,7 @@ def markdown(demo: dict, soak: dict, pairs: list) -> str:
         lines += table(["layer", "cycles", "utilisation of RUNs", "all included"], [
             [name, f"{row['all'] // part['steps']:,}", f"{row['macs'] / row['run'] / pes:.1%}", f"{row['macs'] / row['all'] / pes:.1%}"]
             for name, row in part["layers_skip_off"].items() if row["run"]])
+    lines += ["## Skipping, measured in RTL", ""] + measured([demo, *others])
     lines += [
         "## Against float32", "",
         f"Golden model (bit-exact to the RTL) and float32 at the demo's schedule, {len(pairs)} seeds of split, weights and order:", ""]
