@@ -21,7 +21,8 @@ The networks are those of arXiv 2109.07710, VGG16 without and with batch normali
 
 The networks are trained by PyTorch in float32 on the CPU, from random weights, on scikit-learn's handwritten digits: 8x8 pixels,
 enlarged, rotated by up to 15 degrees, scaled and shifted, drawn in random bright colours on cloudy dark grounds, with noise, anew in
-every step. The accuracy is that of 360 digits which training does not see, varied in the same way, after the last step. *Masks*: images of a batch whose masks are kept.
+every step. The accuracy is that of 360 digits which training does not see, varied in the same way, after the
+last step. *Masks*: images of a batch whose masks are kept.
 """
 
 METHOD = """Stochastic gradient descent with momentum {momentum}, constant rate, no weight decay, no dropout. In networks without any batch
