@@ -21,7 +21,8 @@ The networks are those of arXiv 2109.07710, VGG16 without and with batch normali
 
 The networks are trained by PyTorch in float32 on the CPU, from random weights, on scikit-learn's handwritten digits: 8x8 pixels,
 enlarged, rotated by up to 15 degrees, scaled and shifted, drawn in random bright colours on cloudy dark grounds, with noise, anew in
-every step. The accuracy is that of 360 digits which training does not see, varied in the same way.
+every step. The accuracy is that of 360 digits which training does not see, varied in the same way, after the
+last step. *Masks*: images of a batch whose masks are kept.
 """
 
 METHOD = """Stochastic gradient descent with momentum {momentum}, constant rate, no weight decay, no dropout. In networks without any batch
@@ -51,16 +52,18 @@ of the logits, where a softmax can be sure of a class, may have 20 %.
   other channels are those of the published networks.
 - Zero means exactly 0.0 in float32: what ReLU and max-pooling make. Rounding to fixed point makes small words zero as well. So a
   fixed-point machine sees these zeros and more; the recording adds none for rounding.
-- A few images of a batch have masks ({images} in these files). The densities above are of the whole batch.
+- Only a few images of a batch have masks (`images` in the metadata). The densities above are of the whole batch.
 - One run each. The same seed gives the same files on the same machine and release of PyTorch, perhaps not on others.
 
 ## Recording again
 
 ```
 pip install -e '.[record]'
-gradgate record --network resnet18 --out bench/recorded
+gradgate record --network resnet18 --steps 300 --images 2 --out bench/recorded
 gradgate record --docs
 ```
+
+Steps, seed and number of images of each network are in the first table.
 
 An index of PyTorch's CPU builds, `--extra-index-url https://download.pytorch.org/whl/cpu`, saves the download of CUDA.
 """
@@ -84,7 +87,7 @@ def markdown() -> str:
     for name, recording in recordings.items():
         meta = recording.meta
         last = meta["points"][-1]
-        runs.append([name, f"{meta['side']}x{meta['side']}", meta["batch"], meta["rate"], last["step"], meta["seed"],
+        runs.append([name, f"{meta['side']}x{meta['side']}", meta["batch"], meta["rate"], last["step"], meta["seed"], meta["images"],
                      f"{last['loss']:.2f}", f"{100 * last['accuracy']:.1f} %"])
         for point in meta["points"]:
             x, by_macs, dy = densities(recording, point["step"])
@@ -92,7 +95,7 @@ def markdown() -> str:
                             "dense" if dy is None else f"{dy:.3f}"])
     meta = recordings["vgg16"].meta
     lines = [INTRODUCTION]
-    lines += table(["network", "images", "batch", "rate", "steps", "seed", "loss", "accuracy"], runs)
+    lines += table(["network", "images", "batch", "rate", "steps", "seed", "masks", "loss", "accuracy"], runs)
     lines += [METHOD.format(**meta)]
     lines += table(["network", "step", "loss", "accuracy", "X", "X by MACs", "dY"], figures)
     lines += [MEANING.format(**meta, last=meta["side"] // 32)]
