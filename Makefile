@@ -25,7 +25,7 @@ GRADGATE := $(BIN)/gradgate
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo results test test-full formal mutate lint verilog synth clean
+.PHONY: help setup demo results sparsity test test-full formal mutate lint verilog synth clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -48,6 +48,9 @@ results: $(STAMP) ## rewrite docs/results.md: demo, another network, 300 random 
 	$(GRADGATE) soak --networks 300 --seed 1 --json results/soak.json
 	$(GRADGATE) results --demo $(DEMO_OUT)/result.json --soak results/soak.json --other results/resnet.json
 	cp $(DEMO_OUT)/training.png docs/images/demo.png
+
+sparsity: $(STAMP) ## rewrite docs/sparsity_results.md: cycles of six networks with skipping on and off; minutes
+	$(GRADGATE) bench sparsity --out results/sparsity --docs
 
 test: $(STAMP) ## run the tests, without the few that take minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m "not full"

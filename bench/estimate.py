@@ -43,6 +43,7 @@ class Cost:
     role: str
     run: float
     macs: float
+    lanes: tuple  #: cycles of the busiest lane of each RUN: mean over the rows of the array, and of the busiest row
     around: Around
     size: tuple  #: bricks of inputs and outputs of a tile
     cuts: tuple = ()
@@ -94,10 +95,11 @@ def parts_of(config, walk, cut, batch: int) -> list:
 
 
 def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample: Sample, rough: bool = False) -> tuple:
-    """(cycles, multiplications without the bias) of all RUNs of a pass (or phase), from a sample; and how many RUNs there are.
+    """(cycles, multiplications without the bias, RUNs, cycles of the busiest lanes) of a pass (or phase), from a sample.
 
     A RUN takes as long as the longest of the rows of the array. Of a RUN longer than ``sample.positions`` strips are computed: the
     first positions as they are, the others at the rate of the strips behind their first positions. ``rough``: bounds, not cycles.
+    Busiest lanes: of each row of the array in each RUN, mean over the rows; and of the row where it is busiest.
     """
     parts = parts_of(config, walk, cut, batch)
     runs = [parts[i] for i in _spread(len(parts), sample.runs)]
@@ -114,6 +116,7 @@ def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample:
         length = strips[0][0].count * strips[0][1].count, len(strips), slots.count * rows.count
         groups.setdefault(length, []).append(strips)
     cycles = macs = 0.0
+    lanes = np.zeros(2)
     for (rows_each, count, rows_all), members in groups.items():
         each, total = rows_each * walk.grid.columns, rows_all * walk.grid.columns
         works = []
@@ -133,23 +136,24 @@ def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample:
             rate = (released[-1] - released[warm]).reshape(shape).mean(axis=1) / (each - 1 - warm)
             ends = ends + rate * (total - each)
         cycles += float((ends.max(axis=1) + 1).sum())
+        busiest = job.busiest().reshape(shape).mean(axis=1) * (total / each)
+        lanes += busiest.mean(axis=1).sum(), busiest.max(axis=1).sum()
         macs += float(job.macs(bias=False).reshape((len(members), count) + (-1,)).mean(axis=1).sum()) * total / each
-    return cycles * scale, macs * scale, len(parts) * tiles
+    return cycles * scale, macs * scale, len(parts) * tiles, lanes * scale
 
 
 def cost_of(config, layer, role, masks, cuts, options, batch, sample) -> Cost:
     """Cost of a pass whose walks are cut into ``cuts``, one each."""
     run = macs = 0.0
-    total, runs = Around(), 0
-    loads = []
+    total, lanes, loads = Around(), np.zeros(2), []
     for walk, cut in zip(walks_of(layer, role), cuts):
-        cycles, count, number = sampled(config, walk, masks, cut, options, batch, sample)
-        run, macs, runs = run + cycles, macs + count, runs + number
+        cycles, count, _, busy = sampled(config, walk, masks, cut, options, batch, sample)
+        run, macs, lanes = run + cycles, macs + count, lanes + busy
         extra = around(config, layer, walk, cut, parts_of(config, walk, cut, batch), options.bias)
         loads += extra.loads
         total = Around(**{name: getattr(total, name) + getattr(extra, name) for name in ("load", "clear", "post", "update", "issue")})
     total.loads = tuple(loads)
-    return Cost(role=role, run=run, macs=macs, around=total, size=cuts[0].size, cuts=tuple(cuts))
+    return Cost(role=role, run=run, macs=macs, lanes=tuple(lanes), around=total, size=cuts[0].size, cuts=tuple(cuts))
 
 
 def best(config, layer, role: str, masks, options: Options, batch: int, overlap: bool = False,
@@ -162,7 +166,7 @@ def best(config, layer, role: str, masks, options: Options, batch: int, overlap:
     for walk in walks:
 
         def price(cut, rough, walk=walk):
-            cycles, _, runs = sampled(config, walk, masks, cut, options, batch, coarse, rough)
+            cycles, _, runs, _ = sampled(config, walk, masks, cut, options, batch, coarse, rough)
             extra = around(config, layer, walk, cut, parts_of(config, walk, cut, batch), options.bias)
             return cycles + (extra.overlapped(cycles / runs) if overlap else extra).total
         cuts = candidates(config, layer, walk, options.bias and role != "BD", overlap, options.turns if role == "BD" else 1)

@@ -41,6 +41,15 @@ as it is built executes one command at a time; overlapping is a calculation.
 """
 
 
+ABLATION_NOTES = """\
+*Channels dealt by density*: channels are assigned to lanes in a snake by the density that the masks show at the recorded point before
+(*earlier*), or at the same point (*own*: more than a host can know). X and dY of a layer have an order each, although in a network
+one order may have to serve several layers. *Turned copies*: where a tile's weights leave room in the banks, two or four copies of
+them lie in lanes lanes/2 or lanes/4 apart, and positions use them in turn, so that a channel's targets fall to several lanes; fetching
+targets and POST would have to turn bricks. *WG-Y only*: except layers whose kernel has more taps than a lane may have targets. *LOAD
+overlaps RUN*: for which half of each bank stays free. S = 8 and turned copies exist in the model only."""
+
+
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
@@ -59,7 +68,7 @@ def _array(name: str) -> str:
 
 
 def _speedups(found, config: str) -> list:
-    rows, efficiency = [], []
+    rows, efficiency, losses = [], [], []
     for machine in found.machines:
         if machine.config != config:
             continue
@@ -71,6 +80,7 @@ def _speedups(found, config: str) -> list:
             rows.append([name, *(f"{one[key]:.2f}" for key in (
                 "speedup_bp", "ideal_bp", "speedup_total", "ideal_total", "speedup_bp_compute", "speedup_total_compute",
                 "speedup_total_port", "speedup_total_port_overlap"))])
+            losses.append([name, *(_percent(loss) for p in PASSES for loss in one["losses"][p])])
             efficiency.append([name, *(_percent(one["efficiency_pass"][p]) for p in PASSES), *(_percent(one[key]) for key in (
                 "efficiency", "efficiency_loads", "efficiency_port", "efficiency_port_overlap", "efficiency_dense"))])
     lines = [f"## Configuration `{config}`", "", _array(config) + ".", "",
@@ -81,8 +91,12 @@ def _speedups(found, config: str) -> list:
     lines += [f"Reported for the paper's own array: backpropagation {PAPER_BP[0]}x to {PAPER_BP[1]}x, total {PAPER_TOTAL[0]}x to "
               f"{PAPER_TOTAL[1]}x (arXiv 2109.07710, five networks); {TENSORDASH}x over training (TensorDash). Both measured other zeros, "
               "of networks trained on other images, so the ranges are neighbours, not a race.", "", "Efficiency, sparse:", ""]
-    return lines + _table(["network", "FW", "BD", "WG", "all RUNs", "+ LOAD, POST, ...", "+ port behind", "overlapping", "dense RUNs"],
-                          efficiency)
+    lines += _table(["network", *PASSES, "all RUNs", "+ LOAD, POST, ...", "+ port behind", "overlapping", "dense RUNs"], efficiency)
+    lines += ["What RUNs lose, in parts of their cycles: *lanes*, because the busiest lane of a row has more to do in a RUN than the "
+              "mean of all (biases, words of bricks that belong to no channel, and useless multiplications of depthwise layers are in "
+              "here too); *rows*, because one row of the array has more to do than the others; *rest*, lists that are not ready, bubbles, "
+              "beginning and end of a RUN.", ""]
+    return lines + _table(["network", *(f"{p} {loss}" for p in PASSES for loss in ("lanes", "rows", "rest"))], losses)
 
 
 def _points(found) -> list:
@@ -103,13 +117,7 @@ def _ablation(found) -> list:
                  f"{dense.sum('total', BP) / totals.sum('total', BP):.2f}", f"{dense.sum('total') / totals.sum('total'):.2f}"]
                 for variant, totals in table.items()]
         lines += _table([name, "FW", "BD", "WG", "all", "backprop.", "total"], rows)
-    return lines + [
-        "*Channels dealt by density*: channels are assigned to lanes in a snake by the density that the masks show at the recorded point "
-        "before (*earlier*), or at the same point (*own*: more than a host can know). X and dY of a layer have an order each, although in a "
-        "network one order may have to serve several layers. *Turned copies*: where a tile's weights leave room in the banks, two or four "
-        "copies of them lie in lanes lanes/2 or lanes/4 apart, and positions use them in turn, so that a channel's targets fall to several "
-        "lanes; fetching targets and POST would have to turn bricks. *WG-Y only*: except layers "
-        "whose kernel has more taps than a lane may have targets. *LOAD overlaps RUN*: for which half of each bank stays free.", ""]
+    return lines + [ABLATION_NOTES, ""]
 
 
 def _recordings(found) -> list:

@@ -73,6 +73,8 @@ class PassResult:
     update: float
     issue: float
     traffic: float
+    lanes: float = 0  #: cycles of the busiest lane of each RUN, mean over the rows of the array
+    rows: float = 0  #: of the busiest lane of the busiest row
     words: dict = field(default_factory=dict)
     size: tuple = ()
 
@@ -149,7 +151,8 @@ def evaluate(task: Task) -> dict:
         # the sample gives cycles a multiplication; the multiplications of the whole batch are counted
         scale = done[name] / cost.macs if cost.macs and layer.kind != "depthwise" else 1
         result[name] = PassResult(
-            role=cost.role, macs=macs[name], ideal=macs[name] / config.pes, run=cost.run * scale, load=around.load, clear=around.clear,
+            role=cost.role, macs=macs[name], ideal=macs[name] / config.pes, run=cost.run * scale,
+            lanes=cost.lanes[0] * scale, rows=cost.lanes[1] * scale, load=around.load, clear=around.clear,
             post=around.post, update=around.update, issue=around.issue, traffic=moved.cycles(PORTS.get(task.config, 64)),
             words={kind: getattr(moved, kind) for kind in ("weights", "activations", "gradients", "updates")}, size=cost.size)
     return result
@@ -185,12 +188,12 @@ def tasks_of(network: str, config: str, variant: Variant, point: int, **given) -
 class Totals:
     """Cycles of a network, by pass, over its layers."""
 
-    passes: dict  #: pass: {ideal, run, total, traffic}
+    passes: dict  #: pass: {ideal, lanes, rows, run, total, traffic}
 
     @classmethod
     def of(cls, results: list, keep=lambda i: True) -> "Totals":
         """Sums over ``results``, a list of {pass: PassResult} in the order of the layers."""
-        sums = {name: dict.fromkeys(("ideal", "run", "total", "traffic"), 0.0) for name in PASSES}
+        sums = {name: dict.fromkeys(("ideal", "lanes", "rows", "run", "total", "traffic"), 0.0) for name in PASSES}
         for i, layer in enumerate(results):
             for name, one in layer.items() if keep(i) else ():
                 for key in sums[name]:
@@ -198,5 +201,5 @@ class Totals:
         return cls(passes=sums)
 
     def sum(self, key: str, passes=PASSES) -> float:
-        """``ideal``, ``run``, ``total`` or ``traffic`` over some passes."""
+        """One of these figures over some passes."""
         return sum(self.passes[name][key] for name in passes)

@@ -74,6 +74,8 @@ class Machine:
         if self.overlap:
             result["efficiency_port_overlap"] = sparse.sum("ideal") / time(self.overlap, keep, PASSES, True)
         result["efficiency_pass"] = {name: sparse.sum("ideal", (name,)) / sparse.sum("run", (name,)) for name in PASSES}
+        result["losses"] = {name: [1 - one["ideal"] / one["lanes"], one["ideal"] / one["lanes"] - one["ideal"] / one["rows"],
+                                   one["ideal"] / one["rows"] - one["ideal"] / one["run"]] for name, one in sparse.passes.items()}
         result["cycles"] = {"dense": dense.passes, "sparse": sparse.passes}
         return result
 

@@ -52,16 +52,15 @@ class Work:
 
     def bound(self) -> np.ndarray:
         """Cycles below which no number of lists brings a RUN, at once: the builder's, or those of the busiest lane."""
-        length = self.entries if self.outer else np.maximum(self.entries, 1)
-        builder = (self.build + self.fetches + 1).sum(axis=0)
-        busiest = np.einsum("psko,pskol->skol", *self._alike(length)).max(axis=-1)
-        return np.maximum(builder, busiest)
+        return np.maximum((self.build + self.fetches + 1).sum(axis=0), self.busiest())
 
-    def _alike(self, length) -> tuple:
-        """``length`` and the targets that matter, on the same axes."""
+    def busiest(self) -> np.ndarray:
+        """Cycles that the busiest lane works: (sequences, inputs, outputs)."""
+        length = self.entries if self.outer else np.maximum(self.entries, 1)
         targets = self.targets[..., :1] if self.alike else self.targets
         shape = np.broadcast_shapes(length.shape, targets.shape[:-1])
-        return np.broadcast_to(length, shape), np.broadcast_to(targets, shape + targets.shape[-1:])
+        length, targets = np.broadcast_to(length, shape), np.broadcast_to(targets, shape + targets.shape[-1:])
+        return np.einsum("psko,pskol->skol", length, targets).max(axis=-1)
 
     def times(self, lists: int, bubble: int = BUBBLE) -> tuple:
         """Release of every position, and the builder's first cycle behind it."""
