@@ -42,7 +42,7 @@ def _fetch(opcode: Opcode) -> int:
 
 def _bricks(count: int):
     """A LOAD or UPDATE of ``count`` bricks."""
-    return SimpleNamespace(t_count=1, inner_count=count, outer_count=1)
+    return SimpleNamespace(t_count=1, inner_count=count, outer_count=1, ahead=0)
 
 
 def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:
