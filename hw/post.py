@@ -1,11 +1,14 @@
 """Post-processing of one row: sums to words."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.post_walk import beat_layout
+
+#: bits that a sum of up to 64 words has more than a word
+POOL = 6
 
 
 class Post(wiring.Component):
@@ -48,26 +51,19 @@ class Post(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes = self.config.lanes
-        # p0: beat; p2: data; p3: rounded; p4: saturated; p5: pooled; p6: shifted, written
+        # p0: beat; p2: data; p4: saturated sum and addend; p5: pooled; p6: shifted, written
         beats, valids = [self.beat], [self.valid]
         for stage in range(1, self.WRITE + 1):
             beats.append(Signal(beat_layout(self.config), name=f"beat{stage}"))
             valids.append(Signal(name=f"valid{stage}"))
             m.d.sync += [beats[-1].eq(beats[-2]), valids[-1].eq(valids[-2])]
 
-        rows, choices = [self.row], [self.choices]  # at p2, p3, p4
-        for stage in (3, 4, 5):
-            rows.append(Signal(self.brick, name=f"row{stage}"))
-            m.d.sync += rows[-1].eq(rows[-2])
-        for stage in (3, 4):
-            choices.append(Signal(self.choice, name=f"choices{stage}"))
-            m.d.sync += choices[-1].eq(choices[-2])
         wraps = Signal(lanes)
         choice5 = Signal(self.choice)
+        half = Signal(POOL)  # what rounds halves up
+        m.d.comb += half.eq((1 << self.shift) >> 1)
         for lane in range(lanes):
-            mask4 = Mux(self.double, rows[3][lane], rows[2][lane])  # read a cycle before the other word
-            inside = (~beats[4].tail | (lane < self.tail)) & ~(self.mask & (mask4 == 0))
-            self.elaborate_lane(m, lane, beats, valids, inside, rows[2][lane].as_signed(), choices[2][lane], choice5, wraps)
+            self.elaborate_lane(m, lane, beats, valids, half, choice5, wraps)
         m.d.sync += [self.c_data.eq(choice5), self.overflow.eq(sum(wraps[lane] for lane in range(lanes)))]
         m.d.comb += [
             self.w_en.eq(valids[6] & (beats[6].last | ~(self.pool | self.mean))), self.w_addr.eq(beats[6].dst),
@@ -75,38 +71,72 @@ class Post(wiring.Component):
         ]
         return m
 
-    def elaborate_lane(self, m, lane, beats, valids, inside, row4, choice, choice5, wraps):
-        """One lane, p2 to p6; ``inside``, ``row4`` and ``choice`` belong to p4."""
+    def elaborate_lane(self, m, lane, beats, valids, half, choice5, wraps):
+        """One lane, p2 to p6."""
         formats = self.config.formats
         drop, bits = formats.weight_frac, formats.act_bits
-        low, high = -(1 << bits - 1), (1 << bits - 1) - 1
 
-        def saturated(value):
-            return Mux(value > high, high, Mux(value < low, low, value))
+        def register(value, name, shape=1):
+            result = Signal(shape, name=f"{name}_{lane}")
+            m.d.sync += result.eq(value)
+            return result
 
-        rounded = Signal(signed(formats.acc_bits + 1 - drop), name=f"rounded{lane}")
+        # p2: which words are zero travels on, the words themselves only as addends
+        nonzero = [self.row[lane].any()]  # at p2, p3, p4
+        for stage in (3, 4):
+            nonzero.append(register(nonzero[-1], f"nonzero{stage}"))
+        row3, choice3 = register(self.row[lane], "row3", bits), register(self.choices[lane], "choice3", 2)
+
+        # A sum too large for a word is known by its top bits, before it is rounded: rounding then changes only the largest word.
+        total = self.sums[lane]
+        top = total[drop + bits - 1:]
+        whole3, half3 = register(total[drop:], "whole3", bits), register(total[drop - 1], "half3")
+        over3, low3 = register(top.any() & ~top.all(), "over3"), register(total[-1], "low3")
+        wrap3 = register(total[-1] ^ total[-2], "wrap3")
+
+        # p3
+        marked = Mux(self.double, nonzero[2], nonzero[1])  # the mask is read a cycle before the other word
+        inside = (~beats[3].tail | (lane < self.tail)) & (marked | ~self.mask)
+        keep4 = register(inside & ~(self.choose & (choice3 != beats[3].place)), "keep4")
+        wrap4 = register(wrap3 & valids[3] & inside & ~self.rows & (self.owns | ~beats[3].last_slot), "wrap4")
         sum4 = Signal(signed(bits), name=f"sum4_{lane}")
-        wrap3 = Signal(name=f"wrap3_{lane}")
-        wrap4 = Signal(name=f"wrap4_{lane}")
-        m.d.sync += [
-            rounded.eq((self.sums[lane].as_signed() + (1 << drop - 1)) >> drop), sum4.eq(saturated(rounded)),
-            wrap3.eq(self.sums[lane][-1] ^ self.sums[lane][-2]), wrap4.eq(wrap3),
-        ]
-        word4 = Signal(signed(bits), name=f"word4_{lane}")
-        both = Signal(signed(bits + 1), name=f"both{lane}")
-        value = Signal(signed(bits), name=f"value{lane}")
-        m.d.comb += [word4.eq(Mux(self.rows, row4, sum4)), both.eq(word4 + Mux(self.add, row4, 0))]
-        with m.If(~inside | (self.choose & (choice != beats[4].place)) | (self.relu & (both < 0))):
-            m.d.comb += value.eq(0)
+        half4 = Signal(name=f"half4_{lane}")
+        row4 = Signal(signed(bits), name=f"row4_{lane}")
+        with m.If(self.rows):
+            m.d.sync += [sum4.eq(0), half4.eq(0)]
         with m.Else():
-            m.d.comb += value.eq(saturated(both))
+            m.d.sync += [sum4.eq(Mux(over3, Cat((~low3).replicate(bits - 1), low3), whole3)),
+                         half4.eq(half3 & ~over3 & ~(whole3 == (1 << bits - 1) - 1))]
+        with m.If(self.rows | self.add):
+            m.d.sync += row4.eq(row3)
+        with m.Else():
+            m.d.sync += row4.eq(0)
 
-        pooled = Signal(signed(bits + 6), name=f"pooled{lane}")  # up to 64 words
+        # p4
+        both = Signal(signed(bits + 1), name=f"both{lane}")
+        live = Signal(name=f"live{lane}")
+        over = Signal(name=f"over{lane}")
+        value = Signal(signed(bits), name=f"value{lane}")
+        m.d.comb += [
+            both.eq((Cat(1, sum4).as_signed() + Cat(half4, row4).as_signed()) >> 1),  # half4 is the carry in
+            live.eq(keep4 & ~(self.relu & both[-1])), over.eq(both[-1] ^ both[-2]),
+            value.eq(Cat((both[:bits - 1] & (live & ~over).replicate(bits - 1)) | (live & over & ~both[-1]).replicate(bits - 1),
+                         both[-1] & live)),
+        ]
+
+        best = Signal(signed(bits), name=f"best{lane}")
+        pooled = Signal(bits + POOL, name=f"pooled{lane}")
         fresh = beats[4].first | ~(self.pool | self.mean)
-        with m.If(valids[4] & (fresh | self.mean | (value > pooled))):
-            m.d.sync += [pooled.eq(Mux(fresh | ~self.mean, 0, pooled) + value), choice5[lane].eq(beats[4].place)]
-        m.d.sync += self.w_data[lane].eq(((pooled + ((1 << self.shift) >> 1)) >> self.shift)[:bits])
-        m.d.comb += wraps[lane].eq(wrap4 & valids[4] & inside & ~self.rows & (self.owns | ~beats[4].last_slot))
+        with m.If(valids[4] & (fresh | self.mean | (value > best))):
+            m.d.sync += [best.eq(value), pooled.eq(Mux(fresh | ~self.mean, half, pooled) + value), choice5[lane].eq(beats[4].place)]
+
+        # p5: the largest shift first, of no more bits than are left at the end
+        shifted = pooled
+        for level in reversed(range(len(self.shift))):
+            width = bits + (1 << level) - 1
+            shifted = Mux(self.shift[level], (shifted >> (1 << level))[:width], shifted[:width])
+        m.d.sync += self.w_data[lane].eq(shifted)
+        m.d.comb += wraps[lane].eq(wrap4)
 
 
 assert Post.WRITE == 6, "the stages p0 to p6 are laid out for this latency"
