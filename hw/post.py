@@ -28,7 +28,7 @@ class Post(wiring.Component):
     overflow : Out, number of final sums of this beat whose two top bits differ
 
     Latency: ``WRITE`` = 6 cycles from a beat to its write, 5 to ``overflow``. Throughput: one beat a cycle.
-    Resources: about 200 LUT a lane, no DSP, no block RAM.
+    Resources: about 190 LUT a lane, no DSP, no block RAM.
     """
 
     WRITE = latency.RAM + 4
@@ -51,7 +51,7 @@ class Post(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes = self.config.lanes
-        # p0: beat; p2: data; p4: saturated sum and addend; p5: pooled; p6: shifted, written
+        # p0: beat; p2: data; p3: saturated sum, and addend; p4: word; p5: pooled; p6: shifted, written
         beats, valids = [self.beat], [self.valid]
         for stage in range(1, self.WRITE + 1):
             beats.append(Signal(beat_layout(self.config), name=f"beat{stage}"))
@@ -60,10 +60,16 @@ class Post(wiring.Component):
 
         wraps = Signal(lanes)
         choice5 = Signal(self.choice)
-        half = Signal(POOL)  # what rounds halves up
-        m.d.comb += half.eq((1 << self.shift) >> 1)
+        fresh, go_on = Signal(), Signal()  # p4: the word counts, whatever it is; it is added to others
+        half = Signal(POOL)  # p4: of a sum's first word, what rounds halves up
+        first3 = beats[3].first | ~(self.pool | self.mean)
+        m.d.sync += [fresh.eq(first3 | self.mean), go_on.eq(self.mean & ~first3)]
+        with m.If(first3 | ~self.mean):
+            m.d.sync += half.eq((1 << self.shift) >> 1)
+        with m.Else():
+            m.d.sync += half.eq(0)
         for lane in range(lanes):
-            self.elaborate_lane(m, lane, beats, valids, half, choice5, wraps)
+            self.elaborate_lane(m, lane, beats, valids, fresh, go_on, half, choice5, wraps)
         m.d.sync += [self.c_data.eq(choice5), self.overflow.eq(sum(wraps[lane] for lane in range(lanes)))]
         m.d.comb += [
             self.w_en.eq(valids[6] & (beats[6].last | ~(self.pool | self.mean))), self.w_addr.eq(beats[6].dst),
@@ -71,7 +77,7 @@ class Post(wiring.Component):
         ]
         return m
 
-    def elaborate_lane(self, m, lane, beats, valids, half, choice5, wraps):
+    def elaborate_lane(self, m, lane, beats, valids, fresh, go_on, half, choice5, wraps):
         """One lane, p2 to p6."""
         formats = self.config.formats
         drop, bits = formats.weight_frac, formats.act_bits
@@ -81,54 +87,47 @@ class Post(wiring.Component):
             m.d.sync += result.eq(value)
             return result
 
-        # p2: which words are zero travels on, the words themselves only as addends
+        # p2: of the mask, only which words are zero travels on
         nonzero = [self.row[lane].any()]  # at p2, p3, p4
         for stage in (3, 4):
             nonzero.append(register(nonzero[-1], f"nonzero{stage}"))
-        row3, choice3 = register(self.row[lane], "row3", bits), register(self.choices[lane], "choice3", 2)
-
+        choice3 = register(self.choices[lane], "choice3", 2)
         # A sum too large for a word is known by its top bits, before it is rounded: rounding then changes only the largest word.
         total = self.sums[lane]
-        top = total[drop + bits - 1:]
-        whole3, half3 = register(total[drop:], "whole3", bits), register(total[drop - 1], "half3")
-        over3, low3 = register(top.any() & ~top.all(), "over3"), register(total[-1], "low3")
+        whole, top = total[drop:drop + bits], total[drop + bits - 1:]
+        over2 = top.any() & ~top.all()
         wrap3 = register(total[-1] ^ total[-2], "wrap3")
+        sum3 = Signal(bits, name=f"sum3_{lane}")
+        half3 = Signal(name=f"half3_{lane}")
+        row3 = Signal(bits, name=f"row3_{lane}")
+        with m.If(self.rows):
+            m.d.sync += [sum3.eq(0), half3.eq(0)]
+        with m.Else():
+            m.d.sync += [sum3.eq(Mux(over2, Cat((~total[-1]).replicate(bits - 1), total[-1]), whole)),
+                         half3.eq(total[drop - 1] & ~over2 & ~(whole == (1 << bits - 1) - 1))]
+        with m.If(self.rows | self.add):
+            m.d.sync += row3.eq(self.row[lane])
+        with m.Else():
+            m.d.sync += row3.eq(0)
 
         # p3
         marked = Mux(self.double, nonzero[2], nonzero[1])  # the mask is read a cycle before the other word
         inside = (~beats[3].tail | (lane < self.tail)) & (marked | ~self.mask)
-        keep4 = register(inside & ~(self.choose & (choice3 != beats[3].place)), "keep4")
         wrap4 = register(wrap3 & valids[3] & inside & ~self.rows & (self.owns | ~beats[3].last_slot), "wrap4")
-        sum4 = Signal(signed(bits), name=f"sum4_{lane}")
-        half4 = Signal(name=f"half4_{lane}")
-        row4 = Signal(signed(bits), name=f"row4_{lane}")
-        with m.If(self.rows):
-            m.d.sync += [sum4.eq(0), half4.eq(0)]
+        both = Signal(signed(bits + 1), name=f"both{lane}")
+        value = Signal(signed(bits), name=f"value{lane}")
+        m.d.comb += both.eq((Cat(1, sum3).as_signed() + Cat(half3, row3).as_signed()) >> 1)  # half3 is the carry in
+        with m.If(~inside | (self.choose & (choice3 != beats[3].place)) | (self.relu & both[-1])):
+            m.d.sync += value.eq(0)
         with m.Else():
-            m.d.sync += [sum4.eq(Mux(over3, Cat((~low3).replicate(bits - 1), low3), whole3)),
-                         half4.eq(half3 & ~over3 & ~(whole3 == (1 << bits - 1) - 1))]
-        with m.If(self.rows | self.add):
-            m.d.sync += row4.eq(row3)
-        with m.Else():
-            m.d.sync += row4.eq(0)
+            m.d.sync += value.eq(Mux(both[-1] ^ both[-2], Cat((~both[-1]).replicate(bits - 1), both[-1]), both[:bits]))
 
         # p4
-        both = Signal(signed(bits + 1), name=f"both{lane}")
-        live = Signal(name=f"live{lane}")
-        over = Signal(name=f"over{lane}")
-        value = Signal(signed(bits), name=f"value{lane}")
-        m.d.comb += [
-            both.eq((Cat(1, sum4).as_signed() + Cat(half4, row4).as_signed()) >> 1),  # half4 is the carry in
-            live.eq(keep4 & ~(self.relu & both[-1])), over.eq(both[-1] ^ both[-2]),
-            value.eq(Cat((both[:bits - 1] & (live & ~over).replicate(bits - 1)) | (live & over & ~both[-1]).replicate(bits - 1),
-                         both[-1] & live)),
-        ]
-
         best = Signal(signed(bits), name=f"best{lane}")
         pooled = Signal(bits + POOL, name=f"pooled{lane}")
-        fresh = beats[4].first | ~(self.pool | self.mean)
-        with m.If(valids[4] & (fresh | self.mean | (value > best))):
-            m.d.sync += [best.eq(value), pooled.eq(Mux(fresh | ~self.mean, half, pooled) + value), choice5[lane].eq(beats[4].place)]
+        with m.If(valids[4] & (fresh | (best - value)[-1])):
+            m.d.sync += [best.eq(value), pooled.eq((pooled & go_on.replicate(len(pooled)) | half) + value),
+                         choice5[lane].eq(beats[4].place)]
 
         # p5: the largest shift first, of no more bits than are left at the end
         shifted = pooled
