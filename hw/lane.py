@@ -96,36 +96,34 @@ class Lane(wiring.Component):
 
         # s0: control
         at = Signal(below(config.lists))
-        n = Signal(range(config.list_entries))
+        n = Signal(range(config.list_entries + 1), init=1)  # entries of the turn up to this one
         index = Signal(range(config.targets))
-        bubble = Signal(range(self.BUBBLE + 1))
-        after, index_after = (n + 1)[:len(n) + 1], (index + 1)[:len(index) + 1]
+        bubble = Signal(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
+        index_after = index + 1
         count = Mux(self.fetch, targets.count[at], self.every)
-        here = self.pending.bit_select(at, 1) & (bubble == 0)
+        here = self.pending.bit_select(at, 1) & ~bubble.any()
         nothing = self.void.bit_select(at, 1) | (count == 0)
         issue = Signal()
         first = Signal()
         last = Signal()
         fin = Signal()
         m.d.comb += [
-            issue.eq(here & ~nothing), first.eq(n == 0), last.eq(after == self.length[at]),
+            issue.eq(here & ~nothing), first.eq(n == 1), last.eq(n == self.length[at]),
             fin.eq(here & (nothing | (last & (index_after == count)))),
             self.fin.eq(Cat(fin & (at == s) for s in range(config.lists))),
             targets.claim.eq(self.claim), targets.claim_list.eq(self.claim_list),
             targets.en.eq(self.t_en), targets.slot.eq(self.t_slot), targets.entry.eq(self.t_entry),
         ]
-        with m.If(bubble != 0):
-            m.d.sync += bubble.eq(bubble - 1)
         with m.If(fin):
             m.d.sync += at.eq(Mux(at == config.lists - 1, 0, at + 1))
-            m.d.sync += bubble.eq(Mux(self.outer & ~nothing, self.BUBBLE, 0))
+        m.d.sync += bubble.eq(Cat(fin & ~nothing & self.outer, bubble[:-1]))
         with m.If(self.start):
             m.d.sync += [at.eq(0), bubble.eq(0)]
-        # all that makes a counter zero comes first: it is the reset of a register then
+        # all that begins a count comes first: it is the reset of a register then
         with m.If(self.start | (issue & last)):
-            m.d.sync += n.eq(0)
+            m.d.sync += n.eq(1)
         with m.Elif(issue):
-            m.d.sync += n.eq(after)
+            m.d.sync += n.eq(n + 1)
         with m.If(self.start | fin):
             m.d.sync += index.eq(0)
         with m.Elif(issue & last):
@@ -166,8 +164,10 @@ class Lane(wiring.Component):
         low5 = only(~self.outer & ~half4, bank.r_next[:act_bits], "low")
         high5 = only(~self.outer & half4, bank.r_next[half_bits:half_bits + act_bits], "high")
         target5 = only(self.outer, delay(target2, 2, "target"), "target_2")
-        acc8 = only(self.outer | ~self.running, bank.r_next, "acc8")
-        sum8 = only((first7 & self.accumulate & ~self.outer) | ~self.running, sums.r_next, "sum8")
+        idle = Signal()
+        m.d.sync += idle.eq(~self.running)
+        acc8 = only(self.outer | idle, bank.r_next, "acc8")
+        sum8 = only((first7 & self.accumulate & ~self.outer) | idle, sums.r_next, "sum8")
         go_on8 = Signal()
         m.d.sync += go_on8.eq(~first7 & ~self.outer)
 
