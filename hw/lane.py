@@ -1,5 +1,8 @@
 """A lane of the array: the processing element."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -83,36 +86,48 @@ class Lane(wiring.Component):
                 value = register
             return value
 
+        def only(condition, value, name):
+            register = Signal(len(value), name=name)
+            with m.If(condition):
+                m.d.sync += register.eq(value)
+            with m.Else():
+                m.d.sync += register.eq(0)
+            return register
+
         # s0: control
         at = Signal(below(config.lists))
-        n = Signal(range(config.list_entries))
+        n = Signal(range(config.list_entries + 1), init=1)  # entries of the turn up to this one
         index = Signal(range(config.targets))
-        bubble = Signal(range(self.BUBBLE + 1))
+        bubble = Signal(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
+        index_after = index + 1
         count = Mux(self.fetch, targets.count[at], self.every)
-        here = self.pending.bit_select(at, 1) & (bubble == 0)
+        here = self.pending.bit_select(at, 1) & ~bubble.any()
         nothing = self.void.bit_select(at, 1) | (count == 0)
         issue = Signal()
         first = Signal()
         last = Signal()
         fin = Signal()
         m.d.comb += [
-            issue.eq(here & ~nothing), first.eq(n == 0), last.eq(n == self.length[at] - 1),
-            fin.eq(here & (nothing | (last & (index == count - 1)))),
+            issue.eq(here & ~nothing), first.eq(n == 1), last.eq(n == self.length[at]),
+            fin.eq(here & (nothing | (last & (index_after == count)))),
             self.fin.eq(Cat(fin & (at == s) for s in range(config.lists))),
             targets.claim.eq(self.claim), targets.claim_list.eq(self.claim_list),
             targets.en.eq(self.t_en), targets.slot.eq(self.t_slot), targets.entry.eq(self.t_entry),
         ]
-        with m.If(bubble != 0):
-            m.d.sync += bubble.eq(bubble - 1)
-        with m.If(issue):
-            m.d.sync += n.eq(Mux(last, 0, n + 1))
-            with m.If(last):
-                m.d.sync += index.eq(index + 1)
         with m.If(fin):
-            m.d.sync += [index.eq(0), at.eq(Mux(at == config.lists - 1, 0, at + 1))]
-            m.d.sync += bubble.eq(Mux(self.outer & ~nothing, self.BUBBLE, 0))
+            m.d.sync += at.eq(Mux(at == config.lists - 1, 0, at + 1))
+        m.d.sync += bubble.eq(Cat(fin & ~nothing & self.outer, bubble[:-1]))
         with m.If(self.start):
-            m.d.sync += [at.eq(0), n.eq(0), index.eq(0), bubble.eq(0)]
+            m.d.sync += [at.eq(0), bubble.eq(0)]
+        # all that begins a count comes first: it is the reset of a register then
+        with m.If(self.start | (issue & last)):
+            m.d.sync += n.eq(1)
+        with m.Elif(issue):
+            m.d.sync += n.eq(n + 1)
+        with m.If(self.start | fin):
+            m.d.sync += index.eq(0)
+        with m.Elif(issue & last):
+            m.d.sync += index.eq(index_after)
 
         # s1: the list's entry and the target
         at1 = Signal.like(at)
@@ -122,35 +137,46 @@ class Lane(wiring.Component):
         m.d.sync += [at1.eq(at), target1.eq(self.target[at]), index1.eq(index), psum1.eq(self.psum[at])]
         entry = self.bus[at1]
         m.d.comb += [targets.r_slot.eq(target1), targets.r_index.eq(index1)]
+        # From here on, what is not of this kind of turn, slot or half of a word becomes zero in a register, so that an OR joins the
+        # sources that are left: a register's reset costs no LUT.
         # s2: addresses
-        k2 = Signal.like(entry.k, name="k2")
-        t2 = Signal.like(targets.r_entry.t, name="t2")
+        k2 = Signal(range(config.bank_weights))
         value2 = Signal(act_bits)
-        target2 = Signal(act_bits)
         psum2 = Signal.like(psum1, name="psum2")
-        m.d.sync += [k2.eq(entry.k), value2.eq(entry.value), psum2.eq(psum1),
-                     t2.eq(Mux(self.fetch, targets.r_entry.t, index1)), target2.eq(targets.r_entry.value)]
+        m.d.sync += [k2.eq(self.bank_addr + entry.k), value2.eq(entry.value), psum2.eq(psum1)]
+        found2 = [data.View(target_layout(config), only(self.fetch & (target1 == slot), word, f"found{slot}"))
+                  for slot, word in enumerate(targets.r_words)]
+        t2 = reduce(or_, (one.t for one in found2), only(~self.fetch, index1, "index2"))
+        target2 = reduce(or_, (one.value for one in found2))
         # s3 on: what accompanies the operands down the pipeline
         address3 = Signal(range(config.bank_weights))
         psum3 = Signal.like(psum1, name="psum3")
-        m.d.sync += [address3.eq(self.bank_addr + k2 + t2), psum3.eq(psum2 + t2)]
-        value5, target5 = delay(value2, 3, "value"), delay(target2, 3, "target")
-        half5 = delay(address3[0], 2, "half")
+        m.d.sync += [address3.eq(k2 + t2), psum3.eq(psum2 + t2)]
+        value5, half4 = delay(value2, 3, "value"), delay(address3[0], 1, "half")
         word_bits = len(bank.r_addr)
-        address6 = delay(address3[:word_bits], 3, "address")
-        address9 = delay(address6, 3, "address_late")
         psum6 = delay(psum3, 3, "psum")
         psum9 = delay(psum6, 3, "psum_late")
-        valid8, first8, last8 = delay(issue, 8, "valid"), delay(first, 8, "first"), delay(last, 8, "last")
+        valid8, first7, last8 = delay(issue, 8, "valid"), delay(first, 7, "first"), delay(last, 8, "last")
+
+        early3 = only(~self.outer, (k2 + t2)[1:len(address3)], "early")
+        address6 = only(self.outer, delay(address3[:word_bits], 2, "address"), "address_2")
+        address9 = delay(address6, 3, "address_late")
+        low5 = only(~self.outer & ~half4, bank.r_next[:act_bits], "low")
+        high5 = only(~self.outer & half4, bank.r_next[half_bits:half_bits + act_bits], "high")
+        target5 = only(self.outer, delay(target2, 2, "target"), "target_2")
+        idle = Signal()
+        m.d.sync += idle.eq(~self.running)
+        acc8 = only(self.outer | idle, bank.r_next, "acc8")
+        sum8 = only((first7 & self.accumulate & ~self.outer) | idle, sums.r_next, "sum8")
+        go_on8 = Signal()
+        m.d.sync += go_on8.eq(~first7 & ~self.outer)
 
         # s5..s8: multiply; s8: add; s9: write
-        weight = Mux(half5, bank.r_data[half_bits:half_bits + act_bits], bank.r_data[:act_bits])
         total = Signal(acc_bits)
         before = Signal(acc_bits)
         m.d.comb += [
-            multiplier.a.eq(value5.as_signed()), multiplier.b.eq(Mux(self.outer, target5, weight).as_signed()),
-            before.eq(Mux(self.outer, bank.r_data[:acc_bits],
-                          Mux(~first8, total, Mux(self.accumulate, sums.r_data, 0)))),
+            multiplier.a.eq(value5.as_signed()), multiplier.b.eq((low5 | high5 | target5).as_signed()),
+            before.eq(acc8[:acc_bits] | sum8 | (total & go_on8.replicate(acc_bits))),
         ]
         product = Signal(signed(acc_bits))
         m.d.comb += product.eq(multiplier.o)
@@ -160,11 +186,10 @@ class Lane(wiring.Component):
         end9 = Signal()
         m.d.sync += [write9.eq(valid8 & self.outer), end9.eq(valid8 & last8 & ~self.outer)]
 
-        early = address3[1:]
         m.d.comb += [
-            bank.r_addr.eq(Mux(self.running, Mux(self.outer, address6, early), self.acc_addr)),
+            bank.r_addr.eq(Mux(self.running, early3 | address6, self.acc_addr)),
             sums.r_addr.eq(Mux(self.running, psum6, self.sum_addr)),
-            self.acc.eq(bank.r_data), self.sum.eq(sums.r_data),
+            self.acc.eq(acc8), self.sum.eq(sum8),
             sums.w_addr.eq(psum9), sums.w_data.eq(total), sums.w_en.eq(end9),
         ]
         with m.If(write9):

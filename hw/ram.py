@@ -1,6 +1,6 @@
 """Block RAM with one read and one write port and a registered output."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -19,7 +19,8 @@ class Ram(wiring.Component):
 
     Members
     -------
-    r_addr : In; r_data : Out, the word at the ``r_addr`` of two cycles ago
+    r_addr : In; r_data : Out, the word at the ``r_addr`` of two cycles ago; r_next : Out, what ``r_data`` will be in the next
+        cycle, for users with an output register of their own
     w_addr, w_data : In; w_en : In(parts), one bit a part, part 0 lowest
 
     Latency: read ``latency.RAM`` = 2 cycles; a write can be read by an ``r_addr`` given in the next cycle. Reading an
@@ -35,7 +36,7 @@ class Ram(wiring.Component):
             raise ValueError(f"parts must divide width {width}, not {parts}")
         bits = (depth - 1).bit_length()
         super().__init__({
-            "r_addr": In(bits), "r_data": Out(width),
+            "r_addr": In(bits), "r_data": Out(width), "r_next": Out(width),
             "w_addr": In(bits), "w_data": In(width), "w_en": In(parts),
         })
 
@@ -44,12 +45,11 @@ class Ram(wiring.Component):
         m.submodules.mem = memory = Memory(shape=self.width, depth=self.depth, init=[], attrs={"no_rw_check": 1})
         read = memory.read_port(domain="comb")
         write = memory.write_port(granularity=self.width // self.parts)
-        array = Signal(self.width)
         m.d.comb += [
             read.addr.eq(self.r_addr),
             write.addr.eq(self.w_addr), write.data.eq(self.w_data), write.en.eq(self.w_en),
         ]
-        m.d.sync += [array.eq(read.data), self.r_data.eq(array)]
+        m.d.sync += [self.r_next.eq(read.data), self.r_data.eq(self.r_next)]
         return m
 
 

@@ -22,7 +22,8 @@ class Targets(wiring.Component):
     claim, claim_list : In, one cycle: the position's targets, with one appended now, are complete and belong to this list; starts
         the next count
     count : Out, number of targets, one for each list
-    r_slot, r_index : In; r_entry : Out, the target, in the same cycle
+    r_slot, r_index : In; r_entry : Out, the target, in the same cycle; r_words : Out, what every slot has at this index, for users
+        that choose later
 
     Latency: an appended target can be read in the next cycle. Resources: distributed memory, no DSP, no block RAM.
     """
@@ -35,19 +36,22 @@ class Targets(wiring.Component):
             "claim": In(1), "claim_list": In(below(config.lists)),
             "count": Out(data.ArrayLayout(range(config.targets + 1), config.lists)),
             "r_slot": In(slots), "r_index": In(range(config.targets)), "r_entry": Out(target_layout(config)),
+            "r_words": Out(data.ArrayLayout(target_layout(config).size, config.lists + 1)),
         })
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        pitch = 1 << (config.targets - 1).bit_length()
-        m.submodules.mem = memory = Memory(shape=target_layout(config).size, depth=pitch * (config.lists + 1), init=[])
-        read, write = memory.read_port(domain="comb"), memory.write_port()
+        depth = max(2, config.targets)
         count = Signal(range(config.targets + 1))
-        m.d.comb += [
-            read.addr.eq(self.r_slot * pitch + self.r_index), self.r_entry.eq(read.data),
-            write.addr.eq(self.slot * pitch + count), write.data.eq(self.entry), write.en.eq(self.en),
-        ]
+        for slot in range(config.lists + 1):
+            m.submodules[f"mem{slot}"] = memory = Memory(shape=target_layout(config).size, depth=depth, init=[])
+            read, write = memory.read_port(domain="comb"), memory.write_port()
+            m.d.comb += [
+                read.addr.eq(self.r_index), self.r_words[slot].eq(read.data),
+                write.addr.eq(count), write.data.eq(self.entry), write.en.eq(self.en & (self.slot == slot)),
+            ]
+        m.d.comb += self.r_entry.eq(self.r_words[self.r_slot])
         m.d.sync += count.eq(count + self.en)
         with m.If(self.claim):
             m.d.sync += [count.eq(0), self.count[self.claim_list].eq(count + self.en)]

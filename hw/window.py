@@ -1,6 +1,6 @@
 """The walk over positions and their windows."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -39,25 +39,30 @@ class Axis(wiring.Component):
         m = Module()
         skip = Signal(4)
         room = Signal(signed(14))
-        limit = Signal(signed(14))
-        m.d.comb += [
-            limit.eq(Mux(room < self.kernel, room, self.kernel)),
-            self.inside.eq(Mux(limit > skip, limit - skip, 0)),
-        ]
+        far = room[4:].any() | (room[:4] >= self.kernel)  # the window ends inside the image
+        limit = Mux(far, self.kernel, room[:4])
+        seen = Signal(signed(5))
+        m.d.comb += seen.eq(limit - skip)
+        with m.If(~room[-1] & ~seen[-1]):
+            m.d.comb += self.inside.eq(seen)
+        two = self.stride == 2
+        enter = self.step & ~self.load & (skip < self.stride)
         with m.If(self.load):
-            m.d.sync += [skip.eq(self.skip), room.eq(self.room), self.offset.eq(0), self.k.eq(self.k_first),
-                         self.turn.eq(self.turn_first)]
+            m.d.sync += [skip.eq(self.skip), room.eq(self.room)]
         with m.Elif(self.step):
-            m.d.sync += room.eq(room - self.stride)
-            with m.If(skip >= self.stride):
-                two = self.stride == 2
-                m.d.sync += [skip.eq(skip - self.stride), self.k.eq(self.k - Mux(two, self.k_step << 1, self.k_step)),
-                             self.turn.eq(self.turn - Mux(two, self.turn_step << 1, self.turn_step))]
-            with m.Else():
-                # a stride of two over a skip of one enters the image by one row only
-                half = (self.stride == 1) | (skip == 1)
-                m.d.sync += [skip.eq(0), self.k.eq(0), self.turn.eq(0),
-                             self.offset.eq(self.offset + Mux(half, self.pitch, self.pitch << 1))]
+            m.d.sync += [skip.eq(Mux(skip >= self.stride, skip - self.stride, 0)), room.eq(room - self.stride)]
+        # what becomes zero comes first: it is the reset of a register then
+        with m.If(enter):
+            m.d.sync += [self.k.eq(0), self.turn.eq(0)]
+        with m.Elif(self.load):
+            m.d.sync += [self.k.eq(self.k_first), self.turn.eq(self.turn_first)]
+        with m.Elif(self.step):
+            m.d.sync += [self.k.eq(self.k - Mux(two, self.k_step << 1, self.k_step)),
+                         self.turn.eq(self.turn - Mux(two, self.turn_step << 1, self.turn_step))]
+        with m.If(self.load):
+            m.d.sync += self.offset.eq(0)
+        with m.Elif(enter):  # a stride of two over a skip of one enters the image by one row only
+            m.d.sync += self.offset.eq(self.offset + Mux(two & (skip != 1), self.pitch << 1, self.pitch))
         return m
 
 
@@ -115,10 +120,7 @@ class Window(wiring.Component):
         # of the current slot; of the current position
         slot_base = Signal(16)
         t_base = Signal(16)
-        slots_left = Signal(12)
-        y_left = Signal(12)
-        x_left = Signal(12)
-        bricks_left = Signal(12)
+        slots, y, x, bricks = (Signal(12, init=1, name=name) for name in ("slots", "y", "x", "bricks"))  # up to the current one
         wx_left = Signal(4)
         wy_left = Signal(4)
         brick = Signal(16)
@@ -134,13 +136,14 @@ class Window(wiring.Component):
 
         phase = Signal(Phase)
         busy = Signal()
+        walk = Signal()  # the window goes on by a brick
         aim = Signal()  # the window's first brick is known behind this cycle
         move = Signal()  # the axes go to the next position
         over = Signal()  # no position is left
         begin = Signal(Phase)  # where a position begins
         m.d.comb += begin.eq(Mux(f.swap, Mux(has_window, Phase.WINDOW, Phase.HEAD), Mux(f.fetch, Phase.POINT, Phase.HEAD)))
 
-        last_brick, last_point = bricks_left == 1, t == f.t_count - 1
+        last_brick, last_point = bricks == f.l_bricks, t + 1 == f.t_count
         last_window = last_brick & (wx_left == 1) & (wy_left == 1)
         m.d.comb += [self.o.valid.eq(busy & (phase != Phase.AIM)), tag.turn.eq(turn)]
         with m.Switch(phase):
@@ -171,18 +174,9 @@ class Window(wiring.Component):
                     m.d.comb += [aim.eq(1), move.eq(f.swap | ~has_window)]
                     m.d.sync += [t.eq(0), phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW))]
                 with m.Case(Phase.WINDOW):
-                    m.d.sync += [brick.eq(brick + 1), k.eq(k + f.k_brick), bricks_left.eq(bricks_left - 1)]
+                    m.d.comb += walk.eq(1)
                     with m.If(f.swap):
                         m.d.sync += t.eq(t + 1)
-                    with m.If(last_brick):
-                        m.d.sync += [bricks_left.eq(f.l_bricks), wx_left.eq(wx_left - 1),
-                                     brick.eq(brick + f.l_col - f.l_bricks + 1), k.eq(k_tap + f.k_tap),
-                                     k_tap.eq(k_tap + f.k_tap), turn.eq(turn + f.turn_tap)]
-                        with m.If(wx_left == 1):
-                            m.d.sync += [wx_left.eq(columns.inside), wy_left.eq(wy_left - 1),
-                                         brick.eq(window_row + f.l_pitch), window_row.eq(window_row + f.l_pitch),
-                                         k.eq(k_row + f.k_row), k_tap.eq(k_row + f.k_row), k_row.eq(k_row + f.k_row),
-                                         turn.eq(turn_row + f.turn_row), turn_row.eq(turn_row + f.turn_row)]
                     with m.If(last_window):
                         m.d.comb += move.eq(~f.swap)
                         with m.If(f.swap):
@@ -190,40 +184,71 @@ class Window(wiring.Component):
                 with m.Case(Phase.END):
                     m.d.sync += busy.eq(0)
 
+        # One adder for each of brick, k and turn; a register further out in the loops keeps what an inner one begins with.
+        last_column = last_brick & (wx_left == 1)
+        gap = Signal(16)  # between the bricks of a pixel that belong to the tile, and the next pixel's
+        m.d.sync += gap.eq(f.l_col - f.l_bricks)
+        brick_step, next_brick, next_k, next_turn = (Signal(len(one)) for one in (brick, brick, k, turn))
+        m.d.comb += [
+            brick_step.eq(Mux(last_column, f.l_pitch, Mux(last_brick, gap, 0))),
+            next_brick.eq((Cat(1, Mux(last_column, window_row, brick)) + Cat(~last_column, brick_step)) >> 1),
+            next_k.eq(Mux(last_column, k_row, Mux(last_brick, k_tap, k)) + Mux(last_column, f.k_row, Mux(last_brick, f.k_tap, f.k_brick))),
+            next_turn.eq(Mux(last_column, turn_row, turn) + Mux(last_column, f.turn_row, f.turn_tap)),
+        ]
         with m.If(aim):
-            first_brick = slot_base + rows.offset + columns.offset
-            first_k = rows.k + columns.k
-            first_turn = rows.turn + columns.turn
-            m.d.sync += [brick.eq(first_brick), window_row.eq(first_brick), k.eq(first_k), k_tap.eq(first_k), k_row.eq(first_k),
-                         turn.eq(first_turn), turn_row.eq(first_turn),
-                         bricks_left.eq(f.l_bricks), wx_left.eq(columns.inside), wy_left.eq(rows.inside)]
+            m.d.comb += [next_brick.eq(slot_base + rows.offset + columns.offset), next_k.eq(rows.k + columns.k),
+                         next_turn.eq(rows.turn + columns.turn)]
+        with m.If(aim | walk):
+            m.d.sync += [brick.eq(next_brick), k.eq(next_k)]
+        with m.If(aim | (walk & last_brick)):
+            m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(1),
+                         wx_left.eq(Mux(aim | last_column, columns.inside, wx_left - 1))]
+        with m.Elif(walk):
+            m.d.sync += bricks.eq(bricks + 1)
+        with m.If(aim | (walk & last_column)):
+            m.d.sync += [window_row.eq(next_brick), k_row.eq(next_k), turn_row.eq(next_turn),
+                         wy_left.eq(Mux(aim, rows.inside, wy_left - 1))]
 
         # no list word and no target without its brick; no word of a brick, zero or not, without its place in the banks
         depth = self.config.act_bricks
-        window_lost = (k > Mux(last_brick, self.k_most_tail, self.k_most)) | outside(brick, depth) | (f.swap & (t >= targets - f.bias))
+        most = Mux(last_brick, self.k_most_tail, self.k_most)
+        low = len(most) - 1  # bits that a legal k may have
+        window_lost = k[low:].any() | (most - k[:low])[-1] | outside(brick, depth) | (f.swap & (t >= targets - f.bias))
         m.d.sync += self.fault.eq(busy & (((phase == Phase.WINDOW) & window_lost) | ((phase == Phase.POINT) & outside(t_addr, depth))))
 
+        last_x, last_y = x == f.x_count, y == f.y_count
+        next_t = Signal(16)
+        m.d.comb += next_t.eq(t_base + Mux(last_x, Mux(last_y, f.t_slot, f.t_y), f.t_x))
+        with m.If(self.start):
+            m.d.comb += next_t.eq(f.t_addr)
+        with m.If(self.start | move):
+            m.d.sync += t_base.eq(next_t)
+        with m.If(self.start | (move & ~f.swap)):
+            m.d.sync += t_addr.eq(next_t)
+        with m.If(self.start | (move & last_x)):
+            m.d.sync += x.eq(1)
+        with m.Elif(move):
+            m.d.sync += x.eq(x + 1)
+        with m.If(self.start | (move & last_x & last_y)):
+            m.d.sync += y.eq(1)
+        with m.Elif(move & last_x):
+            m.d.sync += y.eq(y + 1)
         with m.If(move):
-            next_t = Signal(16)
-            m.d.comb += [columns.step.eq(1), next_t.eq(t_base + f.t_x)]
-            m.d.sync += [x_left.eq(x_left - 1), t_base.eq(next_t)]
+            m.d.comb += columns.step.eq(1)
             with m.If(~f.swap):
-                m.d.sync += [phase.eq(begin), t_addr.eq(next_t)]
-            with m.If(x_left == 1):
-                m.d.sync += [x_left.eq(f.x_count), y_left.eq(y_left - 1)]
-                m.d.comb += [columns.load.eq(1), rows.step.eq(1), next_t.eq(t_base + f.t_y)]
-                with m.If(y_left == 1):
-                    m.d.sync += [y_left.eq(f.y_count), slots_left.eq(slots_left - 1), slot_base.eq(slot_base + f.l_slot)]
-                    m.d.comb += [rows.load.eq(1), next_t.eq(t_base + f.t_slot)]
-                    with m.If(slots_left == 1):
+                m.d.sync += phase.eq(begin)
+            with m.If(last_x):
+                m.d.comb += [columns.load.eq(1), rows.step.eq(1)]
+                with m.If(last_y):
+                    m.d.sync += [slots.eq(slots + 1), slot_base.eq(slot_base + f.l_slot)]
+                    m.d.comb += rows.load.eq(1)
+                    with m.If(slots == self.slots):
                         m.d.sync += over.eq(1)
                         with m.If(~f.swap):
                             m.d.sync += phase.eq(Phase.END)
         with m.If(self.start):
             m.d.comb += [rows.load.eq(1), columns.load.eq(1)]
-            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), over.eq(0),
-                         slots_left.eq(self.slots), y_left.eq(f.y_count), x_left.eq(f.x_count),
-                         slot_base.eq(f.l_addr), t_base.eq(f.t_addr), t_addr.eq(f.t_addr)]
+            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), over.eq(0), slots.eq(1), slot_base.eq(f.l_addr)]
             with m.If(self.slots == 0):
                 m.d.sync += phase.eq(Phase.END)
         return m

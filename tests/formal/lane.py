@@ -128,7 +128,7 @@ class LaneControlProof(Surroundings):
         with m.If(dut.start):
             m.d.sync += bubble.eq(0)
         here = self.visiting & (bubble == 0)
-        self.lemma(inside.bubble == bubble)
+        self.lemma(inside.bubble == Mux(bubble == 0, 0, (1 << self.lane.BUBBLE) >> bubble))  # a bit that moves up
         self.check(issue == (here & ~self.nothing))
         self.check(implies(self.fin, here))
         with m.If(self.nothing):
@@ -145,7 +145,7 @@ class LaneControlProof(Surroundings):
                 m.d.sync += turn.eq(Mux(self.fin, 0, turn + 1))
         with m.If(dut.start):
             m.d.sync += [steps.eq(0), turn.eq(0)]
-        self.lemma((inside.n == steps) & (index == turn))
+        self.lemma((inside.n == steps + 1) & (index == turn))
         with m.If(self.visiting & ~self.nothing):
             self.lemma((steps < self.length) & (turn < self.count))
         with m.Else():

@@ -38,18 +38,18 @@ class AnyRam(wiring.Component):
         bits = (depth - 1).bit_length()
         self.chosen, self.word = Signal(bits), Signal(width)
         super().__init__({
-            "r_addr": In(bits), "r_data": Out(width),
+            "r_addr": In(bits), "r_data": Out(width), "r_next": Out(width),
             "w_addr": In(bits), "w_data": In(width), "w_en": In(parts),
         })
 
     def elaborate(self, platform):
         m = Module()
-        part, array = self.width // self.parts, Signal(self.width)
+        part = self.width // self.parts
         m.d.comb += self.chosen.eq(AnyConst(len(self.chosen)))
         with m.If(self.w_addr == self.chosen):
             for i in range(self.parts):
                 with m.If(self.w_en[i]):
                     m.d.sync += self.word[i * part:(i + 1) * part].eq(self.w_data[i * part:(i + 1) * part])
         known = (self.r_addr == self.chosen) & ~((self.w_addr == self.chosen) & self.w_en.any())
-        m.d.sync += [array.eq(Mux(known, self.word, AnySeq(self.width))), self.r_data.eq(array)]
+        m.d.sync += [self.r_next.eq(Mux(known, self.word, AnySeq(self.width))), self.r_data.eq(self.r_next)]
         return m

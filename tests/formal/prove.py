@@ -72,9 +72,9 @@ JOBS = {
         configs=({"lists": 2, "targets": 3}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 4}),
         bugs=(("count.eq(count + self.en)", "count.eq(count + 1)"),
               ("[count.eq(0), self.count", "[self.count"),
-              ("self.slot * pitch + count", "self.slot + count"))),
+              ("self.en & (self.slot == slot)", "self.en"), ("self.r_words[self.r_slot]", "self.r_words[0]"))),
     "ram": Job(proof=RamProof, unit=ram, depth=4, reach=6,
-               bugs=(("array.eq(read.data)", "array.eq(read.data & ~1)"),
+               bugs=(("r_next.eq(read.data)", "r_next.eq(read.data & ~1)"),
                      ("granularity=self.width // self.parts", "granularity=self.width"))),
     "multiplier": Job(proof=MultiplierProof, unit=multiplier, depth=4, reach=6,
                       bugs=(("b = Signal(signed(self.width))", "b = Signal(self.width)"),
@@ -82,29 +82,32 @@ JOBS = {
     "lane control": Job(
         proof=LaneControlProof, unit=lane, depth=2, reach=12,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3}),
-        bugs=(("last.eq(n == self.length[at] - 1)", "last.eq(n == self.length[at])"),  # one entry twice
-              ("(index == count - 1)", "(index == count)"),  # one turn too many
+        bugs=(("last.eq(n == self.length[at])", "last.eq(n == self.length[at] + 1)"),  # one entry twice
+              ("(index_after == count)", "(index == count)"),  # one turn too many
               ("fin.eq(here & (nothing |", "fin.eq(nothing | (here &"),  # done with a list that is not there
-              ("self.outer & ~nothing, self.BUBBLE", "self.outer & ~nothing, self.BUBBLE - 1"),
-              ("self.outer & ~nothing, self.BUBBLE", "self.outer, self.BUBBLE"),
+              ("bubble = Signal(self.BUBBLE)", "bubble = Signal(self.BUBBLE - 1)"),
+              ("fin & ~nothing & self.outer", "fin & self.outer"),
               ("Mux(self.fetch, targets.count[at], self.every)", "Mux(self.fetch, targets.count[0], self.every)"),
-              ("[index.eq(0), at.eq(", "[at.eq("))),
+              ("with m.If(self.start | fin):", "with m.If(self.start):"))),
     "lane data": Job(
         proof=LaneDataProof, unit=lane, depth=14, reach=27,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3, "psum_words": 50}),
         bugs=(("address9 = delay(address6, 3", "address9 = delay(address6, 2"),
               ("BUBBLE = 3", "BUBBLE = 2"),  # an update read before it is written
               ("DRAIN = 10", "DRAIN = 9"),  # a result read before it is written
-              ("target5 = delay(value2, 3, \"value\"), delay(target2, 3,", "target5 = delay(value2, 3, \"value\"), delay(target2, 2,"),
-              ("half5 = delay(address3[0], 2", "half5 = delay(address3[0], 1"),
-              ("Mux(~first8, total, ", "Mux(first8, total, "),
+              ("delay(target2, 2", "delay(target2, 1"),
+              ("delay(address3[0], 1", "delay(address3[0], 2"),
+              ("go_on8.eq(~first7", "go_on8.eq(first7"),
+              ("only(self.outer | idle", "only(self.outer"),
               ("end9.eq(valid8 & last8 & ~self.outer)", "end9.eq(last8 & ~self.outer)"),
-              ("Mux(self.fetch, targets.r_entry.t, index1)", "index1"),
+              ("only(self.fetch & (target1 == slot)", "only((target1 == slot)"),
+              ("only(self.fetch & (target1 == slot)", "only(self.fetch"),
+              ("only(~self.fetch, index1", "only(1, index1"),
               ("target1.eq(self.target[at])", "target1.eq(self.target[0])"),
               ("psum3.eq(psum2 + t2)", "psum3.eq(psum2)"),
               ("product.eq(multiplier.o)", "product.eq(multiplier.o.as_unsigned())")),
-        deep=(("Mux(self.accumulate, sums.r_data, 0)", "0"),
-              ("Mux(self.accumulate, sums.r_data, 0)", "sums.r_data"))),
+        deep=(("first7 & self.accumulate & ~self.outer", "first7 & ~self.accumulate & ~self.outer"),
+              ("first7 & self.accumulate & ~self.outer", "first7 & ~self.outer"))),
     "sequencer": Job(
         proof=SequencerProof, unit=sequencer, depth=6, reach=20,
         configs=({"program_words": 16, "counters": 16}, {"program_words": 50, "counters": 20},
