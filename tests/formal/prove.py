@@ -100,7 +100,7 @@ JOBS = {
               ("go_on8.eq(~first7", "go_on8.eq(first7"),
               ("only(self.outer | idle", "only(self.outer"),
               ("end9.eq(valid8 & last8 & ~self.outer)", "end9.eq(last8 & ~self.outer)"),
-              ("only(self.fetch & (target1 == slot)", "only((target1 == slot)"),
+              ("only(self.fetch & (target1 == slot)", "only(target1 == slot"),
               ("only(self.fetch & (target1 == slot)", "only(self.fetch"),
               ("only(~self.fetch, index1", "only(1, index1"),
               ("target1.eq(self.target[at])", "target1.eq(self.target[0])"),
