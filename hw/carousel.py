@@ -1,6 +1,6 @@
 """The lists of a row, and their endless broadcast."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -70,10 +70,12 @@ class Carousel(wiring.Component):
             m.d.sync += [self.bus[s].eq(ram.r_data), arm.eq(Cat(opened, arm[0]))]
             m.d.sync += pending.eq(pending & ~self.fin[s * lanes:(s + 1) * lanes])
             with m.If(opened):
-                m.d.sync += [self.length[s].eq(self.o_length), self.psum[s].eq(self.o_psum), self.void[s].eq(self.o_void),
-                             pointer.eq(0), running.eq(1)]
+                m.d.sync += [self.length[s].eq(self.o_length), self.psum[s].eq(self.o_psum), self.void[s].eq(self.o_void), running.eq(1)]
+            after = pointer + 1
+            with m.If(opened | (after == self.length[s])):  # a register's reset; while the list does not run, nobody looks
+                m.d.sync += pointer.eq(0)
             with m.Elif(running):
-                m.d.sync += pointer.eq(Mux(pointer == self.length[s] - 1, 0, pointer + 1))
+                m.d.sync += pointer.eq(after)
             with m.If(arm[1]):
                 m.d.sync += [pending.eq(~0), visited.eq(1)]
             with m.If(self.claim & (self.claim_list == s)):

@@ -144,10 +144,10 @@ class Lane(wiring.Component):
         value2 = Signal(act_bits)
         psum2 = Signal.like(psum1, name="psum2")
         m.d.sync += [k2.eq(self.bank_addr + entry.k), value2.eq(entry.value), psum2.eq(psum1)]
-        found2 = [data.View(target_layout(config), only(self.fetch & (target1 == slot), word, f"found{slot}"))
-                  for slot, word in enumerate(targets.r_words)]
-        t2 = reduce(or_, (one.t for one in found2), only(~self.fetch, index1, "index2"))
-        target2 = reduce(or_, (one.value for one in found2))
+        found = [data.View(target_layout(config), word) for word in targets.r_words]  # of each slot
+        t2 = reduce(or_, (only(self.fetch & (target1 == slot), one.t, f"t2_{slot}") for slot, one in enumerate(found)),
+                    only(~self.fetch, index1, "index2"))
+        target2 = reduce(or_, (only(target1 == slot, one.value, f"target2_{slot}") for slot, one in enumerate(found)))
         # s3 on: what accompanies the operands down the pipeline
         address3 = Signal(range(config.bank_weights))
         psum3 = Signal.like(psum1, name="psum3")

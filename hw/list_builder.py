@@ -1,13 +1,16 @@
 """Compresses windows into lists of non-zeros."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
 from gradgate.hw.item import Kind, item_layout
-from gradgate.hw.shapes import below
+from gradgate.hw.shapes import below, beyond
 
 
 def entry_layout(config) -> data.StructLayout:
@@ -59,19 +62,25 @@ class ListBuilder(wiring.Component):
         valid = Signal()
         pending = item.flags  # flags of the current item not yet appended
 
+        is_head = item.tag.kind == Kind.HEAD
         lowest = Signal(lanes)
-        lane_k = [Const(0, len(item.tag.k))]  # lane * t_count, by adding: a product would cost a DSP
+        single = Signal()
+        m.d.comb += [lowest.eq(Cat(pending[lane] & ~pending[:lane].any() for lane in range(lanes))), single.eq((pending & ~lowest) == 0)]
+        value = reduce(or_, (item.words[lane] & lowest[lane].replicate(config.formats.act_bits) for lane in range(lanes)))
+        # lane * t_count, by adding: a product would cost a DSP
         pitch = Signal.like(f.t_count)
         m.d.comb += pitch.eq(Mux(f.swap, 1, f.t_count))
-        for _ in range(1, lanes):
-            lane_k.append((lane_k[-1] + pitch)[:len(item.tag.k)])
-        value = Signal(config.formats.act_bits)
-        offset = Signal(len(item.tag.k))
-        single = Signal()
-        m.d.comb += [lowest.eq(pending & -pending), single.eq((pending & ~lowest) == 0)]
-        for lane in range(lanes):
-            with m.If(lowest[lane]):
-                m.d.comb += [value.eq(item.words[lane]), offset.eq(lane_k[lane])]
+        pitch3 = Signal(len(pitch) + 2)
+        m.d.comb += pitch3.eq(pitch + (pitch << 1))
+        near, far = Signal(len(pitch3)), Signal(len(item.tag.k) - 2)
+        m.d.comb += [
+            near.eq(reduce(or_, (times & (lowest[i::4].any() & ~is_head).replicate(len(near))
+                                 for i, times in ((1, pitch), (2, pitch << 1), (3, pitch3)) if i < lanes))),
+            far.eq(sum((pitch & (Cat(lowest[i] for i in range(lanes) if i >> bit & 1).any() & ~is_head).replicate(len(pitch))) << bit - 2
+                       for bit in range(2, (lanes - 1).bit_length()))),
+        ]
+        lane_k = Signal(len(item.tag.k))
+        m.d.comb += lane_k.eq(Cat(near[:2], near[2:] + far))
 
         any_target = Signal()
         bias = f.bias & ~f.swap  # is an entry of every list; with swap it is a target
@@ -94,8 +103,7 @@ class ListBuilder(wiring.Component):
                     m.d.sync += any_target.eq(any_target | pending.any())
                 with m.Case(Kind.HEAD):
                     m.d.comb += [done.eq(self.free.bit_select(self.slot, 1)), self.claim.eq(done), append.eq(done),
-                                 grown.eq(bias), value.eq(Mux(bias, Const(1 << config.formats.act_frac), 0)),
-                                 offset.eq(Mux(bias, f.k_bias, 0))]
+                                 grown.eq(bias)]
                     with m.If(done):
                         m.d.sync += self.target_slot.eq(Mux(self.target_slot == config.lists, 0, self.target_slot + 1))
                 with m.Case(Kind.LIST):
@@ -106,20 +114,21 @@ class ListBuilder(wiring.Component):
                     m.d.comb += done.eq(1)
                     m.d.sync += self.ended.eq(1)
 
-        is_head = item.tag.kind == Kind.HEAD
         complete = valid & done & item.tag.last & (is_head | (item.tag.kind == Kind.LIST))
         with m.If(done | append):
             m.d.sync += count.eq(grown)
         m.d.sync += [
             self.e_en.eq(append), self.e_list.eq(self.slot), self.e_addr.eq(Mux(is_head, 0, count)),
-            self.e_entry.k.eq(Mux(is_head, offset, item.tag.k + offset)), self.e_entry.value.eq(value),
+            self.e_entry.k.eq(Mux(is_head, Mux(bias, f.k_bias, 0), item.tag.k) + lane_k),
+            self.e_entry.value.eq(Mux(is_head, Mux(bias, 1 << config.formats.act_frac, 0), value)),
             self.open.eq(complete),
-            self.fault.eq((append & ~is_head & (count == config.list_entries)) | (complete & ~f.outer & (psum_end > config.psum_words))),
+            self.fault.eq((append & ~is_head & (count == config.list_entries)) | (complete & ~f.outer
+                                                                                  & beyond(psum_end, config.psum_words))),
         ]
         m.d.comb += psum_end.eq(psum_wide + f.t_count)
         with m.If(complete):
             m.d.sync += [
-                self.length.eq(Mux(grown == 0, 1, grown)), self.psum.eq(psum), psum_wide.eq(psum_end),
+                self.length.eq(grown | (grown == 0)), self.psum.eq(psum), psum_wide.eq(psum_end),
                 self.void.eq(void | (f.outer & (grown == 0))), any_target.eq(0),
                 self.slot.eq(Mux(self.slot == config.lists - 1, 0, self.slot + 1)),
             ]

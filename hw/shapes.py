@@ -16,6 +16,12 @@ def outside(address, depth: int):
     return address[bits:].any() if depth == 1 << bits else address >= depth
 
 
+def beyond(end, depth: int):
+    """Whether ``end`` is more than ``depth``; a power of two costs no comparator."""
+    bits = (depth - 1).bit_length()
+    return end > depth if depth != 1 << bits else end[bits + 1:].any() | (end[bits] & end[:bits].any())
+
+
 def rotated(words, rot, unit) -> list:
     """Word j of the result is word ``(j + unit * rot) mod len(words)``; a multiplexer level for each bit of ``rot``."""
     for bit in range(len(rot)):

@@ -54,14 +54,14 @@ JOBS = {
               ("done.eq(void | single)", "done.eq(single)"),  # a position without targets takes too long
               ("done.eq(self.free.bit_select(self.slot, 1))", "done.eq(1)"),  # does not wait for a free list
               ("self.i.ready.eq(done | ~valid)", "self.i.ready.eq(1)"),  # loses what it is not done with
-              ("offset.eq(lane_k[lane])", "offset.eq(lane_k[lane ^ 1])"),  # wrong k
+              ("(1, pitch), (2, pitch << 1)", "(2, pitch), (1, pitch << 1)"),  # wrong k
               ("Mux(is_head, 0, count)", "count"),  # the head behind the entries of the list before
               ("grown.eq(count + append)", "grown.eq(count + 1)"),  # counts an empty brick
-              ("Mux(grown == 0, 1, grown)", "grown"),  # a list of no entries
+              ("grown | (grown == 0)", "grown"),  # a list of no entries
               ("self.void.eq(void | (f.outer & (grown == 0)))", "self.void.eq(void)"),
               ("complete = valid & done & item.tag.last", "complete = valid & item.tag.last"),
-              ("psum_end > config.psum_words", "psum_end >= config.psum_words"),
-              ("complete & ~f.outer & (psum_end", "complete & (psum_end"),  # OUT has no sums
+              ("beyond(psum_end, config.psum_words)", "(psum_end >= config.psum_words)"),
+              ("complete & ~f.outer", "complete"),  # OUT has no sums
               ("psum_end = Signal(17)", "psum_end = Signal(16)")),  # sums far outside look as if they were inside
         deep=(("(count == config.list_entries)", "(count == config.list_entries - 1)"),  # a full list is no fault
               ("(append & ~is_head & (count", "(append & (count"),  # nor is a head behind a full list
@@ -100,7 +100,7 @@ JOBS = {
               ("go_on8.eq(~first7", "go_on8.eq(first7"),
               ("only(self.outer | idle", "only(self.outer"),
               ("end9.eq(valid8 & last8 & ~self.outer)", "end9.eq(last8 & ~self.outer)"),
-              ("only(self.fetch & (target1 == slot)", "only((target1 == slot)"),
+              ("only(self.fetch & (target1 == slot)", "only(target1 == slot"),
               ("only(self.fetch & (target1 == slot)", "only(self.fetch"),
               ("only(~self.fetch, index1", "only(1, index1"),
               ("target1.eq(self.target[at])", "target1.eq(self.target[0])"),
