@@ -32,8 +32,8 @@ class Sample:
 
 PRICED = 3  #: cuts with the best bounds, of which cycles are computed
 WHOLE = Sample()
-COARSE = Sample(runs=3, positions=320, strips=4, strip=128, inputs=1, outputs=4)
-FINE = Sample(runs=8, positions=1100, strips=12, strip=192, inputs=3, outputs=5)
+COARSE = Sample(runs=3, positions=320, strips=8, strip=96, inputs=1, outputs=4)
+FINE = Sample(runs=8, positions=1100, strips=24, strip=112, inputs=4, outputs=6)  # strips: as many in each of the 8 images of a row
 
 
 @dataclass(frozen=True, kw_only=True)

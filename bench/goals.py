@@ -23,10 +23,10 @@ class Goal:
 
     def text(self) -> str:
         """One line of a table: what, wanted, got, met or missed and by how much."""
-        verdict = "met" if self.met else f"missed by {1 - self.got / self.wanted:.0%}"
+        verdict = "met" if self.met else f"missed by {100 * (1 - self.got / self.wanted):.1f} %"
         if not self.met and self.bound is not None and self.bound < self.wanted:
             verdict += f"; zeros allow {self.bound:.2f} at most"
-        return f"| {self.what} | {self.wanted:.2f} | {self.got:.2f} | {verdict} |"
+        return f"| {self.what} | {self.wanted:.2f} | {self.got:.3f} | {verdict} |"
 
 
 def goals(found) -> list:

@@ -6,7 +6,7 @@ import io
 from gradgate.arch.config import PRESETS
 from gradgate.bench.goals import PAPER_BP, PAPER_TOTAL, TENSORDASH, goals
 from gradgate.bench.networks import NETWORKS
-from gradgate.bench.sparsity import BATCH, PORTS
+from gradgate.bench.sparsity import BATCH, PORTS, Totals
 from gradgate.bench.study import BP, layer_rows
 from gradgate.bench.walks import PASSES
 
@@ -153,7 +153,12 @@ def markdown(found, sample) -> str:
 
 
 def _goal_lines(found) -> list:
-    return ["| goal | wanted | reached | |", "|---|---:|---:|---|", *(goal.text() for goal in goals(found))]
+    config = found.machines[-1].config
+    totals = {m.network: Totals.of(m.sparse) for m in found.machines if m.config == config}
+    lost = ", ".join(f"{_percent((one.sum('lanes') - one.sum('ideal')) / one.sum('run'))} in {name}" for name, one in totals.items())
+    return ["| goal | wanted | reached | |", "|---|---:|---:|---|", *(goal.text() for goal in goals(found)), "",
+            "Where efficiency is missed, most of it is lost to unequal lanes: a channel that is seldom zero keeps its lane busy while "
+            f"others wait for the end of the RUN. Of the cycles of all RUNs on `{config}`, unequal lanes take {lost}."]
 
 
 def text(found) -> str:
@@ -166,7 +171,7 @@ def text(found) -> str:
                      f"{one['ideal_total']:8.2f}{one['efficiency']:9.1%}" + "".join(f"{one['efficiency_pass'][p]:8.1%}" for p in PASSES))
     met = goals(found)
     return "\n".join(lines + ["", f"goals met: {sum(goal.met for goal in met)} of {len(met)}"]
-                     + [f"  missed: {goal.what}: {goal.got:.2f}, wanted {goal.wanted:.2f}" for goal in met if not goal.met])
+                     + [f"  missed: {goal.what}: {goal.got:.3f}, wanted {goal.wanted:.2f}" for goal in met if not goal.met])
 
 
 def csv_text(found) -> str:

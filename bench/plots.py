@@ -35,8 +35,8 @@ def speedups(found) -> bytes:
         axis.axhspan(*band, color="0.93", label="range of arXiv 2109.07710")
         axis.bar(where, [one[f"ideal_{key}"] for one in figures.values()], 0.8, color="0.75", label="ideal")
         axis.bar(where, [one[f"speedup_{key}"] for one in figures.values()], 0.5, label=f"{config}, LOAD, POST, ... included")
-        axis.set(title=title, ylabel="speedup over dense", ylim=(0, None))
-        axis.legend(fontsize="small")
+        axis.set(title=title, ylabel="speedup over dense", ylim=(0, 1.3 * max(band[1], *(one[f"ideal_{key}"] for one in figures.values()))))
+        axis.legend(fontsize="small", loc="upper right")
     for i, name in enumerate(PASSES):
         axes[2].bar(where + 0.27 * (i - 1), [one["efficiency_pass"][name] for one in figures.values()], 0.25, label=name)
     axes[2].set(title="ideal by actual RUN cycles, sparse", ylabel="efficiency", ylim=(0, 1))

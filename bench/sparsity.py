@@ -31,7 +31,7 @@ class Variant:
 
     name: str = "all"
     options: Options = Options()
-    roles: tuple = ("WG-X", "WG-Y")  #: weight-gradient roles to choose from
+    roles: tuple = ("WG-X", "WG-Y")  #: weight-gradient roles to choose from; where none fits, WG-X
     dealt: str = ""  #: channels are dealt to lanes by the density measured at the recorded point "before", or at the "same"
     turns: tuple = (1,)  #: BD: copies of a tile's weights to choose from, see :class:`Options`
     overlap: bool = False  #: LOADs run during the RUN before, in half of each bank
@@ -143,6 +143,8 @@ def evaluate(task: Task) -> dict:
             continue
         costs = [best(config, layer, role, masks, replace(options, turns=turns), task.batch, variant.overlap, task.coarse, task.fine)
                  for role in roles for turns in (variant.turns if name == "BD" else (1,))]
+        if name == "WG" and not any(costs):
+            costs = [best(config, layer, "WG-X", masks, options, task.batch, variant.overlap, task.coarse, task.fine)]
         costs = [cost for cost in costs if cost is not None]
         if not costs:
             raise ConfigError(f"{task.network}, layer {layer.name}: no tile of its {name} pass fits the configuration {config.name}")

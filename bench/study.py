@@ -30,8 +30,8 @@ VARIANTS = (
     Variant(name="input skip only", options=Options(output_skip=False)),
     Variant(name="output skip only", options=Options(input_skip=False)),
     Variant(name="WG-X only", roles=("WG-X",)),
-    Variant(name="WG-Y only", roles=("WG-Y", "WG-X")),
-    Variant(name="WG-Y without tap spread", roles=("WG-Y", "WG-X"), options=Options(spread=0)),
+    Variant(name="WG-Y only", roles=("WG-Y",)),
+    Variant(name="WG-Y only, without tap spread", roles=("WG-Y",), options=Options(spread=0)),
     Variant(name="no OUT bubble", options=Options(bubble=0)),
     Variant(name="LOAD overlaps RUN", overlap=True),
 )
@@ -148,7 +148,8 @@ def study(networks, configs, *, recordings=None, ablation=True, points=True, pro
     metas = {name: sparsity.recording_of(name, recordings) for name in networks}
     last = {name: recording.points[-1] for name, recording in metas.items()}
     given = {"recordings": recordings, "coarse": coarse, "fine": fine}
-    main = {(name, config, variant.name): tasks_of(name, config, variant, last[name], **given)
+    plain = {**given, "fine": coarse}  # without zeros all positions are alike
+    main = {(name, config, variant.name): tasks_of(name, config, variant, last[name], **(given if variant.options.input_skip else plain))
             for name in networks for config in configs for variant in (DENSE, Variant(), DENSE_OVERLAP, OVERLAP)}
     config = configs[-1]
     earlier = {(name, point): tasks_of(name, config, Variant(), point, **given)

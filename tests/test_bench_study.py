@@ -229,5 +229,5 @@ def test_missing_recordings_are_told_before_anything_is_computed(tmp_path):
 
 
 def test_goals_say_what_bounds_them():
-    assert Goal(what="a", wanted=2.0, got=2.5).text() == "| a | 2.00 | 2.50 | met |"
-    assert Goal(what="a", wanted=2.0, got=1.5, bound=1.8).text() == "| a | 2.00 | 1.50 | missed by 25%; zeros allow 1.80 at most |"
+    assert Goal(what="a", wanted=2.0, got=2.5).text() == "| a | 2.00 | 2.500 | met |"
+    assert Goal(what="a", wanted=2.0, got=1.5, bound=1.8).text() == "| a | 2.00 | 1.500 | missed by 25.0 %; zeros allow 1.80 at most |"
