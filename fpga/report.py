@@ -5,7 +5,7 @@ from gradgate.fpga.synthesis import CELLS, DEVICES, Resources, Synthesis
 #: Memories of a few words that are read in the cycle of their address, which no block RAM can do.
 LUT_RAM = {
     "targets.mem": "the targets of a lane, which are needed in the same cycle as the list entry they are multiplied with",
-    "fifo.storage": "16 items under way to the list builder; the first is always at the output",
+    "fetch.fifo": "16 items under way to the list builder; the first is always at the output",
     "loss.words": "32 logits, then their exponentials; read and written in turn",
 }
 

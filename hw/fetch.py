@@ -1,8 +1,8 @@
 """Reads the bricks that the window walk asks for."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
@@ -42,13 +42,17 @@ class Fetch(wiring.Component):
         m = Module()
         lanes = self.config.lanes
         shape = item_layout(self.config)
-        m.submodules.fifo = fifo = SyncFIFO(width=shape.size, depth=self.DEPTH)
+        m.submodules.fifo = fifo = Memory(shape=shape.size, depth=self.DEPTH, init=[])
+        write, read = fifo.write_port(), fifo.read_port(domain="comb")
 
-        # Items under way or waiting; the FIFO never overflows because no more are let in than it can hold.
-        held = Signal(range(self.DEPTH + 1))
+        # Items let in, come and gone, modulo twice the depth. No more are let in than the FIFO can hold.
+        let_in, come, gone = (Signal(range(2 * self.DEPTH), name=name) for name in ("let_in", "come", "gone"))
         taken, given = self.i.valid & self.i.ready, self.o.valid & self.o.ready
-        m.d.comb += self.i.ready.eq(held != self.DEPTH)
-        m.d.sync += held.eq(held + taken - given)
+        m.d.comb += self.i.ready.eq((let_in ^ gone) != self.DEPTH)
+        with m.If(taken):
+            m.d.sync += let_in.eq(let_in + 1)
+        with m.If(given):
+            m.d.sync += gone.eq(gone + 1)
 
         m.d.comb += self.r_addr.eq(self.i_addr)
         valid, tag = taken, self.i.payload
@@ -60,15 +64,18 @@ class Fetch(wiring.Component):
 
         is_list = tag.kind == Kind.LIST
         dense = Mux(is_list, self.dense_list, self.dense_target)
-        words = Mux(is_list, self.list_words, self.target_words)
         item = Signal(shape)
         item_valid = Signal()
-        inside = Cat(~tag.tail | (lane < words) for lane in range(lanes))
+        words = Mux(is_list, self.list_words, self.target_words)
+        beyond = [Const((1 << lane + 1) - 1, 1 << len(words)).bit_select(words, 1) for lane in range(lanes)]  # a table; no comparator
+        inside = Cat(~(tag.tail & outside) for outside in beyond)
         nonzero = Cat(self.r_data[lane].any() for lane in range(lanes))
         m.d.sync += [item_valid.eq(valid), item.tag.eq(tag), item.words.eq(self.r_data),
                      item.flags.eq((nonzero | dense.replicate(lanes)) & inside)]
         m.d.comb += [
-            fifo.w_data.eq(item), fifo.w_en.eq(item_valid),
-            self.o.payload.eq(fifo.r_data), self.o.valid.eq(fifo.r_rdy), fifo.r_en.eq(self.o.ready),
+            write.addr.eq(come[:-1]), write.data.eq(item), write.en.eq(item_valid),
+            read.addr.eq(gone[:-1]), self.o.payload.eq(read.data), self.o.valid.eq(come != gone),
         ]
+        with m.If(item_valid):
+            m.d.sync += come.eq(come + 1)
         return m

@@ -60,16 +60,11 @@ class Post(wiring.Component):
 
         wraps = Signal(lanes)
         choice5 = Signal(self.choice)
-        fresh, go_on = Signal(), Signal()  # p4: the word counts, whatever it is; it is added to others
-        half = Signal(POOL)  # p4: of a sum's first word, what rounds halves up
-        first3 = beats[3].first | ~(self.pool | self.mean)
-        m.d.sync += [fresh.eq(first3 | self.mean), go_on.eq(self.mean & ~first3)]
-        with m.If(first3 | ~self.mean):
-            m.d.sync += half.eq((1 << self.shift) >> 1)
-        with m.Else():
-            m.d.sync += half.eq(0)
+        begin = valids[3] & (beats[3].first | ~self.mean)  # p3: the word is the first of its sum
+        fresh = Signal()  # p4: the word counts, whatever it is
+        m.d.sync += fresh.eq(beats[3].first | ~self.pool | self.mean)
         for lane in range(lanes):
-            self.elaborate_lane(m, lane, beats, valids, fresh, go_on, half, choice5, wraps)
+            self.elaborate_lane(m, lane, beats, valids, begin, fresh, choice5, wraps)
         m.d.sync += [self.c_data.eq(choice5), self.overflow.eq(sum(wraps[lane] for lane in range(lanes)))]
         m.d.comb += [
             self.w_en.eq(valids[6] & (beats[6].last | ~(self.pool | self.mean))), self.w_addr.eq(beats[6].dst),
@@ -77,7 +72,7 @@ class Post(wiring.Component):
         ]
         return m
 
-    def elaborate_lane(self, m, lane, beats, valids, fresh, go_on, half, choice5, wraps):
+    def elaborate_lane(self, m, lane, beats, valids, begin, fresh, choice5, wraps):
         """One lane, p2 to p6."""
         formats = self.config.formats
         drop, bits = formats.weight_frac, formats.act_bits
@@ -125,9 +120,15 @@ class Post(wiring.Component):
         # p4
         best = Signal(signed(bits), name=f"best{lane}")
         pooled = Signal(bits + POOL, name=f"pooled{lane}")
+        before = Signal(bits + POOL, name=f"before{lane}")  # what rounds halves up, and the words before
+        after = Signal(bits + POOL, name=f"after{lane}")
+        m.d.comb += after.eq(before + value)
+        with m.If(begin):
+            m.d.sync += before.eq(((1 << self.shift) >> 1)[:POOL])
+        with m.Elif(valids[4]):
+            m.d.sync += before.eq(after)
         with m.If(valids[4] & (fresh | (best - value)[-1])):
-            m.d.sync += [best.eq(value), pooled.eq((pooled & go_on.replicate(len(pooled)) | half) + value),
-                         choice5[lane].eq(beats[4].place)]
+            m.d.sync += [best.eq(value), pooled.eq(after), choice5[lane].eq(beats[4].place)]
 
         # p5: the largest shift first, of no more bits than are left at the end
         shifted = pooled

@@ -91,6 +91,8 @@ class Row(wiring.Component):
         turned = rotated([Cat(item.words[j], item.flags[j]) for j in range(lanes)], turn, -1)
         bias = builder.claim & f.swap & f.bias  # one more target of the last lane
 
+        fewer = Signal.like(f.t_count)
+        m.d.comb += fewer.eq(f.t_count - 1)
         for j in range(lanes):
             m.submodules[f"lane{j}"] = lane = Lane(config)
             with m.If(bias if j == lanes - 1 else 0):
@@ -100,7 +102,7 @@ class Row(wiring.Component):
                              lane.t_entry.value.eq(turned[j][:formats.act_bits])]
             m.d.comb += [
                 lane.start.eq(self.start), lane.running.eq(self.running), lane.outer.eq(f.outer), lane.fetch.eq(f.fetch),
-                lane.accumulate.eq(f.accumulate), lane.bank_addr.eq(f.bank_addr), lane.every.eq(f.t_count - (j >= f.t_tail)),
+                lane.accumulate.eq(f.accumulate), lane.bank_addr.eq(f.bank_addr), lane.every.eq(Mux(j < f.t_tail, f.t_count, fewer)),
                 lane.pending.eq(Cat(carousel.pending[s * lanes + j] for s in range(config.lists))),
                 Cat(carousel.fin[s * lanes + j] for s in range(config.lists)).eq(lane.fin),
                 lane.void.eq(carousel.void), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),

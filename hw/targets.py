@@ -1,6 +1,6 @@
 """What a lane has to do at each position."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -44,13 +44,14 @@ class Targets(wiring.Component):
         config = self.config
         depth = max(2, config.targets)
         count = Signal(range(config.targets + 1))
-        for slot in range(config.lists + 1):
-            m.submodules[f"mem{slot}"] = memory = Memory(shape=target_layout(config).size, depth=depth, init=[])
-            read, write = memory.read_port(domain="comb"), memory.write_port()
-            m.d.comb += [
-                read.addr.eq(self.r_index), self.r_words[slot].eq(read.data),
-                write.addr.eq(count), write.data.eq(self.entry), write.en.eq(self.en & (self.slot == slot)),
-            ]
+        size, slots = target_layout(config).size, config.lists + 1
+        m.submodules.mem = memory = Memory(shape=size * slots, depth=depth, init=[])  # a word has a target of each slot
+        read, write = memory.read_port(domain="comb"), memory.write_port(granularity=size)
+        m.d.comb += [
+            read.addr.eq(self.r_index), self.r_words.eq(read.data),
+            write.addr.eq(count), write.data.eq(self.entry.as_value().replicate(slots)),
+            write.en.eq(Cat(self.en & (self.slot == slot) for slot in range(slots))),
+        ]
         m.d.comb += self.r_entry.eq(self.r_words[self.r_slot])
         m.d.sync += count.eq(count + self.en)
         with m.If(self.claim):

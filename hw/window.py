@@ -21,7 +21,7 @@ class Axis(wiring.Component):
     -------
     load : In, go to the first position; step : In, go to the next (both take effect in the next cycle)
     stride, kernel, skip, room, pitch, k_step, k_first, turn_step, turn_first : In, fields of RUN for this axis
-    offset : Out, bricks from the first position's first row inside the image; k : Out, k of that row (times t_count)
+    offset : Out, first row inside the image, in bricks from where ``first`` was at ``load``; k : Out, k of that row (times t_count)
     turn : Out, lanes by which that row is turned; inside : Out, window rows inside the image (0: none)
 
     Latency: 1 cycle from ``step``. Resources: about 70 LUT, no DSP, no block RAM.
@@ -31,7 +31,7 @@ class Axis(wiring.Component):
         turn = range(lanes)
         super().__init__({
             "load": In(1), "step": In(1), "stride": In(2), "kernel": In(4), "skip": In(4), "room": In(12),
-            "pitch": In(16), "k_step": In(16), "k_first": In(16), "turn_step": In(turn), "turn_first": In(turn),
+            "first": In(16), "pitch": In(16), "k_step": In(16), "k_first": In(16), "turn_step": In(turn), "turn_first": In(turn),
             "offset": Out(16), "k": Out(16), "turn": Out(turn), "inside": Out(4),
         })
 
@@ -60,7 +60,7 @@ class Axis(wiring.Component):
             m.d.sync += [self.k.eq(self.k - Mux(two, self.k_step << 1, self.k_step)),
                          self.turn.eq(self.turn - Mux(two, self.turn_step << 1, self.turn_step))]
         with m.If(self.load):
-            m.d.sync += self.offset.eq(0)
+            m.d.sync += self.offset.eq(self.first)
         with m.Elif(enter):  # a stride of two over a skip of one enters the image by one row only
             m.d.sync += self.offset.eq(self.offset + Mux(two & (skip != 1), self.pitch << 1, self.pitch))
         return m
@@ -196,7 +196,7 @@ class Window(wiring.Component):
             next_turn.eq(Mux(last_column, turn_row, turn) + Mux(last_column, f.turn_row, f.turn_tap)),
         ]
         with m.If(aim):
-            m.d.comb += [next_brick.eq(slot_base + rows.offset + columns.offset), next_k.eq(rows.k + columns.k),
+            m.d.comb += [next_brick.eq(rows.offset + columns.offset), next_k.eq(rows.k + columns.k),
                          next_turn.eq(rows.turn + columns.turn)]
         with m.If(aim | walk):
             m.d.sync += [brick.eq(next_brick), k.eq(next_k)]
@@ -216,6 +216,9 @@ class Window(wiring.Component):
         window_lost = k[low:].any() | (most - k[:low])[-1] | outside(brick, depth) | (f.swap & (t >= targets - f.bias))
         m.d.sync += self.fault.eq(busy & (((phase == Phase.WINDOW) & window_lost) | ((phase == Phase.POINT) & outside(t_addr, depth))))
 
+        m.d.comb += rows.first.eq(Mux(self.start, f.l_addr, slot_base + f.l_slot))
+        with m.If(rows.load):
+            m.d.sync += slot_base.eq(rows.first)
         last_x, last_y = x == f.x_count, y == f.y_count
         next_t = Signal(16)
         m.d.comb += next_t.eq(t_base + Mux(last_x, Mux(last_y, f.t_slot, f.t_y), f.t_x))
@@ -240,7 +243,7 @@ class Window(wiring.Component):
             with m.If(last_x):
                 m.d.comb += [columns.load.eq(1), rows.step.eq(1)]
                 with m.If(last_y):
-                    m.d.sync += [slots.eq(slots + 1), slot_base.eq(slot_base + f.l_slot)]
+                    m.d.sync += [slots.eq(slots + 1)]
                     m.d.comb += rows.load.eq(1)
                     with m.If(slots == self.slots):
                         m.d.sync += over.eq(1)
@@ -248,7 +251,7 @@ class Window(wiring.Component):
                             m.d.sync += phase.eq(Phase.END)
         with m.If(self.start):
             m.d.comb += [rows.load.eq(1), columns.load.eq(1)]
-            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), over.eq(0), slots.eq(1), slot_base.eq(f.l_addr)]
+            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), over.eq(0), slots.eq(1)]
             with m.If(self.slots == 0):
                 m.d.sync += phase.eq(Phase.END)
         return m

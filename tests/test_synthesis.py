@@ -120,7 +120,7 @@ def test_lane(tmp_path):
     where = {memory.name: (memory.kind, memory.cells) for memory in synthesis.memories(text, netlist)}
     assert {name: kind for name, (kind, _) in where.items()} == {
         "bank.mem": "DP16KD", "sums.mem": "DP16KD", "targets.mem": "TRELLIS_DPR16X4"}
-    assert where["targets.mem"][1] == found.lutram == 21  # 48 words in three cells, 25 bits in seven
+    assert where["targets.mem"][1] == found.lutram == 21  # three slots of 16 words, 25 bits in seven cells
 
 
 def test_unit_with_arrays_at_its_ports(tmp_path):
