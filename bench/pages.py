@@ -32,7 +32,8 @@ the small images; borders of small images lie inside the large ones.
 
 **Samples.** Not all positions of all tiles are computed: of a tile's RUNs {runs}, of a RUN {positions} positions a row in FW and BD, in WG
 {strips} strips of {strip}; of spans of inputs {inputs}, of targets {outputs}. Cycles of a sample by its multiplications, times the
-multiplications of the whole batch, which are counted exactly, give the cycles of a pass. The error is at the end of the page.
+multiplications of the whole batch, which are counted exactly, give the cycles of a pass. Dense passes, whose positions are all
+alike, come from a smaller sample. The error is at the end of the page.
 
 **External port.** Every pass reads its operands and writes its result: weights, activations and gradients as 16-bit words, updates as
 24-bit masters read and written; zeros are moved too. Port: {ports}. *Behind*: port and array never work at once. *Overlapping*:
