@@ -35,17 +35,6 @@ def step_of(walk) -> int:
     return 2 if walk.role == "FW" and walk.grid.rows % 2 == 0 else 1
 
 
-def mixed_tiles(config, *, slots: int, rows: int, columns: int, targets: int, step: int = 1) -> list:
-    """(slot span, row span) tiles whose sums fit the sums memory, as :func:`gradgate.compiler.tiles.position_tiles` gives them, but
-    of some rows of as many images as possible instead of as many rows of few images. What is active in one image is less so in
-    others, so lanes, and rows of the array, have more equal work."""
-    lines = config.psum_words // (columns * targets * step)
-    if lines < slots:
-        return [(span, Span(first=row, count=step)) for row in range(0, rows, step) for span in split(slots, lines)]
-    groups = split(rows // step, min(rows // step, lines // slots))
-    return [(Span(first=0, count=slots), Span(first=g.first * step, count=g.count * step)) for g in groups]
-
-
 def candidates(config, layer, walk, bias: bool, overlap: bool, copies: int = 1) -> list:
     """Cuts of a pass that fit the array, one for each shape of tiles worth trying.
 

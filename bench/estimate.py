@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradgate.bench.around import Around, around
-from gradgate.bench.cuts import candidates, mixed_tiles, step_of
+from gradgate.bench.cuts import candidates, step_of
 from gradgate.bench.tiles import Cut, Options, Work, work
 from gradgate.bench.walks import walks_of
-from gradgate.compiler.tiles import Span
+from gradgate.compiler.tiles import Span, position_tiles
 from gradgate.golden.cycles.run import done
 
 WARM = 16  #: positions at the beginning of a strip that do not count for its rate
@@ -90,7 +90,7 @@ def parts_of(config, walk, cut, batch: int) -> list:
     slots = batch // config.rows
     if walk.outer:
         return [(Span(first=0, count=slots), Span(first=0, count=walk.grid.rows))]
-    return mixed_tiles(config, slots=slots, rows=walk.grid.rows, columns=walk.grid.columns, targets=cut.outputs[0].count,
+    return position_tiles(config, slots=slots, rows=walk.grid.rows, columns=walk.grid.columns, targets=cut.outputs[0].count,
                        step=step_of(walk))
 
 

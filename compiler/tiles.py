@@ -51,10 +51,13 @@ def cut(config, where: str, *, taps: int, channels: int, bias: bool, targets: in
 
 
 def position_tiles(config, *, slots: int, rows: int, columns: int, targets: int, step: int = 1) -> list:
-    """(slot span, row span) tiles whose sums fit the sums memory; ``step`` rows are kept together."""
-    images = config.psum_words // (rows * columns * targets)
-    if images:
-        return [(span, Span(first=0, count=rows)) for span in split(slots, images)]
-    groups = split(rows // step, config.psum_words // (step * columns * targets))
-    spans = [Span(first=g.first * step, count=g.count * step) for g in groups]
-    return [(Span(first=slot, count=1), span) for slot in range(slots) for span in spans]
+    """(slot span, row span) tiles whose sums fit the sums memory; ``step`` rows are kept together.
+
+    Some rows of as many images as possible, instead of as many rows of few images: what is active in one image is less so in others,
+    so lanes, and rows of the array, have more equal work.
+    """
+    lines = config.psum_words // (columns * targets * step)
+    if lines < slots:
+        return [(span, Span(first=row, count=step)) for row in range(0, rows, step) for span in split(slots, lines)]
+    groups = split(rows // step, min(rows // step, lines // slots))
+    return [(Span(first=0, count=slots), Span(first=g.first * step, count=g.count * step)) for g in groups]

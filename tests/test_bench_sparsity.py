@@ -10,13 +10,11 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.commands import Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
-from gradgate.bench.cuts import mixed_tiles
 from gradgate.bench.ideal import effectual
 from gradgate.bench.masks import dense_masks, masks_of
 from gradgate.bench.networks import Layer
 from gradgate.bench.tiles import Cut, Options, run_cycles, work
 from gradgate.bench.walks import walks_of
-from gradgate.compiler import tiles as compiler_tiles
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import DENSE, SPARSE, Switches
 from gradgate.compiler.tiles import Span
@@ -63,16 +61,13 @@ def random_masks(layer, rng, batch, density):
     return mask(layer.height, layer.width, layer.cin), mask(layer.out_height, layer.out_width, layer.cout)
 
 
-@pytest.mark.parametrize("mixed", [False, True], ids=["compiler's tiles", "mixed tiles"])
 @pytest.mark.parametrize("switches", [SPARSE, DENSE, Switches(input_skip=False), Switches(output_skip=False),
                                       Switches(swapped=frozenset({"layer"})), Switches(swapped=frozenset({"layer"}), tap_spread=False)],
                          ids=["sparse", "dense", "output skip", "input skip", "WG-Y", "WG-Y without spread"])
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 @pytest.mark.parametrize("shape", LAYERS, ids=str)
-def test_cycles_are_those_of_the_compilers_commands(shape, config, switches, mixed, monkeypatch):
+def test_cycles_are_those_of_the_compilers_commands(shape, config, switches):
     """FW, BD and WG, every tile, sparse and dense, with batches that do not fill all rows; and the multiplications."""
-    if mixed:
-        monkeypatch.setattr(compiler_tiles, "position_tiles", mixed_tiles)
     rng = np.random.default_rng([config.lanes, *shape])
     layer, batch = layer_of(shape), 4
     x, dy = random_masks(layer, rng, batch, rng.choice([0.2, 0.45, 0.7]))

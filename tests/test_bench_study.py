@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from gradgate.arch.config import Config
 from gradgate.bench import estimate, study
-from gradgate.bench.cuts import candidates, channels, entries_of, mixed_tiles, targets_of
+from gradgate.bench.cuts import candidates, channels, entries_of, targets_of
 from gradgate.bench.estimate import Sample, best
 from gradgate.bench.goals import Goal
 from gradgate.bench.masks import masks_of
@@ -21,6 +21,7 @@ from gradgate.bench.tiles import Options
 from gradgate.bench.traffic import traffic
 from gradgate.bench.walks import walks_of
 from gradgate.cli.main import main
+from gradgate.compiler.tiles import position_tiles
 
 SMALL = Sample(runs=2, positions=64, strips=2, strip=32, inputs=1, outputs=2)
 
@@ -109,14 +110,14 @@ def test_candidates_fit():
                     entries, targets = entries_of(walk, words, True), targets_of(walk, cut.size[1], True)
                     assert entries <= 256 and targets <= 10 and entries * targets <= (256 if walk.outer else 512)
                     if not walk.outer:
-                        for tile in mixed_tiles(config, slots=3, rows=walk.grid.rows, columns=walk.grid.columns, targets=cut.size[1]):
+                        for tile in position_tiles(config, slots=3, rows=walk.grid.rows, columns=walk.grid.columns, targets=cut.size[1]):
                             assert tile[0].count * tile[1].count * walk.grid.columns * cut.size[1] <= 60
 
 
-def test_mixed_tiles_cover_every_row_of_every_image_once():
+def test_tiles_cover_every_row_of_every_image_once():
     for slots, rows, columns, targets, psum, step in ((3, 7, 5, 2, 40, 1), (8, 4, 2, 1, 16, 1), (8, 4, 2, 1, 16, 2), (2, 9, 3, 1, 4096, 1),
                                                       (2, 8, 3, 2, 60, 2)):
-        tiles = mixed_tiles(Config(rows=1, lanes=2, psum_words=psum), slots=slots, rows=rows, columns=columns, targets=targets, step=step)
+        tiles = position_tiles(Config(rows=1, lanes=2, psum_words=psum), slots=slots, rows=rows, columns=columns, targets=targets, step=step)
         assert all(some.count * span.count * columns * targets <= psum and span.count % step == 0 for some, span in tiles)
         covered = [(slot, row) for some, span in tiles for slot in range(some.first, some.end) for row in range(span.first, span.end)]
         assert sorted(covered) == [(slot, row) for slot in range(slots) for row in range(rows)]
