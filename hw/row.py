@@ -91,6 +91,8 @@ class Row(wiring.Component):
         turned = rotated([Cat(item.words[j], item.flags[j]) for j in range(lanes)], turn, -1)
         bias = builder.claim & f.swap & f.bias  # one more target of the last lane
 
+        t_en = Signal(lanes)
+        m.d.comb += t_en.eq(Cat((builder.target & turned[j][formats.act_bits]) | (bias if j == lanes - 1 else 0) for j in range(lanes)))
         fewer = Signal.like(f.t_count)
         m.d.comb += fewer.eq(f.t_count - 1)
         for j in range(lanes):
@@ -102,7 +104,7 @@ class Row(wiring.Component):
                 Cat(carousel.fin[s * lanes + j] for s in range(config.lists)).eq(lane.fin),
                 lane.void.eq(carousel.void), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),
                 lane.target.eq(carousel.target), lane.bus.eq(carousel.bus),
-                lane.t_en.eq(builder.target & turned[j][formats.act_bits]), lane.t_slot.eq(builder.target_slot),
+                lane.t_en.eq(t_en[j]), lane.t_slot.eq(builder.target_slot),
                 lane.t_entry.t.eq(t), lane.t_entry.value.eq(turned[j][:formats.act_bits]),
                 lane.claim.eq(builder.claim), lane.claim_list.eq(builder.slot),
                 lane.w_en.eq(self.w_en), lane.w_addr.eq(self.w_addr), lane.w_data.eq(self.w_data[j]),
@@ -112,7 +114,7 @@ class Row(wiring.Component):
             ]
 
         with m.If(bias):
-            m.d.comb += [lane.t_en.eq(1), lane.t_entry.t.eq(f.k_bias), lane.t_entry.value.eq(1 << formats.act_frac)]
+            m.d.comb += [lane.t_entry.t.eq(f.k_bias), lane.t_entry.value.eq(1 << formats.act_frac)]
 
         # POST
         m.d.comb += [
