@@ -91,15 +91,12 @@ class Row(wiring.Component):
         turned = rotated([Cat(item.words[j], item.flags[j]) for j in range(lanes)], turn, -1)
         bias = builder.claim & f.swap & f.bias  # one more target of the last lane
 
+        t_en = Signal(lanes)
+        m.d.comb += t_en.eq(Cat((builder.target & turned[j][formats.act_bits]) | (bias if j == lanes - 1 else 0) for j in range(lanes)))
         fewer = Signal.like(f.t_count)
         m.d.comb += fewer.eq(f.t_count - 1)
         for j in range(lanes):
             m.submodules[f"lane{j}"] = lane = Lane(config)
-            with m.If(bias if j == lanes - 1 else 0):
-                m.d.comb += [lane.t_en.eq(1), lane.t_entry.t.eq(f.k_bias), lane.t_entry.value.eq(1 << formats.act_frac)]
-            with m.Else():
-                m.d.comb += [lane.t_en.eq(builder.target & turned[j][formats.act_bits]), lane.t_entry.t.eq(t),
-                             lane.t_entry.value.eq(turned[j][:formats.act_bits])]
             m.d.comb += [
                 lane.start.eq(self.start), lane.running.eq(self.running), lane.outer.eq(f.outer), lane.fetch.eq(f.fetch),
                 lane.accumulate.eq(f.accumulate), lane.bank_addr.eq(f.bank_addr), lane.every.eq(Mux(j < f.t_tail, f.t_count, fewer)),
@@ -107,13 +104,17 @@ class Row(wiring.Component):
                 Cat(carousel.fin[s * lanes + j] for s in range(config.lists)).eq(lane.fin),
                 lane.void.eq(carousel.void), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),
                 lane.target.eq(carousel.target), lane.bus.eq(carousel.bus),
-                lane.t_slot.eq(builder.target_slot),
+                lane.t_en.eq(t_en[j]), lane.t_slot.eq(builder.target_slot),
+                lane.t_entry.t.eq(t), lane.t_entry.value.eq(turned[j][:formats.act_bits]),
                 lane.claim.eq(builder.claim), lane.claim_list.eq(builder.slot),
                 lane.w_en.eq(self.w_en), lane.w_addr.eq(self.w_addr), lane.w_data.eq(self.w_data[j]),
                 lane.clear_en.eq(self.clear_en), lane.clear_addr.eq(self.clear_addr),
                 lane.acc_addr.eq(self.acc_addr), self.acc[j].eq(lane.acc),
                 lane.sum_addr.eq(self.post_beat.src), post.sums[j].eq(lane.sum),
             ]
+
+        with m.If(bias):
+            m.d.comb += [lane.t_entry.t.eq(f.k_bias), lane.t_entry.value.eq(1 << formats.act_frac)]
 
         # POST
         m.d.comb += [

@@ -117,7 +117,8 @@ def test_candidates_fit():
 def test_tiles_cover_every_row_of_every_image_once():
     for slots, rows, columns, targets, psum, step in ((3, 7, 5, 2, 40, 1), (8, 4, 2, 1, 16, 1), (8, 4, 2, 1, 16, 2), (2, 9, 3, 1, 4096, 1),
                                                       (2, 8, 3, 2, 60, 2)):
-        tiles = position_tiles(Config(rows=1, lanes=2, psum_words=psum), slots=slots, rows=rows, columns=columns, targets=targets, step=step)
+        config = Config(rows=1, lanes=2, psum_words=psum)
+        tiles = position_tiles(config, slots=slots, rows=rows, columns=columns, targets=targets, step=step)
         assert all(some.count * span.count * columns * targets <= psum and span.count % step == 0 for some, span in tiles)
         covered = [(slot, row) for some, span in tiles for slot in range(some.first, some.end) for row in range(span.first, span.end)]
         assert sorted(covered) == [(slot, row) for slot in range(slots) for row in range(rows)]
