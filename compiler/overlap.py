@@ -13,12 +13,11 @@ HARMLESS = (Opcode.POST, Opcode.LOSS, Opcode.MOVE)
 def load_ahead(config, program) -> None:
     """Move LOADs of ``program`` in front of the RUN before, where that is possible, and the weights in the banks with them.
 
-    Only LOADs that are alone between two RUNs move; each RUN has one LOAD at its side at most.
+    Only LOADs that are alone between two RUNs move, so each RUN has one at its side at most.
     """
     commands, notes = program.commands, program.notes
     base = size = 0  # weights in use: where they lie
     last_run = None  # the RUN before, if nothing but what is harmless came behind it
-    moved = False  # it has a LOAD at its side
     loads = []  # since then
     for i in range(len(commands)):
         command = commands[i]
@@ -26,22 +25,21 @@ def load_ahead(config, program) -> None:
             loads.append(i)
         elif command.opcode == Opcode.RUN and not command.outer:
             room = None
-            if len(loads) == 1 and last_run is not None and not moved:
+            if len(loads) == 1 and last_run is not None:
                 room = _room(config, base, size, _bricks(commands[loads[0]]))
             if loads:
                 size = sum(_bricks(commands[n]) for n in loads)
                 base = room or 0
             if base:
                 commands[i] = _with(command, bank_addr=command.bank_addr + base)
-            moved = room is not None
-            if moved:
+            if room is not None:
                 load, note = commands.pop(loads[0]), notes.pop(loads[0])
                 commands.insert(last_run, _with(load, bank_addr=load.bank_addr + base, ahead=1))
                 notes.insert(last_run, note)
             last_run, loads = i, []
         elif command.opcode not in HARMLESS:
             base = size = 0
-            last_run, moved, loads = None, False, []
+            last_run, loads = None, []
 
 
 def _bricks(load) -> int:
