@@ -5,7 +5,9 @@ import pytest
 from amaranth.hdl import Module, Signal, signed
 from rig import ODD, bench_of, legal_case, random_batch, train
 
-from gradgate.compiler import plan
+from gradgate.arch.network import Network
+from gradgate.compiler import overlap, plan, weight_gradient
+from gradgate.compiler.context import Switches
 from gradgate.golden import fixed
 from gradgate.host.driver import Driver
 from gradgate.hw.generate import verilog
@@ -51,6 +53,39 @@ def test_wrong_weight_address_is_found(monkeypatch):
     monkeypatch.setattr("gradgate.compiler.compile.plan_weights", lambda *a: {
         name: max(0, base - 1) for name, base in honest(*a).items()})
     assert train(bench_of(CONFIG), network, batches).mismatched_words > 0
+
+
+def swapping(config=ODD[2]):
+    """A network with two kernels of 3x3, whose weight-gradient roles are all swapped on ``config``, and batches."""
+    rng = np.random.default_rng(4)
+    network = Network.build("swapped", (5, 6, 3), [
+        {"type": "conv", "name": "a", "out": 9, "kernel": 3, "padding": 1}, {"type": "relu"},
+        {"type": "conv", "name": "b", "out": 6, "kernel": 3}, {"type": "relu"}, {"type": "dense", "out": 3}])
+    batches = [random_batch(rng, network, 4) for _ in range(2)]
+    return config, network, batches, (Switches(swapped=frozenset("ab")),)
+
+
+def test_swapped_roles_without_a_bug():
+    config, network, batches, switches = swapping()
+    assert train(bench_of(config), network, batches, switches=switches).exact
+
+
+def test_wrong_turn_is_found(monkeypatch):
+    """An UPDATE that looks for the taps in other lanes than the RUN has put them into; the sums in the banks are right."""
+    config, network, batches, switches = swapping()
+    honest = weight_gradient.common.update
+    monkeypatch.setattr(weight_gradient.common, "update", lambda ctx, block, tile, loop, *rest, **more: honest(
+        ctx, block, tile, {**loop, "turn_outer": 0}, *rest, **more))
+    tally = train(bench_of(config), network, batches, switches=switches)
+    assert tally.mismatched_words > 0 and tally.first.tensor.endswith(".master")
+
+
+def test_weights_loaded_over_those_in_use_are_found(monkeypatch):
+    """A LOAD ahead to where the RUN beside it reads its weights."""
+    config, network, batches, _ = swapping()
+    monkeypatch.setattr(overlap, "_room", lambda *_: 0)
+    tally = train(bench_of(config), network, batches)
+    assert tally.mismatched_words > 0 and tally.first.tensor.endswith(".out")
 
 
 def test_wrong_rounding_in_the_golden_model_is_found(monkeypatch):
