@@ -136,7 +136,7 @@ class Lane(wiring.Component):
         psum1 = Signal(range(config.psum_words))
         m.d.sync += [at1.eq(at), target1.eq(self.target[at]), index1.eq(index), psum1.eq(self.psum[at])]
         entry = self.bus[at1]
-        m.d.comb += [targets.r_slot.eq(target1), targets.r_index.eq(index1)]
+        m.d.comb += targets.r_index.eq(index1)
         # From here on, what is not of this kind of turn, slot or half of a word becomes zero in a register, so that an OR joins the
         # sources that are left: a register's reset costs no LUT.
         # s2: addresses
@@ -144,7 +144,7 @@ class Lane(wiring.Component):
         value2 = Signal(act_bits)
         psum2 = Signal.like(psum1, name="psum2")
         m.d.sync += [k2.eq(self.bank_addr + entry.k), value2.eq(entry.value), psum2.eq(psum1)]
-        found = [data.View(target_layout(config), word) for word in targets.r_words]  # of each slot
+        found = list(targets.r_entries)  # of each slot
         t2 = reduce(or_, (only(self.fetch & (target1 == slot), one.t, f"t2_{slot}") for slot, one in enumerate(found)),
                     only(~self.fetch, index1, "index2"))
         target2 = reduce(or_, (only(target1 == slot, one.value, f"target2_{slot}") for slot, one in enumerate(found)))

@@ -22,8 +22,7 @@ class Targets(wiring.Component):
     claim, claim_list : In, one cycle: the position's targets, with one appended now, are complete and belong to this list; starts
         the next count
     count : Out, number of targets, one for each list
-    r_slot, r_index : In; r_entry : Out, the target, in the same cycle; r_words : Out, what every slot has at this index, for users
-        that choose later
+    r_index : In; r_entries : Out, the target that each slot has at this index, in the same cycle
 
     Latency: an appended target can be read in the next cycle. Resources: distributed memory, no DSP, no block RAM.
     """
@@ -35,8 +34,8 @@ class Targets(wiring.Component):
             "en": In(1), "slot": In(slots), "entry": In(target_layout(config)),
             "claim": In(1), "claim_list": In(below(config.lists)),
             "count": Out(data.ArrayLayout(range(config.targets + 1), config.lists)),
-            "r_slot": In(slots), "r_index": In(range(config.targets)), "r_entry": Out(target_layout(config)),
-            "r_words": Out(data.ArrayLayout(target_layout(config).size, config.lists + 1)),
+            "r_index": In(range(config.targets)),
+            "r_entries": Out(data.ArrayLayout(target_layout(config), config.lists + 1)),
         })
 
     def elaborate(self, platform):
@@ -48,11 +47,10 @@ class Targets(wiring.Component):
         m.submodules.mem = memory = Memory(shape=size * slots, depth=depth, init=[])  # a word has a target of each slot
         read, write = memory.read_port(domain="comb"), memory.write_port(granularity=size)
         m.d.comb += [
-            read.addr.eq(self.r_index), self.r_words.eq(read.data),
+            read.addr.eq(self.r_index), self.r_entries.eq(read.data),
             write.addr.eq(count), write.data.eq(self.entry.as_value().replicate(slots)),
             write.en.eq(Cat(self.en & (self.slot == slot) for slot in range(slots))),
         ]
-        m.d.comb += self.r_entry.eq(self.r_words[self.r_slot])
         m.d.sync += count.eq(count + self.en)
         with m.If(self.claim):
             m.d.sync += [count.eq(0), self.count[self.claim_list].eq(count + self.en)]

@@ -23,9 +23,8 @@ def test_targets(config, seed):
         readable = [(slot, index) for slot, targets in held.items() for index in range(len(targets))]
         if readable:
             slot, index = rng.choice(readable)
-            ctx.set(dut.r_slot, slot)
             ctx.set(dut.r_index, index)
-            assert ctx.get(dut.r_entry.as_value()) == held[slot][index]
+            assert ctx.get(dut.r_entries[slot].as_value()) == held[slot][index]
         await ctx.tick()
 
     async def bench(ctx):

@@ -75,9 +75,10 @@ class LaneDataProof(LaneControlProof):
         at1, index1 = self.past(self.at), self.past(inside.index)
         psum1, slot1 = self.past(dut.psum[self.at]), self.past(dut.target[self.at])
         with m.If(issue[1]):
-            self.check((targets.r_slot == slot1) & (targets.r_index == index1))
-        t = Signal.like(targets.r_entry.t)
-        m.d.comb += t.eq(Mux(dut.fetch, targets.r_entry.t, index1))
+            self.check(targets.r_index == index1)
+        found = targets.r_entries[slot1]
+        t = Signal.like(found.t)
+        m.d.comb += t.eq(Mux(dut.fetch, found.t, index1))
         self.assume(dut.outer | (t < config.targets))
         entry = dut.bus[at1]
 
@@ -85,7 +86,7 @@ class LaneDataProof(LaneControlProof):
         address = Signal(range(config.bank_weights))
         m.d.comb += address.eq(dut.bank_addr + entry.k + t)
         address, value = stages(address, 1, 9), stages(entry.value, 1, 5)
-        wanted = stages(targets.r_entry.value, 1, 5)
+        wanted = stages(found.value, 1, 5)
         psum_address = Signal(range(config.psum_words))
         m.d.comb += psum_address.eq(psum1 + t)
         psum = stages(psum_address, 1, 9)

@@ -72,7 +72,7 @@ JOBS = {
         configs=({"lists": 2, "targets": 3}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 4}),
         bugs=(("count.eq(count + self.en)", "count.eq(count + 1)"),
               ("[count.eq(0), self.count", "[self.count"),
-              ("self.en & (self.slot == slot)", "self.en"), ("self.r_words[self.r_slot]", "self.r_words[0]"))),
+              ("self.en & (self.slot == slot)", "self.en"), ("read.addr.eq(self.r_index)", "read.addr.eq(0)"))),
     "ram": Job(proof=RamProof, unit=ram, depth=4, reach=6,
                bugs=(("r_next.eq(read.data)", "r_next.eq(read.data & ~1)"),
                      ("granularity=self.width // self.parts", "granularity=self.width"))),

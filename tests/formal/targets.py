@@ -22,7 +22,7 @@ class TargetsProof(Proof):
         config, dut = self.config, self.unit
         slot, index = AnyConst(range(config.lists + 1)), AnyConst(range(config.targets))
         self.assume((slot <= config.lists) & (index < config.targets))
-        self.assume((dut.r_slot == slot) & (dut.r_index == index))
+        self.assume(dut.r_index == index)
         current, count = Signal(range(config.lists + 1)), Signal(range(config.targets + 1))
         counts = Array(Signal(range(config.targets + 1), name=f"count{s}") for s in range(config.lists))
         self.drive(dut.slot, current)
@@ -35,9 +35,9 @@ class TargetsProof(Proof):
         with m.If(dut.en & (current == slot) & (count == index)):
             m.d.sync += [entry.eq(dut.entry), known.eq(1)]
         with m.If(known):
-            self.check(dut.r_entry.as_value() == entry)
+            self.check(dut.r_entries[slot].as_value() == entry)
         for s in range(config.lists):
             self.check(dut.count[s] == counts[s])
         self.lemma((self.inside.count == count) & (count <= config.targets) & (current <= config.lists))
 
-        self.cover(known & (counts[0] == config.targets) & (current == 0) & (dut.r_entry.as_value() != 0))
+        self.cover(known & (counts[0] == config.targets) & (current == 0) & (dut.r_entries[slot].as_value() != 0))
