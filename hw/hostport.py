@@ -68,8 +68,8 @@ class HostPort(wiring.Component):
     accesses; a read takes ``4 + n`` cycles, its request's and its answer's included: n = 1 registers, 2 counters and
     staging, 4 rows, ``choice_read + 1`` choices, ``weight_read`` weights and velocities. Throughput: one write a cycle; one read at
     a time.
-    Resources: block RAM for program (32 bits a word), counters (32) and staging (``act_bits``), no DSP; yosys for ECP5,
-    4x8: 12 block RAMs (8 program, 2 counters, 2 staging), 640 LUT, 430 FF.
+    Resources: block RAM for program (32 bits a word), counters (32) and staging (``act_bits``), no DSP; 4x8: 12
+    (8 program, 2 counters, 2 staging).
 
         bus -> address, data -> which memory, allowed? -> write | read .. word of each memory -> choice -> r_data
 

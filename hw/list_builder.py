@@ -38,7 +38,7 @@ class ListBuilder(wiring.Component):
 
     Cycles of a position: 1 for the head (list entry 0: the bias, or a zero that stands for an empty list; waits for ``free``),
     and for each brick max(1, number of flags), or 1 where no lane has a target; before it 1 for each brick of targets.
-    Latency: 1 cycle from ``i`` to the current item; 1 from there to the list write. No DSP, no block RAM; about 60 LUT a lane.
+    Latency: 1 cycle from ``i`` to the current item; 1 from there to the list write. No DSP, no block RAM.
     Source: gradient output sparsity (arXiv 2109.07710), non-zero lists.
     """
 

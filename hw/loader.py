@@ -43,7 +43,7 @@ class Loader(wiring.Component):
     inner_count * outer_count`` and ``LATENCY`` = 10; with ``ahead`` 2. The last brick is on ``bank_data`` ``bricks + LATENCY`` cycles
     from ``start``, both included.
     Throughput: one brick a cycle.
-    Resources: no DSP or memory; one ``WeightLoop`` and about 250 FF.
+    Resources: no DSP, no block RAM; one ``WeightLoop``, a register for the command.
     """
 
     #: cycles of a command beyond one for each brick: that of ``start``, the register, and the pipeline of the weight memory

@@ -41,7 +41,7 @@ class Move(wiring.Component):
     rows : RowPortSignature, stage : StageSignature, used from ``start`` to ``done``
 
     Latency: ``channels * pixels * images + 5`` cycles from ``start`` to ``done``, both included.
-    Throughput: one word a cycle. Resources: no DSP, no block RAM; yosys for ECP5, 4x8: 300 LUT, 240 FF.
+    Throughput: one word a cycle. Resources: no DSP, no block RAM.
 
         walk -> stage -> word -> rows  |  walk -> rows -> lane -> word -> stage
 

@@ -28,7 +28,7 @@ class Post(wiring.Component):
     overflow : Out, number of final sums of this beat whose two top bits differ
 
     Latency: ``WRITE`` = 6 cycles from a beat to its write, 5 to ``overflow``. Throughput: one beat a cycle.
-    Resources: about 190 LUT a lane, no DSP, no block RAM.
+    Resources: no DSP, no block RAM.
     """
 
     WRITE = latency.RAM + 4

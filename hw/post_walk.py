@@ -33,7 +33,7 @@ class PostWalk(wiring.Component):
     fault : Out, an address of this beat lies outside its memory
 
     Latency: first beat one cycle after ``start`` (two if double). A command takes its beats (twice) and ``LATENCY`` = 8 cycles
-    more. Throughput: one beat a cycle, or every two. Resources: about 300 LUT, no DSP, no block RAM.
+    more. Throughput: one beat a cycle, or every two. Resources: no DSP, no block RAM.
     """
 
     LATENCY = 8

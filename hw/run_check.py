@@ -27,7 +27,7 @@ class RunCheck(wiring.Component):
     illegal : Out, a count is out of its range, or what an empty list or the bias uses lies outside the banks
     k_most, k_most_tail : Out, the largest legal k of a full brick, of a last brick; may be negative
 
-    Latency: 1 cycle. Resources: about 100 LUT, no DSP, no block RAM.
+    Latency: 1 cycle. Resources: no DSP, no block RAM.
     """
 
     @staticmethod

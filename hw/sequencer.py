@@ -70,8 +70,7 @@ class Sequencer(wiring.Component):
     from its first fetch to its ``done``, both included; commands with an index of ``config.counters`` or more are not
     recorded.
     Throughput: one command at a time; no fetch ahead.
-    Resources: one register of the longest command's bits; no DSP, no block RAM; yosys for ECP5: 400 LUT, 610 FF (a
-    ``CCU2C`` counts as two).
+    Resources: one register of the longest command's bits; no DSP, no block RAM.
 
         pc -> p_addr .. p_data -> header -> hit (opcode, one-hot) -> start
                               \\-> payload words, by beat -> units

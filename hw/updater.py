@@ -68,8 +68,7 @@ class Updater(wiring.Component):
     to 4 rows, + 13 up to 8, + 14 up to 16; with momentum bricks + 12 up to 2 rows, + 13 up to 4, + 14 up to 8, + 15 up
     to 16. In the cycle of ``done`` the last brick is in the banks.
     Throughput: one brick a cycle.
-    Resources: no DSP or memory; with four rows and 4, 8, 16 lanes about 1.9, 3.6, 6.6 k LUT (yosys, ECP5; a ``CCU2C``
-    counts as two) and 1.1, 2.1, 3.9 k FF.
+    Resources: no DSP, no block RAM.
     """
 
     def __init__(self, config):

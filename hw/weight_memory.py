@@ -70,7 +70,7 @@ class BankAddresses(wiring.Component):
     addr, first, stride : In, brick and bank of the first word, bricks from one input to the next (0: all banks the same brick)
     banks : Out, brick of each bank, ``LATENCY`` = 3 cycles later, from registers
 
-    Throughput: one request a cycle, each independent. Resources: no DSP; about 20 LUT a bank.
+    Throughput: one request a cycle, each independent. Resources: no DSP, no block RAM.
     """
 
     LATENCY = 3
@@ -155,8 +155,7 @@ class WeightMemory(wiring.Component):
     Latency: ``MASTER`` = 7 and ``WORKING`` = 8 cycles; a write is in the banks ``WRITE`` = 3 cycles after its request,
     and is seen by every read requested in its own cycle or later. A read of the same brick requested one cycle before a
     write meets it in the bank (see :class:`Ram`): users avoid it. Throughput: one read and one write a cycle.
-    Resources: no DSP; ``lanes`` memories of ``weight_bricks`` x ``master_bits`` (two 18-kbit blocks each for 1024 x
-    24); with 4, 8, 16 lanes about 0.7, 1.8, 4.2 k LUT (yosys, ECP5; a ``CCU2C`` counts as two) and 0.7, 1.4, 2.7 k FF.
+    Resources: no DSP; ``lanes`` memories of ``weight_bricks`` x ``master_bits`` (two 18-kbit blocks each for 1024 x 24).
     Source: the skewing of arrays over parallel memories is Budnik's and Kuck's (1971).
     """
 

@@ -56,8 +56,7 @@ class Weights(wiring.Component):
     host : In(HostWeightSignature); only while neither unit is busy. A read may follow a write of the same word at once.
 
     Latency: as of the units; the host reads in ``HOST`` = 7 cycles. Throughput: one brick, or one host word, a cycle.
-    Resources: no DSP; block RAM of :class:`WeightMemory`; with four rows and 4, 8, 16 lanes about 2.9, 5.7, 11.2 k LUT
-    (yosys, ECP5; a ``CCU2C`` counts as two) and 2.0, 3.6, 6.8 k FF.
+    Resources: no DSP; block RAM of :class:`WeightMemory`.
     """
 
     #: cycles from the host's address to its ``r_data``

@@ -21,10 +21,11 @@ class Axis(wiring.Component):
     -------
     load : In, go to the first position; step : In, go to the next (both take effect in the next cycle)
     stride, kernel, skip, room, pitch, k_step, k_first, turn_step, turn_first : In, fields of RUN for this axis
-    offset : Out, first row inside the image, in bricks from where ``first`` was at ``load``; k : Out, k of that row (times t_count)
+    first : In, brick from which ``offset`` counts, taken at ``load``
+    offset : Out, brick of the first row inside the image; k : Out, k of that row (times t_count)
     turn : Out, lanes by which that row is turned; inside : Out, window rows inside the image (0: none)
 
-    Latency: 1 cycle from ``step``. Resources: about 70 LUT, no DSP, no block RAM.
+    Latency: 1 cycle from ``step``. Resources: no DSP, no block RAM.
     """
 
     def __init__(self, lanes):
@@ -92,7 +93,7 @@ class Window(wiring.Component):
     Items of a position: ``t_count`` x TARGET if ``fetch``, HEAD, then LIST for each brick of the window inside the image. With
     ``swap``: TARGET for each brick of the window inside the image, HEAD, then ``t_count`` x LIST. After the last position END.
     Latency: first item one cycle after ``start``, two with ``swap``. Throughput: one item a cycle, without gaps between positions.
-    Resources: about 400 LUT, no DSP, no block RAM.
+    Resources: no DSP, no block RAM.
     """
 
     def __init__(self, config):
