@@ -19,7 +19,7 @@ from gradgate.bench.recording import Recording
 from gradgate.bench.tiles import Options
 from gradgate.bench.traffic import traffic
 from gradgate.bench.walks import PASSES
-from gradgate.training.balance import snake
+from gradgate.training.balance import dealt
 
 BATCH = 32
 PORTS = {"base": 64, "paper": 512}  #: bits of the external port
@@ -88,16 +88,6 @@ class PassResult:
 def recording_of(network: str, directory: str | None = None) -> Recording:
     """The recording of a network, kept for the next task. Raises :class:`ConfigError` where there is none."""
     return Recording.load(network) if directory is None else Recording.read(Path(directory) / f"{network}.npz")
-
-
-def dealt(density, lanes: int) -> np.ndarray:
-    """Channels in the order in which they are dealt to lanes: in a snake by density, and with dense and sparse pairs of bricks in turn,
-    so that tiles of a few bricks are alike too."""
-    order = snake(density, lanes)
-    pairs = [order[first:first + 2 * lanes] for first in range(0, len(order), 2 * lanes)]
-    rest = [pairs.pop()] if len(order) % (2 * lanes) else []
-    mixed = [pairs[i // 2] if i % 2 == 0 else pairs[-1 - i // 2] for i in range(len(pairs))]
-    return np.concatenate(mixed + rest)
 
 
 def _channel_density(layer, recording, point: int, when: str) -> tuple:

@@ -9,7 +9,7 @@ from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.golden.model import GoldenModel
 from gradgate.sim.soak import ODD, bench_of, legal_case, random_batch, train
-from gradgate.training.balance import channel_orders, inverse, reorder, snake
+from gradgate.training.balance import channel_orders, dealt, inverse, reorder
 from gradgate.training.datasets import digits
 from gradgate.training.run import Trainer
 from gradgate.training.schedule import Schedule
@@ -17,17 +17,23 @@ from gradgate.training.schedule import Schedule
 FORMATS = Config.load("tiny").formats
 
 
-def test_snake():
+def test_dealt():
     """By hand: seven channels on three lanes."""
     density = [0.1, 0.9, 0.5, 0.3, 0.8, 0.2, 0.7]
-    assert snake(density, 3).tolist() == [1, 4, 6, 5, 3, 2, 0]
+    assert dealt(density, 3).tolist() == [1, 4, 6, 5, 3, 2, 0]
+
+
+def test_dense_and_sparse_bricks_take_turns():
+    """By hand: nine bricks of two lanes, densest channel first."""
+    order = dealt(np.linspace(1, 0, 18), 2)
+    assert order.tolist() == [0, 1, 3, 2, 12, 13, 15, 14, 4, 5, 7, 6, 8, 9, 11, 10, 16, 17]
 
 
 @pytest.mark.parametrize("channels, lanes", [(64, 8), (32, 4), (48, 16)])
-def test_snake_balances(channels, lanes):
+def test_dealing_balances(channels, lanes):
     """The lane with most is nearer to the mean than without; with an even number of bricks it is within a tenth."""
     density = np.random.default_rng(channels).random(channels) ** 2
-    order = snake(density, lanes)
+    order = dealt(density, lanes)
     assert sorted(order) == list(range(channels))
     before, after = (d.reshape(-1, lanes).sum(axis=0).max() / (density.sum() / lanes) for d in (density, density[order]))
     assert after < before and (after < 1.1 or channels // lanes % 2)

@@ -1,7 +1,8 @@
 """Channel balancing: channels are dealt to lanes so that all lanes get about as many non-zeros.
 
 Channel n of a tensor is the work of lane n mod lanes wherever the tensor's words are targets. Its channels are sorted by density and
-dealt in a snake: to lane 0, 1, .. C-1, then C-1, .. 0, and so on. A permutation of a layer's outputs, and of the inputs of all that
+dealt in a snake: to lane 0, 1, .. C-1, then C-1, .. 0, and so on; and dense and sparse pairs of bricks take turns, so that tiles of
+a few bricks are alike too. A permutation of a layer's outputs, and of the inputs of all that
 read them, changes no result but the order of words: sums are modulo ``2**acc_bits``, whatever their order.
 """
 
@@ -10,18 +11,18 @@ import numpy as np
 from gradgate.arch.block import INPUT
 
 
-def snake(density, lanes: int) -> np.ndarray:
+def dealt(density, lanes: int) -> np.ndarray:
     """The order in which channels are to lie: ``order[n]`` is the old number of the channel that becomes number n.
 
-    density : (channels,) share of non-zeros. Channels of the last brick, if it is not full, are dealt to its first lanes only.
+    density : (channels,) share of non-zeros, 0 to 1. Channels of the last brick, if it is not full, are dealt to its first lanes only.
     """
-    density = np.asarray(density)
-    ranked = np.argsort(-density, kind="stable")
-    order = np.empty(len(density), int)
-    for number, first in enumerate(range(0, len(density), lanes)):
-        part = ranked[first:first + lanes]
-        order[first:first + lanes] = part[::-1] if number % 2 else part
-    return order
+    ranked = np.argsort(-np.asarray(density), kind="stable")
+    bricks = [ranked[first:first + lanes] for first in range(0, len(ranked), lanes)]
+    bricks = [brick[::-1] if number % 2 else brick for number, brick in enumerate(bricks)]
+    full = len(ranked) // lanes // 2  # pairs of bricks
+    pairs = [np.concatenate(bricks[2 * i:2 * i + 2]) for i in range(full)]
+    mixed = [pairs[i // 2] if i % 2 == 0 else pairs[-1 - i // 2] for i in range(full)]
+    return np.concatenate(mixed + bricks[2 * full:])
 
 
 def channel_orders(network, lanes: int, tensors: dict) -> dict:
@@ -43,7 +44,7 @@ def channel_orders(network, lanes: int, tensors: dict) -> dict:
         if not members:
             continue
         density = sum((tensors[tensor] != 0).mean(axis=(0, 1, 2)) for tensor in members)
-        order = np.arange(len(density)) if leader in fixed else snake(density, lanes)
+        order = np.arange(len(density)) if leader in fixed else dealt(density, lanes)
         orders |= {tensor.removesuffix(".out"): order for tensor in members}
     return orders
 
