@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
-from types import SimpleNamespace
 
-from gradgate.arch.commands import POST_LEVELS, Opcode
+from gradgate.arch.commands import Opcode
 from gradgate.bench.cuts import channels, entries_of, targets_of
 from gradgate.compiler.common import channels_of
-from gradgate.golden.cycles.array import clear_cycles, post_cycles
+from gradgate.golden.cycles.array import POST_LATENCY, clear_cycles
 from gradgate.golden.cycles.sequencer import command_cycles
-from gradgate.golden.cycles.weights import load_cycles, update_cycles
+from gradgate.golden.cycles.weights import LOAD_LATENCY, update_latency
 
 
 @dataclass(kw_only=True)
@@ -40,11 +39,6 @@ def _fetch(opcode: Opcode) -> int:
     return command_cycles(opcode)
 
 
-def _bricks(count: int):
-    """A LOAD or UPDATE of ``count`` bricks."""
-    return SimpleNamespace(t_count=1, inner_count=count, outer_count=1, ahead=0)
-
-
 def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:
     """What the compiler puts around the RUNs of a pass (or phase) over ``parts``, the (slots, rows) of a tile's RUNs.
 
@@ -66,8 +60,8 @@ def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:
         if walk.role == "WG-Y":
             commands = cut.outputs[n].count + bool(own)
         if walk.outer:
-            result.clear += _fetch(Opcode.CLEAR) + clear_cycles(SimpleNamespace(words=bricks))
-            result.update += bricks + commands * (_fetch(Opcode.UPDATE) + update_cycles(config, _bricks(0)))
+            result.clear += _fetch(Opcode.CLEAR) + clear_cycles(bricks)
+            result.update += bricks + commands * (_fetch(Opcode.UPDATE) + update_latency(config))
             result.issue += _fetch(Opcode.RUN)
             continue
         if walk.role == "BD" and walk.taps:
@@ -76,15 +70,13 @@ def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:
             commands = 0
         elif cut.paired:
             commands = 1
-        load = bricks + commands * (_fetch(Opcode.LOAD) + load_cycles(_bricks(0)))
+        load = bricks + commands * (_fetch(Opcode.LOAD) + LOAD_LATENCY)
         if commands:
             loads += [load] * (len(parts) if len(cut.inputs) > 1 and not cut.paired else 1)
         result.issue += len(parts) * _fetch(Opcode.RUN)
         if last:
             for slots, rows in parts:
                 beats = slots.count * rows.count * walk.grid.columns * cut.outputs[n].count
-                levels = {f"{level}_count": 1 for level in POST_LEVELS}
-                post = SimpleNamespace(mask=0, fields=levels | {"x_count": beats})
-                result.post += _fetch(Opcode.POST) + post_cycles(post)
+                result.post += _fetch(Opcode.POST) + beats + POST_LATENCY
     result.load, result.loads = sum(loads), tuple(loads)
     return result

@@ -4,7 +4,6 @@ The geometry is the compiler's; only masks take the place of addresses.
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -49,11 +48,10 @@ def walks_of(layer, role: str) -> list:
     """The walks of a pass: ``role`` is FW, BD, WG-X or WG-Y. Phases without a tap have one too: they only write zeros."""
     kh, kw, pad = layer.kernel_h, layer.kernel_w, layer.padding
     if role == "BD":
-        block = SimpleNamespace(height=layer.height, width=layer.width, stride=layer.stride)
         phases = [(y, x) for y in range(min(layer.stride, layer.height)) for x in range(min(layer.stride, layer.width))]
         return [Walk(role=role, window="dy", rows=phase_axis(y, layer.stride, kh, pad, layer.out_height)[0],
                      columns=phase_axis(x, layer.stride, kw, pad, layer.out_width)[0], stride=1, point="x",
-                     grid=phase_grid(block, (y, x))) for y, x in phases]
+                     grid=phase_grid(layer, (y, x))) for y, x in phases]
     return [Walk(role=role, window="x", rows=Axis(first=-pad, kernel=kh, size=layer.height),
                  columns=Axis(first=-pad, kernel=kw, size=layer.width), stride=layer.stride, point=None if role == "FW" else "dy",
                  grid=Grid(rows=layer.out_height, columns=layer.out_width))]

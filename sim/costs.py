@@ -28,7 +28,7 @@ def program_costs(config, program, tensors: dict) -> list:
             case Opcode.UPDATE:
                 unit = update_cycles(config, command)
             case Opcode.CLEAR:
-                unit = clear_cycles(command)
+                unit = clear_cycles(command.words)
             case Opcode.POST:
                 unit = post_cycles(command)
             case Opcode.LOSS:

@@ -16,6 +16,6 @@ def post_cycles(command) -> int:
     return beats + POST_LATENCY
 
 
-def clear_cycles(command) -> int:
-    """Cycles of a CLEAR command: one for each accumulator of a lane, and one to start."""
-    return command.words + 1
+def clear_cycles(words: int) -> int:
+    """Cycles of a CLEAR command: one for each of the ``words`` accumulators of a lane, and one to start."""
+    return words + 1

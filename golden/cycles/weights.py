@@ -23,7 +23,12 @@ def run_at_least(load, fetch: int) -> int:
     return _bricks(load) + LOAD_LATENCY - AHEAD - fetch + RUN_END
 
 
-def update_cycles(config, command) -> int:
-    """Cycles of an UPDATE command, ``start`` to ``done``: one for each brick, and the pipeline."""
+def update_latency(config) -> int:
+    """Cycles of an UPDATE command beyond one for each brick: the pipeline."""
     gradient = GRADIENT + (config.rows - 1).bit_length() + (MOMENTUM if config.momentum else 0)
-    return _bricks(command) + UPDATE_LATENCY + max(MASTER, gradient)
+    return UPDATE_LATENCY + max(MASTER, gradient)
+
+
+def update_cycles(config, command) -> int:
+    """Cycles of an UPDATE command, ``start`` to ``done``."""
+    return _bricks(command) + update_latency(config)
