@@ -5,6 +5,11 @@ from dataclasses import dataclass
 INPUT = "input"  #: the tensor of images
 
 
+def positions(size: int, kernel: int, stride: int, padding: int) -> int:
+    """Positions of a window along an axis of ``size`` pixels with ``padding`` at either end."""
+    return (size + 2 * padding - kernel) // stride + 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Block:
     """One layer, its residual, activation and pooling. Sizes in pixels and channels.
@@ -49,12 +54,12 @@ class Block:
     @property
     def out_height(self) -> int:
         """Rows of the convolution's output, before pooling."""
-        return (self.height + 2 * self.padding - self.kh) // self.stride + 1
+        return positions(self.height, self.kh, self.stride, self.padding)
 
     @property
     def out_width(self) -> int:
         """Columns of the convolution's output, before pooling."""
-        return (self.width + 2 * self.padding - self.kw) // self.stride + 1
+        return positions(self.width, self.kw, self.stride, self.padding)
 
     @property
     def final_shape(self) -> tuple:

@@ -10,6 +10,7 @@ VGG16 1409.1556 (configuration D), ResNet18 1512.03385, GoogLeNet 1409.4842 (wit
 
 from dataclasses import dataclass
 
+from gradgate.arch.block import positions
 from gradgate.arch.checks import ConfigError
 
 
@@ -40,12 +41,12 @@ class Layer:
     @property
     def out_height(self) -> int:
         """Rows of the output."""
-        return (self.height + 2 * self.padding - self.kernel_h) // self.stride + 1
+        return positions(self.height, self.kernel_h, self.stride, self.padding)
 
     @property
     def out_width(self) -> int:
         """Columns of the output."""
-        return (self.width + 2 * self.padding - self.kernel_w) // self.stride + 1
+        return positions(self.width, self.kernel_w, self.stride, self.padding)
 
     @property
     def weights(self) -> int:
