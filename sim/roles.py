@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gradgate.arch.checks import ConfigError
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import SPARSE, Switches
 from gradgate.compiler.weight_gradient import can_swap
@@ -11,15 +12,24 @@ from gradgate.sim.costs import program_costs
 def cheaper_roles(network, config, batch: int, tensors: dict, switches: Switches = SPARSE) -> Switches:
     """``switches`` with ``swapped`` such that a step with the zeros of the golden ``tensors`` takes the fewest cycles.
 
-    Roles of blocks do not depend on each other, so two programs are enough to compare all. Not for momentum, which needs plain roles.
+    Roles of blocks do not depend on each other, so two programs are enough to compare all. Where the program with swapped roles
+    has no room in its memory, roles stay plain. Not for momentum, which needs plain roles.
     """
+    plain = replace(switches, swapped=frozenset())
     names = frozenset(block.name for block in network.weighted if can_swap(config, block))
-    cost = []
-    for swapped in (frozenset(), names):
-        program = compile_step(network, config, batch=batch, switches=replace(switches, swapped=swapped))
-        cycles = dict.fromkeys(names, 0)
-        for note, (spent, _) in zip(program.notes, program_costs(config, program, tensors)):
+
+    def cycles(choice):
+        program = compile_step(network, config, batch=batch, switches=choice)
+        spent = dict.fromkeys(names, 0)
+        for note, (cost, _) in zip(program.notes, program_costs(config, program, tensors)):
             if note.block in names:
-                cycles[note.block] += spent
-        cost.append(cycles)
-    return replace(switches, swapped=frozenset(name for name in names if cost[1][name] < cost[0][name]))
+                spent[note.block] += cost
+        return spent
+
+    try:
+        before, after = cycles(plain), cycles(replace(switches, swapped=names))
+        best = replace(switches, swapped=frozenset(name for name in names if after[name] < before[name]))
+        compile_step(network, config, batch=batch, switches=best)
+    except ConfigError:
+        return plain
+    return best

@@ -46,6 +46,15 @@ def test_the_cheapest_is_chosen(case):
     assert cycles(best) == min(cycles(names) for names in every) < cycles([])
 
 
+def test_a_program_without_room_stays_plain(case):
+    """Swapped roles take more commands here."""
+    network, tensors = case
+    config = TINY.replace(targets=32)
+    words = len(compile_step(network, config, batch=4).words())
+    assert cheaper_roles(network, config, 4, tensors).swapped
+    assert not cheaper_roles(network, config.replace(program_words=words), 4, tensors).swapped
+
+
 def test_other_switches_stay(case):
     """Only the roles are chosen."""
     network, tensors = case

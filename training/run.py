@@ -51,13 +51,13 @@ class Trainer:
         self.golden = GoldenModel(schedule.network, formats, schedule.seed)
         self.float32 = FloatModel(schedule.network, schedule.seed, np.float32)
         self.result = Result(schedule=schedule)
+        self._program = functools.cache(self._compile)
         for lr_shift in set(schedule.lr_shifts):
             self._program(schedule.batch, lr_shift)  # what does not fit is told before anything is built
         self.bench = None
         self.switches = SPARSE
 
-    @functools.cache  # noqa: B019 - a trainer lives as long as its run
-    def _program(self, batch, lr_shift, training=True, switches=SPARSE):
+    def _compile(self, batch, lr_shift, training=True, switches=SPARSE):
         return compile_step(self.schedule.network, self.schedule.config, batch=batch, lr_shift=lr_shift, training=training,
                             switches=switches, momentum=self.schedule.momentum)
 
