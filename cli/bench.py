@@ -1,6 +1,5 @@
 """Commands that compute published comparisons with the cycle model."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -25,7 +24,7 @@ def bench():
 @click.option("--quick", is_flag=True, help="Only the last recorded point, and no ablation.")
 @click.option("--docs", is_flag=True, help="Write the tables to docs/sparsity_results.md.")
 def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
-    """Cycles of five networks with zeros skipped or not, from zeros recorded in training. Minutes."""
+    """Cycles of six networks with zeros skipped or not, from zeros recorded in training. Minutes."""
     from tqdm import tqdm
 
     from gradgate.bench import pages, plots, study
@@ -34,19 +33,15 @@ def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
     from gradgate.bench.sparsity import PORTS
 
     page = Path("docs/sparsity_results.md")
-    try:
-        for name in networks:
-            if name not in NETWORKS:
-                raise ConfigError(f"network must be one of {', '.join(NETWORKS)}, not {name!r}")
-        if config_name not in (*PORTS, "both"):
-            raise ConfigError(f"config must be one of {', '.join(PORTS)}, both, not {config_name!r}")
-        if docs:
-            require_sources(page)
-            require_outputs(page.parent)
-        require_outputs(out, json_path)
-    except ConfigError as error:
-        click.echo(f"gradgate: {error}", err=True)
-        sys.exit(2)
+    for name in networks:
+        if name not in NETWORKS:
+            raise ConfigError(f"network must be one of {', '.join(NETWORKS)}, not {name!r}")
+    if config_name not in (*PORTS, "both"):
+        raise ConfigError(f"config must be one of {', '.join(PORTS)}, both, not {config_name!r}")
+    if docs:
+        require_sources(page)
+        require_outputs(page.parent)
+    require_outputs(out, json_path)
     configs = list(PORTS) if config_name == "both" else [config_name]
     with tqdm(unit="layer", disable=None) as bar:
         def progress(done, total):

@@ -220,7 +220,7 @@ def test_command_line(recordings, few_layers, tmp_path, monkeypatch):
 def test_errors_are_one_line_and_nothing_is_written(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, _, error = run(*arguments)
-    assert status == 2 and error.startswith(message) and error.count("\n") == 1
+    assert status == 1 and error.startswith(message) and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
