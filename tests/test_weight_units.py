@@ -95,8 +95,7 @@ def test_update(config, seed):
     rng = np.random.default_rng(seed)
     dut = Weights(config)
     layer = Layer(config, rng, base=int(rng.integers(16)))
-    memory = random_masters(config, rng, (min(config.weight_bricks, layer.base + len(layer.banks) + 2), config.lanes))
-    memory[layer.base:layer.base + len(layer.banks)] = layer.banks
+    memory = layer.memory(rng)
     masters = layer.masters.copy()
     shifts = [int(s) for s in rng.permutation([1, 31, 4, 8, 16, int(rng.integers(1, 32)), int(rng.integers(1, 15))])]
     seen = {"overflow": 0, "saturated": 0, "tail": 0, "words": 0}

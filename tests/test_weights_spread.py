@@ -8,7 +8,6 @@ from weights_bench import (
     every_config,
     gradients,
     load_command,
-    random_masters,
     same,
     simulate,
     suspicious,
@@ -29,8 +28,7 @@ def test_update_along_inputs(config, seed):
     rng = np.random.default_rng(seed)
     dut, lanes = Weights(config), config.lanes
     layer = Layer(config, rng, base=int(rng.integers(16)))
-    memory = random_masters(config, rng, (min(config.weight_bricks, layer.base + len(layer.banks) + 2), lanes))
-    memory[layer.base:layer.base + len(layer.banks)] = layer.banks
+    memory = layer.memory(rng)
     masters = layer.masters.copy()
 
     async def bench(ctx):

@@ -238,6 +238,12 @@ class Layer:
         self.out_bricks = config.bricks(self.cout)
         self.banks = weights.place(self.masters, config.lanes)
 
+    def memory(self, rng):
+        """Weight memory that holds the layer, and two more bricks if there is room; (bricks, banks)."""
+        result = random_masters(self.config, rng, (min(self.config.weight_bricks, self.base + len(self.banks) + 2), self.config.lanes))
+        result[self.base:self.base + len(self.banks)] = self.banks
+        return result
+
     def by_output(self, rng, room):
         """Fields of a tile along outputs, and the (k, first co) of its bricks."""
         c = self.config.lanes
