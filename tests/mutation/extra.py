@@ -3,9 +3,8 @@
 import random
 
 import test_lane
-import test_lists
 import test_sequencer
-from test_lists import Brick, Lists, Position, random_brick
+from lists_bench import Bench, Brick, Lists, Position, random_brick
 from units import pack, simulate
 
 from gradgate.arch import commands
@@ -47,7 +46,7 @@ def single_flags(config, seed):
     rng, dut = random.Random(seed), Lists(config)
 
     async def bench(ctx):
-        play = test_lists.Bench(config, dut, ctx)
+        play = Bench(config, dut, ctx)
         for outer in (0, 1, 0, 1):
             t_count, count = rng.randint(1, config.targets), 2 * config.lanes
             last = config.psum_words - count * t_count
@@ -76,7 +75,7 @@ def sums_outside(config, psum_addr):
     positions = [Position(targets=[], bricks=[one_flag(config, rng, 0)]).expect(config, fields, m) for m in range(2)]
 
     async def bench(ctx):
-        await test_lists.Bench(config, dut, ctx).run(fields, positions)
+        await Bench(config, dut, ctx).run(fields, positions)
 
     simulate(dut, bench)
 
