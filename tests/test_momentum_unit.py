@@ -4,8 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_weight_units import gradients, suspicious, updated
-from weights_bench import ALONG_OUTPUTS, CONFIGS, NAMES, Bench, Layer, load_command, random_masters, same, simulate, working
+from weights_bench import (
+    ALONG_OUTPUTS,
+    CONFIGS,
+    NAMES,
+    Bench,
+    Layer,
+    gradients,
+    load_command,
+    random_masters,
+    same,
+    simulate,
+    suspicious,
+    updated,
+    working,
+)
 
 from gradgate.arch import weights
 from gradgate.arch.commands import WEIGHT_LOOP, Command, Opcode
@@ -39,10 +52,8 @@ def test_update(config, seed):
     rng = np.random.default_rng(seed)
     dut = Weights(config)
     layer = Layer(config, rng, base=int(rng.integers(16)))
-    height = min(config.weight_bricks, layer.base + len(layer.banks) + 2)
-    memory = random_masters(config, rng, (height, config.lanes))
-    memory[layer.base:layer.base + len(layer.banks)] = layer.banks
-    others = random_masters(config, rng, (height, config.lanes))  # velocities, also between those of the layer
+    memory = layer.memory(rng)
+    others = random_masters(config, rng, memory.shape)  # velocities, also between those of the layer
     masters = layer.masters.copy()
     velocities = weights.gather(others[layer.base:layer.base + len(layer.banks)], layer.cout, skew=False)
     decays = [int(d) for d in rng.permutation([0, 0, 1, 2, 3, 4, 5, 6, 7])]
