@@ -25,7 +25,7 @@ GRADGATE := $(BIN)/gradgate
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo results sparsity test test-full formal mutate lint verilog synth clean
+.PHONY: help setup demo results sparsity resources test test-full formal mutate lint verilog synth clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -51,6 +51,9 @@ results: $(STAMP) ## rewrite docs/results.md: demo, another network, 300 random 
 
 sparsity: $(STAMP) ## rewrite docs/sparsity_results.md: cycles of six networks with skipping on and off; minutes
 	$(GRADGATE) bench sparsity --out results/sparsity --docs
+
+resources: $(STAMP) ## rewrite docs/resources.md: what two cores take of an ECP5; minutes
+	$(GRADGATE) synth --docs tiny,small --period 10 --json results/synth.json
 
 test: $(STAMP) ## run the tests, without the few that take minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m "not full"

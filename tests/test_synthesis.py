@@ -182,13 +182,15 @@ def test_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for arguments, message in ((("--config", "none"), "must be one of tiny, small, base, paper or a TOML file, not 'none'"),
                                (("--docs", "tiny,none"), "must be one of tiny, small, base, paper or a TOML file, not 'none'"),
-                               (("--docs", "tiny"), "docs is not here"),
-                               (("--docs", "tiny", "--json", "x.json"), "leave out --docs")):
+                               (("--docs", "tiny"), "docs is not here")):
         done = call(*arguments)
         assert done.exit_code == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
     (tmp_path / "docs").mkdir()
-    assert call("--docs", "tiny,small").exit_code == 0
+    assert call("--docs", "tiny,small", "--json", "both.json").exit_code == 0
     assert "## small (4x8)" in (tmp_path / "docs" / "resources.md").read_text()
+    both = json.loads((tmp_path / "both.json").read_text())
+    assert {name: table["config"]["name"] for name, table in both.items()} == {"tiny": "tiny", "small": "small"}
+    assert both["tiny"]["units"]["lane"]["lut4"] == 1000
 
 
 @pytest.fixture(scope="module")
