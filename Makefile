@@ -25,7 +25,7 @@ GRADGATE := $(BIN)/gradgate
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo results sparsity resources test test-full formal mutate lint verilog synth clean
+.PHONY: help setup demo results sparsity resources fresh test test-full formal mutate lint verilog synth clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -54,6 +54,9 @@ sparsity: $(STAMP) ## rewrite docs/sparsity_results.md: cycles of six networks w
 
 resources: $(STAMP) ## rewrite docs/resources.md: what two cores take of an ECP5; minutes
 	$(GRADGATE) synth --docs tiny,small --period 10 --json results/synth.json
+
+fresh: $(STAMP) ## time demo and tests in a fresh clone of what is committed; twenty minutes
+	$(BIN)/python tests/fresh.py --json results/fresh.json
 
 test: $(STAMP) ## run the tests, without the few that take minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m "not full"
