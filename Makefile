@@ -42,11 +42,16 @@ demo: $(STAMP) ## train a small network on the simulated core, every tensor comp
 	$(GRADGATE) train --model $(MODEL) --config $(CONFIG) --epochs $(EPOCHS) --lr-shift $(LR_SHIFT) --mode $(MODE) \
 	  --backend $(BACKEND) --dense-steps $(DENSE_STEPS) --out $(DEMO_OUT)
 
-results: $(STAMP) ## rewrite docs/results.md: demo, another network, 300 random ones, ten seeds against float32
+# An option and its file, if there is one: sparsity, resources and fresh take long and are not repeated by `make results`.
+given = $(if $(wildcard $(2)),$(1) $(2))
+
+results: $(STAMP) ## rewrite docs/results.md: demo, another network, 300 random ones, ten seeds against float32, goals
 	$(MAKE) demo
 	$(GRADGATE) train --model resnet_digits --config $(CONFIG) --steps 90 --dense-steps 10 --json results/resnet.json
 	$(GRADGATE) soak --networks 300 --seed 1 --json results/soak.json
-	$(GRADGATE) results --demo $(DEMO_OUT)/result.json --soak results/soak.json --other results/resnet.json
+	$(GRADGATE) results --demo $(DEMO_OUT)/result.json --soak results/soak.json --other results/resnet.json \
+	  $(call given,--sparsity,results/sparsity/sparsity.json) $(call given,--synth,results/synth.json) \
+	  $(call given,--fresh,results/fresh.json)
 	cp $(DEMO_OUT)/training.png docs/images/demo.png
 
 sparsity: $(STAMP) ## rewrite docs/sparsity_results.md: cycles of six networks with skipping on and off; minutes

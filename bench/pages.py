@@ -9,6 +9,7 @@ from gradgate.bench.networks import NETWORKS
 from gradgate.bench.sparsity import BATCH, PORTS, Totals
 from gradgate.bench.study import BP, layer_rows
 from gradgate.bench.walks import PASSES
+from gradgate.training.goals import goal_table
 
 HOW = """\
 Written by `gradgate bench sparsity --docs`; do not edit.
@@ -157,7 +158,7 @@ def _goal_lines(found) -> list:
     config = found.machines[-1].config
     totals = {m.network: Totals.of(m.sparse) for m in found.machines if m.config == config}
     lost = ", ".join(f"{_percent((one.sum('lanes') - one.sum('ideal')) / one.sum('run'))} in {name}" for name, one in totals.items())
-    return ["| goal | wanted | reached | |", "|---|---:|---:|---|", *(goal.text() for goal in goals(found)), "",
+    return [*goal_table(goals(found)), "",
             "Where efficiency is missed, most of it is lost to unequal lanes: a channel that is seldom zero keeps its lane busy while "
             f"others wait for the end of the RUN. Of the cycles of all RUNs on `{config}`, unequal lanes take {lost}."]
 

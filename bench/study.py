@@ -1,12 +1,13 @@
 """The whole study: networks, machines, recorded points, ablation, sampling error."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
 from gradgate.arch.config import Config
 from gradgate.bench import sparsity
 from gradgate.bench.estimate import COARSE, FINE, WHOLE, Sample, best, cost_of
+from gradgate.bench.goals import goals
 from gradgate.bench.masks import masks_of
 from gradgate.bench.networks import NETWORKS
 from gradgate.bench.sparsity import BATCH, DENSE, PORTS, Totals, Variant, tasks_of
@@ -102,7 +103,8 @@ class Study:
         return next((m for m in self.machines if (m.network, m.config) == (network, config)), None)
 
     def json(self) -> dict:
-        """For machines: figures of each network, of ``paper`` if it was asked for, with those of each configuration below."""
+        """For machines: figures of each network, of ``paper`` if it was asked for, with those of each configuration below;
+        the goals, for :class:`gradgate.training.goals.Goal`."""
         networks = {}
         for machine in self.machines:
             figures = machine.figures()
@@ -114,7 +116,8 @@ class Study:
             one["recording"] = self.meta[machine.network]
             one["points"] = self.points.get(machine.network, {})
         ablation = {name: {variant: totals.passes for variant, totals in table.items()} for name, table in self.ablation.items()}
-        return {"batch": BATCH, "ports": PORTS, "networks": networks, "ablation": ablation, "sampling": self.sampling}
+        return {"batch": BATCH, "ports": PORTS, "networks": networks, "ablation": ablation, "sampling": self.sampling,
+                "goals": [asdict(goal) for goal in goals(self)]}
 
 
 def _mean_density(recording, point: int) -> tuple:

@@ -1,4 +1,4 @@
-"""Where commands write."""
+"""The files of figures that commands write and read, and where."""
 
 import json
 from pathlib import Path
@@ -16,6 +16,20 @@ def write_json(path, table) -> None:
     """Write ``table`` to ``path``, if there is one, whole or not at all."""
     if path is not None:
         write_files(Path(path).parent, {Path(path).name: json_text(table)})
+
+
+def read_json(path, *keys):
+    """The table in file ``path``, None if ``path`` is. Raises :class:`ConfigError` if it is none that has ``keys``."""
+    if path is None:
+        return None
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    missing = [key for key in keys if not isinstance(found, dict) or key not in found]
+    if missing:
+        raise ConfigError(f"{path} has no {', '.join(missing)}: it must be written anew, by the command that writes such files now")
+    return found
 
 
 def require_outputs(directory, *paths) -> None:

@@ -11,7 +11,7 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
-from gradgate.cli.output import json_text, require_outputs, require_sources, write_json
+from gradgate.cli.output import json_text, read_json, require_outputs, require_sources, write_json
 
 
 def parse_steps(text: str) -> tuple:
@@ -122,13 +122,21 @@ def soak(networks, seed, json_path):
 @click.option("--other", "others", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True,
               help="result.json of a further run with dense steps.")
 @click.option("--seeds", type=click.IntRange(2, 100), default=10, help="Seeds of the comparison with float32.")
-def results(demo, soak_path, others, seeds):
+@click.option("--sparsity", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="JSON of bench sparsity, for its goals.")
+@click.option("--synth", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="JSON of synth --docs, for its goals.")
+@click.option("--fresh", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="JSON of `make fresh`, for its goals.")
+def results(demo, soak_path, others, seeds, sparsity, synth, fresh):
     """Write docs/results.md from recorded runs, and compare the golden model with float32 over several seeds."""
     from gradgate.training.results import compare_seeds, markdown
 
     page = Path("docs/results.md")
     require_sources(page)
-    text = markdown(json.loads(demo.read_text()), json.loads(soak_path.read_text()), compare_seeds(seeds),
-                    [json.loads(other.read_text()) for other in others])
+    runs = [read_json(path, "skip_on_off", "channels") for path in (demo, *others)]
+    soaked, files = read_json(soak_path, "networks"), {
+        "sparsity": read_json(sparsity, "goals"), "synth": read_json(synth, runs[0]["config"]["name"]), "fresh": read_json(fresh, "runs")}
+    text = markdown(runs[0], soaked, compare_seeds(seeds), runs[1:], **files)
     for path in write_files(page.parent, {page.name: text}):
         click.echo(path)

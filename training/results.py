@@ -6,6 +6,7 @@ import numpy as np
 
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
+from gradgate.training import goals
 from gradgate.training.datasets import digits
 from gradgate.training.report import PHASES
 from gradgate.training.run import Trainer
@@ -55,15 +56,16 @@ def measured(runs: list) -> list:
     return lines
 
 
-def markdown(demo: dict, soak: dict, pairs: list, others: list = ()) -> str:
+def markdown(demo: dict, soak: dict, pairs: list, others: list = (), **files) -> str:
     """The page: the demo's ``result.json``, the figures of a soak run, pairs of accuracies over seeds; of ``others`` the part on
-    skipping only."""
+    skipping only. ``files``: further figures for :func:`gradgate.training.goals.lines`."""
     config = demo["config"]
     pes = config["rows"] * config["lanes"]
     golden, float32 = np.array(pairs).T
     lines = [
         "# Results", "",
         f"Written by `make results` on {date.today()}; do not edit. All cycles are RTL counters of the simulated core.", "",
+        *goals.lines(demo, soak, pairs, others, **files),
         "## The demo", "",
         f"`make demo`: {demo['model']} on `{config['name']}` ({config['rows']}x{config['lanes']} PEs, {config['lists']} lists), batch "
         f"{demo['batch']}, {demo['epochs']} epochs, learning rate 2^-({', '.join(map(str, demo['lr_shifts']))}), seed {demo['seed']}.", "",

@@ -82,6 +82,7 @@ class Result:
             "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
             "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts),
             "momentum": schedule.momentum, "balance": schedule.balance, "seed": schedule.seed, "steps": self.steps,
+            "channels": {block.name: min(block.cin, block.cout) for block in schedule.network.blocks},
             "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
             "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
             "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
