@@ -3,6 +3,7 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 from gradgate.arch import commands, memorymap
 from gradgate.arch.config import Config
@@ -12,13 +13,17 @@ from gradgate.arch.latency import MULTIPLY, RAM
 TOP = "gradgate"
 
 
-def verilog(config: Config) -> str:
-    """The core of ``config`` as Verilog; the same text for the same configuration. Needs Yosys (see ``sim.toolchain``)."""
+def verilog(config: Config, device: str = "") -> str:
+    """The core of ``config`` as Verilog; the same text for the same configuration. Needs Yosys (see ``sim.toolchain``).
+
+    With the name of an ECP5 as ``device`` ("LFE5U-85F"), multipliers and block RAMs are its primitives, with all their
+    registers; the text then is for that family only. No cycle differs.
+    """
     from amaranth.back import verilog as backend
 
     from gradgate.hw.core import Core  # elaboration is slow to import, and not needed for the manifest
 
-    return backend.convert(Core(config), name=TOP, emit_src=False, strip_internal_attrs=True)
+    return backend.convert(Core(config), platform=SimpleNamespace(device=device), name=TOP, emit_src=False, strip_internal_attrs=True)
 
 
 def manifest(config: Config) -> dict:

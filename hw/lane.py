@@ -152,31 +152,27 @@ class Lane(wiring.Component):
         address3 = Signal(range(config.bank_weights))
         psum3 = Signal.like(psum1, name="psum3")
         m.d.sync += [address3.eq(k2 + t2), psum3.eq(psum2 + t2)]
-        value5, half4 = delay(value2, 3, "value"), delay(address3[0], 1, "half")
+        value5, half5 = delay(value2, 3, "value"), delay(address3[0], 2, "half")
         word_bits = len(bank.r_addr)
-        psum6 = delay(psum3, 3, "psum")
-        psum9 = delay(psum6, 3, "psum_late")
+        psum5 = delay(psum3, 2, "psum")
+        psum9 = delay(psum5, 4, "psum_late")
         valid8, first7, last8 = delay(issue, 8, "valid"), delay(first, 7, "first"), delay(last, 8, "last")
 
         early3 = only(~self.outer, (k2 + t2)[1:len(address3)], "early")
         address6 = only(self.outer, delay(address3[:word_bits], 2, "address"), "address_2")
         address9 = delay(address6, 3, "address_late")
-        low5 = only(~self.outer & ~half4, bank.r_next[:act_bits], "low")
-        high5 = only(~self.outer & half4, bank.r_next[half_bits:half_bits + act_bits], "high")
-        target5 = only(self.outer, delay(target2, 2, "target"), "target_2")
-        idle = Signal()
-        m.d.sync += idle.eq(~self.running)
-        acc8 = only(self.outer | idle, bank.r_next, "acc8")
-        sum8 = only((first7 & self.accumulate & ~self.outer) | idle, sums.r_next, "sum8")
+        target5 = delay(target2, 3, "target")
+        sum8 = only(first7 & self.accumulate & ~self.outer, sums.r_data, "sum8")
         go_on8 = Signal()
-        m.d.sync += go_on8.eq(~first7 & ~self.outer)
+        m.d.sync += go_on8.eq(~first7)
 
         # s5..s8: multiply; s8: add; s9: write
+        weight5 = Mux(half5, bank.r_data[half_bits:half_bits + act_bits], bank.r_data[:act_bits])
         total = Signal(acc_bits)
         before = Signal(acc_bits)
         m.d.comb += [
-            multiplier.a.eq(value5.as_signed()), multiplier.b.eq((low5 | high5 | target5).as_signed()),
-            before.eq(acc8[:acc_bits] | sum8 | (total & go_on8.replicate(acc_bits))),
+            multiplier.a.eq(value5.as_signed()), multiplier.b.eq(Mux(self.outer, target5, weight5).as_signed()),
+            before.eq(Mux(self.outer, bank.r_data[:acc_bits], sum8 | Mux(go_on8, total, 0))),
         ]
         product = Signal(signed(acc_bits))
         m.d.comb += product.eq(multiplier.o)
@@ -188,8 +184,8 @@ class Lane(wiring.Component):
 
         m.d.comb += [
             bank.r_addr.eq(Mux(self.running, early3 | address6, self.acc_addr)),
-            sums.r_addr.eq(Mux(self.running, psum6, self.sum_addr)),
-            self.acc.eq(acc8), self.sum.eq(sum8),
+            sums.r_addr.eq(Mux(self.running, psum5, self.sum_addr)),
+            self.acc.eq(bank.r_data), self.sum.eq(sums.r_data),
             sums.w_addr.eq(psum9), sums.w_data.eq(total), sums.w_en.eq(end9),
         ]
         with m.If(write9):

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.arch.checks import integer
+from gradgate.hw import ecp5
 
 
 class Multiplier(wiring.Component):
@@ -21,6 +22,8 @@ class Multiplier(wiring.Component):
         super().__init__({"a": In(signed(width)), "b": In(signed(width)), "o": Out(signed(2 * width))})
 
     def elaborate(self, platform):
+        if ecp5.has(platform):
+            return ecp5.multiplier(self.a, self.b, self.o)
         m = Module()
         a = Signal(signed(self.width))
         b = Signal(signed(self.width))

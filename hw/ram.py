@@ -1,12 +1,13 @@
 """Block RAM with one read and one write port and a registered output."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.arch.checks import integer
+from gradgate.hw import ecp5
 
 
 class Ram(wiring.Component):
@@ -19,8 +20,7 @@ class Ram(wiring.Component):
 
     Members
     -------
-    r_addr : In; r_data : Out, the word at the ``r_addr`` of two cycles ago; r_next : Out, what ``r_data`` will be in the next
-        cycle, for users with an output register of their own
+    r_addr : In; r_data : Out, the word at the ``r_addr`` of two cycles ago
     w_addr, w_data : In; w_en : In(parts), one bit a part, part 0 lowest
 
     Latency: read ``latency.RAM`` = 2 cycles; a write can be read by an ``r_addr`` given in the next cycle. Reading an
@@ -36,11 +36,13 @@ class Ram(wiring.Component):
             raise ValueError(f"parts must divide width {width}, not {parts}")
         bits = (depth - 1).bit_length()
         super().__init__({
-            "r_addr": In(bits), "r_data": Out(width), "r_next": Out(width),
+            "r_addr": In(bits), "r_data": Out(width),
             "w_addr": In(bits), "w_data": In(width), "w_en": In(parts),
         })
 
     def elaborate(self, platform):
+        if ecp5.has(platform) and self.depth <= max(ecp5.WIDTHS):
+            return ecp5.ram(self)
         m = Module()
         m.submodules.mem = memory = Memory(shape=self.width, depth=self.depth, init=[], attrs={"no_rw_check": 1})
         read = memory.read_port(domain="comb")
@@ -49,7 +51,8 @@ class Ram(wiring.Component):
             read.addr.eq(self.r_addr),
             write.addr.eq(self.w_addr), write.data.eq(self.w_data), write.en.eq(self.w_en),
         ]
-        m.d.sync += [self.r_next.eq(read.data), self.r_data.eq(self.r_next)]
+        latch = Signal(self.width)
+        m.d.sync += [latch.eq(read.data), self.r_data.eq(latch)]
         return m
 
 

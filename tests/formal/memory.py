@@ -38,7 +38,7 @@ class AnyRam(wiring.Component):
         bits = (depth - 1).bit_length()
         self.chosen, self.word = Signal(bits), Signal(width)
         super().__init__({
-            "r_addr": In(bits), "r_data": Out(width), "r_next": Out(width),
+            "r_addr": In(bits), "r_data": Out(width),
             "w_addr": In(bits), "w_data": In(width), "w_en": In(parts),
         })
 
@@ -51,5 +51,6 @@ class AnyRam(wiring.Component):
                 with m.If(self.w_en[i]):
                     m.d.sync += self.word[i * part:(i + 1) * part].eq(self.w_data[i * part:(i + 1) * part])
         known = (self.r_addr == self.chosen) & ~((self.w_addr == self.chosen) & self.w_en.any())
-        m.d.sync += [self.r_next.eq(Mux(known, self.word, AnySeq(self.width))), self.r_data.eq(self.r_next)]
+        latch = Signal(self.width)
+        m.d.sync += [latch.eq(Mux(known, self.word, AnySeq(self.width))), self.r_data.eq(latch)]
         return m
