@@ -45,12 +45,15 @@ class Fetch(wiring.Component):
         m.submodules.fifo = fifo = Memory(shape=shape.size, depth=self.DEPTH, init=[])
         write, read = fifo.write_port(), fifo.read_port(domain="comb")
 
-        # Items let in, come and gone, modulo twice the depth. No more are let in than the FIFO can hold.
-        let_in, come, gone = (Signal(range(2 * self.DEPTH), name=name) for name in ("let_in", "come", "gone"))
+        # No more items are let in than the FIFO can hold.
+        held = Signal(range(self.DEPTH + 1))  # let in, not given away
+        come, gone = (Signal(range(2 * self.DEPTH), name=name) for name in ("come", "gone"))  # modulo twice the depth
         taken, given = self.i.valid & self.i.ready, self.o.valid & self.o.ready
-        m.d.comb += self.i.ready.eq((let_in ^ gone) != self.DEPTH)
-        with m.If(taken):
-            m.d.sync += let_in.eq(let_in + 1)
+        m.d.comb += self.i.ready.eq(~held[-1])
+        with m.If(taken & ~given):
+            m.d.sync += held.eq(held + 1)
+        with m.Elif(given & ~taken):
+            m.d.sync += held.eq(held - 1)
         with m.If(given):
             m.d.sync += gone.eq(gone + 1)
 

@@ -120,13 +120,17 @@ class HostPort(wiring.Component):
         offset = Signal(REGION_SHIFT)
         word = Signal(WORD)
         hit = {region: Signal(name=f"hit_{region.name}") for region in regions}
+        has = {region: self.has(region, ask_write, ask_addr) for region in regions}
+        writes_to = {csr: Signal(name=f"writes_to_{csr.name}") for csr, (access, _) in CSR_DOC.items() if "w" in access}
+        idle_only = Signal()
         m.d.sync += act.eq(asked)
         with m.If(asked):
             m.d.sync += [write.eq(ask_write), offset.eq(ask_addr), word.eq(ask_data)]
-            m.d.sync += [hit[region].eq(self.has(region, ask_write, ask_addr)) for region in regions]
-        data_hit = Cat(hit[region] for region in DATA_REGIONS if region in hit).any()
-        start_hit = hit[Region.CSR] & write & (offset == Csr.START)
-        allowed = ~(busy & (data_hit | start_hit))
+            m.d.sync += [hit[region].eq(found) for region, found in has.items()]
+            m.d.sync += [writes_to[csr].eq(has[Region.CSR] & ask_write & (ask_addr[:REGION_SHIFT] == csr)) for csr in writes_to]
+            m.d.sync += idle_only.eq(Cat(has[region] for region in DATA_REGIONS if region in has).any()
+                                     | (has[Region.CSR] & ask_write & (ask_addr[:REGION_SHIFT] == Csr.START)))
+        allowed = ~(busy & idle_only)
         refused = Signal()
         m.d.comb += self.busy.eq(busy | (asked & ask_write) | (act & write))
         writes = {region: act & write & hit[region] & allowed for region in regions}
@@ -138,7 +142,8 @@ class HostPort(wiring.Component):
         if Region.VELOCITY in hit:
             m.d.comb += self.weights.velocity.eq(hit[Region.VELOCITY])
             words[Region.VELOCITY] = words[Region.WEIGHTS]
-        words[Region.CSR] = self.elaborate_registers(m, writes[Region.CSR], offset, word, refused)
+        words[Region.CSR] = self.elaborate_registers(
+            m, {csr: act & allowed & here for csr, here in writes_to.items()}, offset, word, refused)
         given = {region: Signal(name=f"given_{region.name}") for region in words}
         with m.If(act):
             m.d.sync += [given[region].eq(hit[region] & allowed) for region in words]
@@ -216,8 +221,8 @@ class HostPort(wiring.Component):
             Region.ARGMAX: choice_word,
         }
 
-    def elaborate_registers(self, m, write, offset, word, refused):
-        """The registers; returns the one addressed, a cycle behind its ``offset``."""
+    def elaborate_registers(self, m, writes, offset, word, refused):
+        """The registers, written where ``writes`` says; returns the one addressed, a cycle behind its ``offset``."""
         control = self.control
         values = {csr: Signal(WORD, name=csr.name) for csr in Csr if csr != Csr.CONTROL}
 
@@ -225,18 +230,18 @@ class HostPort(wiring.Component):
         start = Signal.like(control.pc)
         moved = Signal()
         m.d.sync += moved.eq(control.busy)
-        with m.If(write & (offset == Csr.START)):
+        with m.If(writes[Csr.START]):
             m.d.sync += start.eq(Mux(word[len(start):].any(), ~0, word))
         with m.Elif(control.busy | moved):
             m.d.sync += start.eq(control.pc)
         m.d.comb += control.start_at.eq(Mux(moved, control.pc, start))
-        with m.If(write & (offset == Csr.STOP)):
+        with m.If(writes[Csr.STOP]):
             m.d.sync += control.stop_at.eq(Mux(word[len(control.stop_at):].any(), STOP_NONE, word))
-        with m.If(write & (offset == Csr.WATCHDOG)):
+        with m.If(writes[Csr.WATCHDOG]):
             m.d.sync += control.watchdog.eq(word)
 
         order = Signal(2)  # bits of CONTROL
-        m.d.comb += order.eq(Mux(write & (offset == Csr.CONTROL), word, 0))
+        m.d.comb += order.eq(Mux(writes[Csr.CONTROL], word, 0))
         m.d.comb += control.go.eq(order[0])
         correct = Signal.like(self.correct)
         overflow = Signal.like(self.overflow)

@@ -38,20 +38,32 @@ class Axis(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        skip = Signal(4)
-        room = Signal(signed(14))
-        far = room[4:].any() | (room[:4] >= self.kernel)  # the window ends inside the image
-        limit = Mux(far, self.kernel, room[:4])
-        seen = Signal(signed(5))
-        m.d.comb += seen.eq(limit - skip)
-        with m.If(~room[-1] & ~seen[-1]):
-            m.d.comb += self.inside.eq(seen)
         two = self.stride == 2
-        enter = self.step & ~self.load & (skip < self.stride)
+
+        def after(skip):
+            return Mux(skip >= self.stride, skip - self.stride, 0)
+
+        def span(skip, room):
+            """Window rows inside the image."""
+            far = room[4:].any() | (room[:4] >= self.kernel)  # the window ends inside the image
+            seen = Signal(signed(5), name="seen")
+            m.d.comb += seen.eq(Mux(far, self.kernel, room[:4]) - skip)
+            return Mux(room[-1] | seen[-1], 0, seen)
+
+        # All that a step leads to is known before it, so that nothing is calculated in the step's cycle.
+        skip = Signal(4)
+        enters = Signal()  # the next step enters the image, or goes on in it
+        next_skip = Signal(4)
+        next_room = Signal(signed(14))
+        enter = self.step & ~self.load & enters
+        room = Signal(signed(14))
+        m.d.comb += room.eq(self.room)
         with m.If(self.load):
-            m.d.sync += [skip.eq(self.skip), room.eq(self.room)]
+            m.d.sync += [skip.eq(self.skip), enters.eq(self.skip < self.stride), self.inside.eq(span(self.skip, room)),
+                         next_skip.eq(after(self.skip)), next_room.eq(room - self.stride)]
         with m.Elif(self.step):
-            m.d.sync += [skip.eq(Mux(skip >= self.stride, skip - self.stride, 0)), room.eq(room - self.stride)]
+            m.d.sync += [skip.eq(next_skip), enters.eq(next_skip < self.stride), self.inside.eq(span(next_skip, next_room)),
+                         next_skip.eq(after(next_skip)), next_room.eq(next_room - self.stride)]
         # what becomes zero comes first: it is the reset of a register then
         with m.If(enter):
             m.d.sync += [self.k.eq(0), self.turn.eq(0)]
@@ -121,7 +133,11 @@ class Window(wiring.Component):
         # of the current slot; of the current position
         slot_base = Signal(16)
         t_base = Signal(16)
-        slots, y, x, bricks = (Signal(12, init=1, name=name) for name in ("slots", "y", "x", "bricks"))  # up to the current one
+        slots, y, x, bricks = (Signal(12, name=name) for name in ("slots", "y", "x", "bricks"))  # up to the next one
+        last_slot, last_y, last_x, last_brick = (Signal(name=f"last_{name}") for name in ("slot", "y", "x", "brick"))  # the current one
+        all_slots = Signal(12)
+        less = Signal.like(f.t_count)
+        m.d.sync += [all_slots.eq(self.slots), less.eq(f.t_count - 1)]
         wx_left = Signal(4)
         wy_left = Signal(4)
         brick = Signal(16)
@@ -144,7 +160,7 @@ class Window(wiring.Component):
         begin = Signal(Phase)  # where a position begins
         m.d.comb += begin.eq(Mux(f.swap, Mux(has_window, Phase.WINDOW, Phase.HEAD), Mux(f.fetch, Phase.POINT, Phase.HEAD)))
 
-        last_brick, last_point = bricks == f.l_bricks, t + 1 == f.t_count
+        last_point = t == less
         last_window = last_brick & (wx_left == 1) & (wy_left == 1)
         m.d.comb += [self.o.valid.eq(busy & (phase != Phase.AIM)), tag.turn.eq(turn)]
         with m.Switch(phase):
@@ -202,10 +218,10 @@ class Window(wiring.Component):
         with m.If(aim | walk):
             m.d.sync += [brick.eq(next_brick), k.eq(next_k)]
         with m.If(aim | (walk & last_brick)):
-            m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(1),
+            m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(2), last_brick.eq(f.l_bricks == 1),
                          wx_left.eq(Mux(aim | last_column, columns.inside, wx_left - 1))]
         with m.Elif(walk):
-            m.d.sync += bricks.eq(bricks + 1)
+            m.d.sync += [bricks.eq(bricks + 1), last_brick.eq(bricks == f.l_bricks)]
         with m.If(aim | (walk & last_column)):
             m.d.sync += [window_row.eq(next_brick), k_row.eq(next_k), turn_row.eq(next_turn),
                          wy_left.eq(Mux(aim, rows.inside, wy_left - 1))]
@@ -220,7 +236,6 @@ class Window(wiring.Component):
         m.d.comb += rows.first.eq(Mux(self.start, f.l_addr, slot_base + f.l_slot))
         with m.If(rows.load):
             m.d.sync += slot_base.eq(rows.first)
-        last_x, last_y = x == f.x_count, y == f.y_count
         next_t = Signal(16)
         m.d.comb += next_t.eq(t_base + Mux(last_x, Mux(last_y, f.t_slot, f.t_y), f.t_x))
         with m.If(self.start):
@@ -230,13 +245,13 @@ class Window(wiring.Component):
         with m.If(self.start | (move & ~f.swap)):
             m.d.sync += t_addr.eq(next_t)
         with m.If(self.start | (move & last_x)):
-            m.d.sync += x.eq(1)
+            m.d.sync += [x.eq(2), last_x.eq(f.x_count == 1)]
         with m.Elif(move):
-            m.d.sync += x.eq(x + 1)
+            m.d.sync += [x.eq(x + 1), last_x.eq(x == f.x_count)]
         with m.If(self.start | (move & last_x & last_y)):
-            m.d.sync += y.eq(1)
+            m.d.sync += [y.eq(2), last_y.eq(f.y_count == 1)]
         with m.Elif(move & last_x):
-            m.d.sync += y.eq(y + 1)
+            m.d.sync += [y.eq(y + 1), last_y.eq(y == f.y_count)]
         with m.If(move):
             m.d.comb += columns.step.eq(1)
             with m.If(~f.swap):
@@ -244,15 +259,16 @@ class Window(wiring.Component):
             with m.If(last_x):
                 m.d.comb += [columns.load.eq(1), rows.step.eq(1)]
                 with m.If(last_y):
-                    m.d.sync += [slots.eq(slots + 1)]
+                    m.d.sync += [slots.eq(slots + 1), last_slot.eq(slots == all_slots)]
                     m.d.comb += rows.load.eq(1)
-                    with m.If(slots == self.slots):
+                    with m.If(last_slot):
                         m.d.sync += over.eq(1)
                         with m.If(~f.swap):
                             m.d.sync += phase.eq(Phase.END)
         with m.If(self.start):
             m.d.comb += [rows.load.eq(1), columns.load.eq(1)]
-            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), over.eq(0), slots.eq(1)]
+            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), over.eq(0), slots.eq(2),
+                         last_slot.eq(self.slots == 1)]
             with m.If(self.slots == 0):
                 m.d.sync += phase.eq(Phase.END)
         return m
