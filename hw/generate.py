@@ -7,6 +7,7 @@ from pathlib import Path
 from gradgate.arch import commands, memorymap
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
+from gradgate.arch.fingerprint import fingerprint
 from gradgate.arch.latency import MULTIPLY, RAM
 
 TOP = "gradgate"
@@ -25,7 +26,7 @@ def manifest(config: Config) -> dict:
     """What a program that drives the core has to know about it."""
     return {
         "generator": "gradgate", "version": version("gradgate"), "top": TOP,
-        "config": config.to_dict(),
+        "config": config.to_dict(), "fingerprint": f"{fingerprint(config):#010x}",
         "latency_cycles": {"ram": RAM, "multiply": MULTIPLY},
         "memory_map": {
             "address_bits": memorymap.ADDRESS_BITS, "region_shift": memorymap.REGION_SHIFT,
