@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.checks import ConfigError
@@ -12,7 +11,6 @@ from gradgate.hw.uartbone import UartBone
 
 FRAME_TIMEOUT_S = 0.1  #: silence within a frame until it is given up; the same as LiteX's
 SHOWN_S = 0.05  #: how long ``link`` shows a byte
-QUEUE = 16  #: received bytes kept while an answer is sent: two read requests and more
 
 
 class System(wiring.Component):
@@ -20,8 +18,8 @@ class System(wiring.Component):
 
     ::
 
-        rx -- UartReceiver -- queue -- UartBone -- bus -- Core
-        tx -- UartTransmitter ------------'
+        rx -- UartReceiver -- UartBone -- bus -- Core
+        tx -- UartTransmitter ----'
 
     Parameters
     ----------
@@ -31,7 +29,7 @@ class System(wiring.Component):
 
     Members
     -------
-    rx : In, tx : Out, the line (8N1, idle high)
+    rx : In, tx : Out, the line (8N1, idle high); what comes while an answer is sent is lost but for one byte
     busy, error : Out, of the core
     alive : Out, changes every half second: there is a clock
     link : Out, a byte came within the last 50 ms
@@ -55,10 +53,8 @@ class System(wiring.Component):
         m.submodules.bridge = bridge = UartBone(self.frame_timeout)
         m.submodules.receiver = receiver = UartReceiver(self.divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
-        m.submodules.queue = queue = SyncFIFOBuffered(width=8, depth=QUEUE)
         m.d.comb += receiver.rx.eq(self.rx)
-        wiring.connect(m, receiver.o, queue.w_stream)
-        wiring.connect(m, queue.r_stream, bridge.i)
+        wiring.connect(m, receiver.o, bridge.i)
         wiring.connect(m, bridge.o, transmitter.i)
         wiring.connect(m, bridge.bus, core.bus)
         m.d.comb += [self.tx.eq(transmitter.tx), self.busy.eq(core.busy), self.error.eq(core.error)]
