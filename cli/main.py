@@ -11,6 +11,7 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.cli.bench import bench
+from gradgate.cli.board import board
 from gradgate.cli.output import require_outputs, require_sources
 from gradgate.cli.record import record
 from gradgate.cli.synth import synth
@@ -102,5 +103,5 @@ def lint(configs):
         click.echo(f"{name}: clean")
 
 
-for command in (train, soak, results, synth, record, bench):
+for command in (train, board, soak, results, synth, record, bench):
     main.add_command(command)

@@ -27,8 +27,8 @@ FUNCTIONS = {
 }
 
 CLOCK_HZ = 400_000  #: that the simulated board pretends to have: not more than simulations of small cores reach
-DIVISOR = 8  #: clock cycles of a bit
-CHUNK = 4096  #: cycles of one call into the model while there is something to do
+DIVISOR = 4  #: clock cycles of a bit, the least there can be
+CHUNK = 512  #: cycles of one call into the model: about one read of a register
 
 
 class SimulatedBoard:
