@@ -11,8 +11,10 @@ from gradgate.host.link import DeviceTimeout
 
 WRITE, READ = 1, 2  # to and from consecutive addresses
 LONGEST = 255  #: words of a frame
+UNCONFIRMED = 3  #: longest frames that an operating system's buffer (4096 bytes) takes whole, so that none is sent in parts
 ANSWER_S = 5.0  #: silence until an answer is given up: adapters and operating systems keep bytes for a while
 SILENCE_S = 0.15  #: silence behind which a board has given up any frame; it does after 0.1 s
+IDENTITY = address(Region.CSR, Csr.ID)
 SLOWEST_HZ = 1e6  #: slowest clock that a board may have: what :meth:`SerialLink.run` makes seconds of cycles with
 
 
@@ -26,7 +28,8 @@ class SerialLink:
     answer_s : seconds of silence until an answer is given up
 
     Before the first frame, and behind an error, the line is left silent until the board waits for a frame, and what came
-    meanwhile is thrown away. As a context manager the port is closed at the end.
+    meanwhile is thrown away. Long writes are interrupted by reads, which are answered when everything before has arrived: no
+    frame waits half sent while this process gets no time, which the board would take for its end. As a context manager the port is closed at the end.
 
     Raises :class:`~gradgate.arch.checks.ConfigError` when the port cannot be opened; every call raises
     :class:`DeviceTimeout` when the board does not answer, or is gone. The protocol has no check sum: lost bytes are noticed,
@@ -39,6 +42,10 @@ class SerialLink:
             self._line = serial.serial_for_url(port, baud, write_timeout=answer_s + self._duration(6 + 4 * LONGEST), exclusive=True)
         except (OSError, ValueError) as error:  # pyserial's own errors are among them
             raise ConfigError(f"port {port} cannot be opened at {baud} baud: {error}") from None
+        try:
+            self._line.set_low_latency_mode(True)  # adapters wait 16 ms for more bytes otherwise
+        except (AttributeError, NotImplementedError, OSError, ValueError):
+            pass  # not this adapter, or not this system
         self._lost = True  # whether the board may be within a frame
         self._sent = 0.0  # when the last byte will be on the line
 
@@ -58,7 +65,9 @@ class SerialLink:
         if data.ndim != 1 or data.size and data.dtype.kind not in "iu":
             raise ValueError(f"words must be a list of integers, not {data.dtype} of shape {data.shape}")
         data = data.astype(np.uint32).astype(">u4")
-        for at in range(0, len(data), LONGEST):
+        for number, at in enumerate(range(0, len(data), LONGEST)):
+            if number and number % UNCONFIRMED == 0:
+                self.read(IDENTITY, 1)
             burst = data[at:at + LONGEST]
             self._send(_header(WRITE, len(burst), address + at) + burst.tobytes())
 

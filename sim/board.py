@@ -1,12 +1,15 @@
 """A board in simulation: a pseudo-terminal whose other end is a system's serial line."""
 
 import ctypes
+import fcntl
 import functools
 import os
 import select
+import termios
 import threading
 import time
 import tty
+from array import array
 from ctypes import byref, c_int, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 
@@ -26,7 +29,7 @@ FUNCTIONS = {
     "gs_cycles": (c_uint64,),
 }
 
-CLOCK_HZ = 400_000  #: that the simulated board pretends to have: not more than simulations of small cores reach
+CLOCK_HZ = 100_000  #: that the simulated board pretends to have: a third of what simulations of small cores reach
 DIVISOR = 4  #: clock cycles of a bit, the least there can be
 CHUNK = 512  #: cycles of one call into the model: about one read of a register
 
@@ -59,7 +62,7 @@ class SimulatedBoard:
         self.clock_hz, self.divisor = clock_hz, divisor
         self._quiet = round(2 * FRAME_TIMEOUT_S * clock_hz)  # cycles of silence behind which nothing happens any more
         self._lock = threading.Lock()  # of the model
-        self._over = False
+        self._over = self._idle = False
         self._out = np.zeros(CHUNK // (10 * divisor) + 2, np.uint8)
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
@@ -99,6 +102,13 @@ class SimulatedBoard:
         with self._lock:
             return self._leds()
 
+    def settle(self) -> None:
+        """Wait until every byte sent so far has been dealt with, and every frame that was not whole given up."""
+        left = array("i", [1])
+        while left[0] or not self._idle:
+            fcntl.ioctl(self._master, termios.FIONREAD, left)  # before asking whether all is done: what is taken out is not done
+            time.sleep(0.01)
+
     def hold(self, level: int, cycles: int) -> None:
         """Noise: hold the line to the board at ``level`` for ``cycles`` clock cycles, whatever was being sent."""
         with self._lock:
@@ -107,27 +117,29 @@ class SimulatedBoard:
 
     def _shuttle(self):
         """Carry bytes between the pseudo-terminal and the model, and let time pass, until :meth:`close`."""
-        pending, silent = b"", 0
+        pending, silent, due = b"", 0, 0.0
         while not self._over:
             if not pending:
                 pending = self._receive()
             slow = silent > 100 * self.divisor  # what was asked has been answered, or is not going to be
             with self._lock:
-                began = time.monotonic()
-                cycles = min(CHUNK, self.clock_hz // 100) if slow else CHUNK
-                sent, received = self._pass(cycles, pending)
+                sent, received = self._pass(CHUNK, pending)
                 quiet = not (sent or received or self._sending() or self._leds() & 1)
                 if self._finished():
                     return
             pending = pending[sent:]
             if received:
                 self._send(received)
-            silent = silent + cycles if quiet else 0
+            silent = silent + CHUNK if quiet else 0
             if silent > self._quiet:
+                self._idle = True
                 self._sleep(None)
-                silent = 0
+                self._idle, silent = False, 0
             elif slow and quiet:
-                self._sleep(began + cycles / self.clock_hz - time.monotonic())
+                due += CHUNK / self.clock_hz
+                self._sleep(due - time.monotonic())
+            else:
+                due = time.monotonic()
 
     def _pass(self, cycles, pending):
         """Let ``cycles`` cycles pass while ``pending`` is sent; returns how many bytes of it were, and those that came."""
