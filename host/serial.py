@@ -29,7 +29,8 @@ class SerialLink:
 
     Before the first frame, and behind an error, the line is left silent until the board waits for a frame, and what came
     meanwhile is thrown away. Long writes are interrupted by reads, which are answered when everything before has arrived: no
-    frame waits half sent while this process gets no time, which the board would take for its end. As a context manager the port is closed at the end.
+    frame waits half sent while this process gets no time, which the board would take for its end. As a context manager
+    the port is closed at the end.
 
     Raises :class:`~gradgate.arch.checks.ConfigError` when the port cannot be opened; every call raises
     :class:`DeviceTimeout` when the board does not answer, or is gone. The protocol has no check sum: lost bytes are noticed,
