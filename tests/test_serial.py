@@ -1,5 +1,6 @@
 """A whole system behind its serial line: the driver, training, and everything that can go wrong on a wire."""
 
+import gc
 import os
 import random
 import select
@@ -18,6 +19,7 @@ from gradgate.arch.commands import Command, Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.memorymap import ID_VALUE, Region, address
 from gradgate.cli.main import main
+from gradgate.fpga.system import System
 from gradgate.host.driver import DeviceError, Driver
 from gradgate.host.link import DeviceTimeout
 from gradgate.host.serial import SerialLink
@@ -177,15 +179,37 @@ def test_outside_addresses(board, raw):
 
 
 def test_leds(board, link):
-    """link is lit by a byte and goes out; nothing runs."""
+    """link is lit by a byte and goes out; alive changes twice in 100,000 cycles, a second; error is that of the core."""
     assert link.read(0, 1)[0] == ID_VALUE
-    end = time.monotonic() + 5
-    seen = set()
-    while time.monotonic() < end and len(seen) < 2:
-        seen.add(board.leds & 0b1000)
-        assert not board.leds & 0b11
-        time.sleep(0.005)
-    assert len(seen) == 2
+    link_seen, end = {0}, time.monotonic() + 5
+    while time.monotonic() < end and len(link_seen) < 2:
+        link_seen.add(board.leds & 0b1000)
+        link.read(0, 1)
+    board.settle()
+    assert len(link_seen) == 2 and not board.leds & 0b1011
+    alive = []
+    for _ in range(13):
+        alive.append(board.leds >> 2 & 1)
+        board.hold(1, 10_000)
+    assert 2 <= sum(a != b for a, b in zip(alive, alive[1:])) <= 3
+    driver = Driver(link, TINY)
+    driver.load_program([0xFFFFFFFF, END])
+    for at, lit in ((0, 0b10), (1, 0)):
+        try:
+            driver.run(1000, at=at)
+        except DeviceError as error:
+            assert lit and "ILLEGAL" in str(error)
+        assert board.leds & 0b11 == lit
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.parametrize("baud, message", [(100, "baud must be at least 200, so that a byte is shorter than a silence, not 100"),
+                                           (3e6, "baud must be 0.953674 to 250000 with a clock of 1e"),
+                                           (1.8e5, "baud 180000 cannot be had from a clock of 1e")])
+def test_system_says_no(baud, message):
+    with pytest.raises(ConfigError, match=message):
+        System(TINY, 1e6, baud)
+    gc.collect()  # here, where the warning is expected
 
 
 def test_training(board):
@@ -223,13 +247,14 @@ class Silent:
     def __init__(self, answer=b""):
         self.master, self.slave = os.openpty()
         tty.setraw(self.slave)
-        self.port, self.answer = os.ttyname(self.slave), answer
+        self.port, self.answer, self.times = os.ttyname(self.slave), answer, []
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self):
         try:
             while os.read(self.master, 100):
+                self.times.append(time.monotonic())
                 os.write(self.master, self.answer)
         except OSError:
             pass
@@ -251,6 +276,34 @@ def test_nobody_answers():
     with SerialLink(silent.port) as link:
         with pytest.raises(DeviceError, match="no core answers: its identification reads 0x61626364, not 0x67726164"):
             Driver(link, TINY).identify()
+    silent.close()
+
+
+def test_bytes_that_nobody_asked_for():
+    """What comes behind an answer is not part of the next one."""
+    chatty = Silent(b"abcdxyz")
+    with SerialLink(chatty.port) as link:
+        for _ in range(3):
+            assert link.read(0, 1)[0] == 0x61626364
+    chatty.close()
+
+
+def test_silence_behind_an_error():
+    """Before the first frame, and behind one without answer, a board gets the time to give a frame up; behind others it does not."""
+    silent = Silent()
+    began = time.monotonic()
+    with SerialLink(silent.port, answer_s=0.01) as link:
+        for _ in range(3):
+            with pytest.raises(DeviceTimeout):
+                link.read(0, 1)
+        assert all(b - a > 0.12 for a, b in zip([began, *silent.times], silent.times)) and len(silent.times) == 3
+        silent.answer = b"abcd"
+        link.answer_s = 5.0
+        link.read(0, 1)
+        began = time.monotonic()
+        for _ in range(20):
+            link.read(0, 1)
+        assert time.monotonic() - began < 20 * 0.12
     silent.close()
 
 
