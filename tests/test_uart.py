@@ -66,13 +66,13 @@ def receive(divisor, play, *, bit=None, stall=lambda: False, after=4):
     return received, *faults
 
 
-@pytest.mark.parametrize("cycles", [4, 5, 8, 25])
+@pytest.mark.parametrize("cycles", [4, 5, 8, 17])
 @pytest.mark.parametrize("off", [-0.02, 0.0, 0.02])
 @pytest.mark.parametrize("gaps", [0, 1])
 def test_bytes_come_in(cycles, off, gaps):
     """Any bytes, back to back or not, from a sender that is 2 % too fast or slow."""
     rng = random.Random(f"{cycles} {off} {gaps}")
-    sent = [0x00, 0xFF, 0x55, 0xAA, 0x80, 0x01, *rng.randbytes(20)]
+    sent = [0x00, 0xFF, 0x55, 0xAA, 0x80, 0x01, *rng.randbytes(12)]
 
     async def play(line):
         for byte in sent:
