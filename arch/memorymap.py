@@ -43,6 +43,7 @@ class Csr(IntEnum):
     OVERFLOW = 8
     CYCLES = 9
     WATCHDOG = 10
+    FINGERPRINT = 11
 
 
 CSR_DOC = {
@@ -58,6 +59,7 @@ CSR_DOC = {
     Csr.OVERFLOW: ("r", "final sums whose two top bits differed"),
     Csr.CYCLES: ("r", "cycles busy since the last start, low 32 bits"),
     Csr.WATCHDOG: ("rw", "cycles that a command may take, its fetch included; 2**24 after reset"),
+    Csr.FINGERPRINT: ("r", "of the configuration and the command set: the same number in manifest.json of the same core"),
 }
 
 ID_VALUE = 0x67726164

@@ -11,10 +11,12 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.cli.bench import bench
+from gradgate.cli.board import board
 from gradgate.cli.output import require_outputs, require_sources
 from gradgate.cli.record import record
 from gradgate.cli.synth import synth
 from gradgate.cli.train import results, soak, train
+from gradgate.hw.generate import BUSES
 
 
 class Group(click.Group):
@@ -57,7 +59,8 @@ def main():
 @main.command()
 @click.option("--config", "config_name", default="small", help="Preset (tiny, small, base, paper) or TOML file.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory for the files.")
-def generate(config_name, out):
+@click.option("--bus", type=click.Choice(list(BUSES)), default="native", help="What the host reaches the core by.")
+def generate(config_name, out, bus):
     """Write gradgate.v and manifest.json."""
     from gradgate.hw.generate import generate as write
     from gradgate.sim import toolchain
@@ -65,7 +68,7 @@ def generate(config_name, out):
     config = Config.load(config_name)
     require_outputs(out)
     toolchain.use_yosys()
-    for path in write(config, out):
+    for path in write(config, out, bus):
         click.echo(path)
 
 
@@ -85,7 +88,8 @@ def docs(check):
 
 @main.command()
 @click.argument("configs", nargs=-1)
-def lint(configs):
+@click.option("--bus", type=click.Choice(list(BUSES)), default="native", help="What the host reaches the core by.")
+def lint(configs, bus):
     """Check the generated Verilog of CONFIGS (default: all presets) with verilator --lint-only -Wall."""
     import tempfile
 
@@ -97,10 +101,10 @@ def lint(configs):
     for name in configs or PRESETS:
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "gradgate.v"
-            path.write_text(verilog(Config.load(name)), encoding="utf-8")
+            path.write_text(verilog(Config.load(name), bus), encoding="utf-8")
             toolchain.lint(path)
         click.echo(f"{name}: clean")
 
 
-for command in (train, soak, results, synth, record, bench):
+for command in (train, board, soak, results, synth, record, bench):
     main.add_command(command)

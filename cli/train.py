@@ -11,7 +11,7 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
-from gradgate.cli.output import json_text, read_json, require_outputs, require_sources, write_json
+from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
 
 
 def parse_steps(text: str) -> tuple:
@@ -58,39 +58,17 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
 def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, seed, steps, dense_steps, balance, wave, wave_steps, out,
           json_path):
     """Train a network on the accelerator, or on its golden model."""
-    from tqdm import tqdm
-
-    from gradgate.training import report
+    from gradgate.cli.perform import chosen_batch, perform
     from gradgate.training.datasets import digits
-    from gradgate.training.run import Trainer, fitting_batch
     from gradgate.training.schedule import Schedule
 
     network, config = Network.load(model), Config.load(config_name)
-    if batch is None:
-        batch, limit = fitting_batch(network, config)
-    else:
-        limit = None
+    batch, limit = chosen_batch(network, config, batch)
     schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=parse_lr_shifts(lr_shift, epochs),
                         momentum=momentum, seed=seed, max_steps=steps, dense_steps=dense_steps, balance=balance,
                         wave=wave, wave_steps=parse_steps(wave_steps), backend=backend)
     require_outputs(out, wave, json_path)
-    with tqdm(unit="step", disable=None) as bar:
-        def progress(done, total, loss):
-            bar.total = total
-            bar.update(done - bar.n)
-            bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
-        trainer = Trainer(schedule, digits(seed), progress)
-        if limit:
-            click.echo(f"batch {batch}: for {2 * batch}, {limit}", err=True)
-        result = trainer.run()
-    click.echo(report.text(result))
-    figures = {"mode": mode, **result.json()}
-    if out is not None:
-        write_files(out, {"report.txt": report.text(result) + "\n", "training.png": report.plot(result), "result.json": json_text(figures)})
-        click.echo(f"\nreport, plot and figures are in {out}")
-    write_json(json_path, figures)
-    if not result.exact:
-        sys.exit(1)
+    perform(schedule, digits(seed), limit, out, json_path, {"mode": mode})
 
 
 @click.command()

@@ -6,6 +6,7 @@ import numpy as np
 
 from gradgate.arch.commands import Error
 from gradgate.arch.config import Config
+from gradgate.arch.fingerprint import fingerprint
 from gradgate.arch.memorymap import ID_VALUE, STOP_NONE, Csr, Region, address, row_offset, windows
 from gradgate.host.link import DeviceTimeout, Link
 
@@ -53,10 +54,14 @@ class Driver:
         self.windows = windows(config)
 
     def identify(self) -> int:
-        """The core's identification; raises :class:`DeviceError` when it is not that of a core."""
+        """The core's identification; raises :class:`DeviceError` when it is not that of a core of ``config``."""
         value = self._csr(Csr.ID)
         if value != ID_VALUE:
             raise DeviceError(f"no core answers: its identification reads {value:#010x}, not {ID_VALUE:#010x}")
+        found, wanted = self._csr(Csr.FINGERPRINT), fingerprint(self.config)
+        if found != wanted:
+            raise DeviceError(f"the device holds another core than that of configuration {self.config.name}: its fingerprint reads "
+                              f"{found:#010x}, not {wanted:#010x}; generate it again, or name the configuration it was made from")
         return value
 
     def load_program(self, words) -> None:

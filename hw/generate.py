@@ -6,31 +6,44 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from gradgate.arch import commands, memorymap
+from gradgate.arch.checks import one_of
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
+from gradgate.arch.fingerprint import fingerprint
 from gradgate.arch.latency import MULTIPLY, RAM
 
 TOP = "gradgate"
+#: What the host reaches the core by, and what a host has to know of it.
+BUSES = {
+    "native": {"signals": "bus__*", "address_unit": "word"},
+    "wishbone": {"signals": "wb_*", "address_unit": "word"},
+    "axi-lite": {"signals": "s_axi_*", "address_unit": "byte"},
+}
 
 
-def verilog(config: Config, device: str = "") -> str:
-    """The core of ``config`` as Verilog; the same text for the same configuration. Needs Yosys (see ``sim.toolchain``).
+def verilog(config: Config, bus: str = "native", device: str = "") -> str:
+    """The core of ``config`` behind ``bus`` as Verilog; the same text for the same arguments. Needs Yosys (see ``sim.toolchain``).
 
     With the name of an ECP5 as ``device`` ("LFE5U-85F"), multipliers and block RAMs are its primitives, with all their
     registers; the text then is for that family only. No cycle differs.
     """
     from amaranth.back import verilog as backend
 
-    from gradgate.hw.core import Core  # elaboration is slow to import, and not needed for the manifest
+    from gradgate.hw.axilite import AxiLiteCore  # elaboration is slow to import, and not needed for the manifest
+    from gradgate.hw.core import Core
+    from gradgate.hw.wishbone import WishboneCore
 
-    return backend.convert(Core(config), platform=SimpleNamespace(device=device), name=TOP, emit_src=False, strip_internal_attrs=True)
+    one_of("bus", bus, BUSES)
+    top = {"native": Core, "wishbone": WishboneCore, "axi-lite": AxiLiteCore}[bus]
+    return backend.convert(top(config), platform=SimpleNamespace(device=device), name=TOP, emit_src=False, strip_internal_attrs=True)
 
 
-def manifest(config: Config) -> dict:
+def manifest(config: Config, bus: str = "native") -> dict:
     """What a program that drives the core has to know about it."""
     return {
         "generator": "gradgate", "version": version("gradgate"), "top": TOP,
-        "config": config.to_dict(),
+        "bus": {"kind": bus, **BUSES[bus]},
+        "config": config.to_dict(), "fingerprint": f"{fingerprint(config):#010x}",
         "latency_cycles": {"ram": RAM, "multiply": MULTIPLY},
         "memory_map": {
             "address_bits": memorymap.ADDRESS_BITS, "region_shift": memorymap.REGION_SHIFT,
@@ -46,6 +59,6 @@ def manifest(config: Config) -> dict:
     }
 
 
-def generate(config: Config, directory: Path) -> list:
+def generate(config: Config, directory: Path, bus: str = "native") -> list:
     """Write ``gradgate.v`` and ``manifest.json`` to ``directory``; returns the paths. Nothing is written if generation fails."""
-    return write_files(directory, {"gradgate.v": verilog(config), "manifest.json": json.dumps(manifest(config), indent=1) + "\n"})
+    return write_files(directory, {"gradgate.v": verilog(config, bus), "manifest.json": json.dumps(manifest(config, bus), indent=1) + "\n"})

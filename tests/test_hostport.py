@@ -4,6 +4,7 @@ import pytest
 from hostport_bench import CLEAR, NARROW, REFUSED, Around, extended, small
 
 from gradgate.arch.commands import Error
+from gradgate.arch.fingerprint import fingerprint
 from gradgate.arch.formats import Formats
 from gradgate.arch.memorymap import CSR_DOC, ID_VALUE, STOP_NONE, WATCHDOG_DEFAULT, Csr, Region, address, row_offset, windows
 
@@ -182,6 +183,7 @@ def test_registers(program_words, start):
             await master.write(ctx, Region.CSR, register, value)
 
         assert await csr(Csr.ID) == ID_VALUE
+        assert await csr(Csr.FINGERPRINT) == fingerprint(around.config)
         for value, expected in ((33, 33), (0xFFFFFFFF, start), (1 << 20, start), (1, 1)):
             await csr(Csr.START, value)
             assert await csr(Csr.START) == expected == ctx.get(control.start_at)

@@ -184,10 +184,10 @@ def test_waves(texts, tmp_path):
 
 
 def test_cocotb_bus(texts):
-    bench = Path(__file__).with_name("cocotb_bus.py")
+    bench = Path(__file__).with_name("cocotb_native.py")
     environment = {"BENCH_CONFIG": json.dumps(WIDE_ROWS.to_dict())}
     assert cocotb.run(texts["wide"], bench, environment=environment) == 9
     # the bench must notice a memory of half the size
     environment = {"BENCH_CONFIG": json.dumps(WIDE_ROWS.replace(staging_words=128).to_dict())}
-    with pytest.raises(cocotb.BenchError, match="cocotb_bus.py: memories/stall=0.5"):
+    with pytest.raises(cocotb.BenchError, match="cocotb_native.py: memories/stall=0.5"):
         cocotb.run(texts["wide"], bench, environment=environment, tests=["memories/stall=0.5"], seed=1)

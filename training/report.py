@@ -12,7 +12,7 @@ PHASES = ("FW", "BD", "WG", "load", "update", "post", "loss", "move", "end")
 def text(result: Result) -> str:
     """The report of a run, a few lines."""
     schedule, config = result.schedule, result.schedule.config
-    tally, rtl = result.tally, schedule.backend == "rtl"
+    tally, core = result.tally, schedule.backend != "golden"
     accuracy = "not measured" if result.test_accuracy is None else f"{result.test_accuracy:.2f} %"
     lines = [
         f"{schedule.network.name} on {config.name} ({config.rows}x{config.lanes} PEs, {config.lists} lists), batch {schedule.batch}, "
@@ -21,13 +21,16 @@ def text(result: Result) -> str:
         f"test accuracy      {accuracy} ({schedule.backend}), {result.golden_accuracy:.2f} % golden model, "
         f"{result.float32_accuracy:.2f} % float32",
     ]
-    if rtl:
+    if core:
         cycles, model = sum(tally.rtl_cycles.values()), sum(tally.model_cycles.values())
         lines += [
             f"words compared     {tally.compared_words:,}, mismatched {tally.mismatched_words}",
-            f"cycles             {cycles:,} RTL, {model:,} model, {tally.wrong_cycles} commands differ",
+            f"cycles             {cycles:,} {'RTL' if schedule.backend == 'rtl' else 'core'}, {model:,} model, "
+            f"{tally.wrong_cycles} commands differ",
             f"simulation         {cycles / max(result.simulation_s, 1e-9):,.0f} cycles/s, comparison included; "
-            f"{result.wall_s:.0f} s in all",
+            f"{result.wall_s:.0f} s in all" if schedule.backend == "rtl" else
+            f"time               {result.simulation_s:.1f} s with the board, transfers and comparison included; "
+            f"{result.wall_s:.1f} s in all",
             f"weight gradients   lists of gradients in {', '.join(result.swapped[-1]) or 'no layer'}" if any(result.swapped)
             else "weight gradients   lists of activations in all layers",
             *_phases("training", result.train, config), *_phases("test images", result.test, config),
@@ -38,6 +41,9 @@ def text(result: Result) -> str:
         lines += ["", f"the same {schedule.dense_steps} training steps    skip off {off:,} cycles, skip on {on:,}: {off / on:.2f}x"]
         lines += [f"  {phase:6} {dense[phase]:12,} {sparse[phase]:12,}   {dense[phase] / sparse[phase]:.2f}x"
                   for phase in PHASES if phase in dense]
+    if schedule.check is not None:
+        lines += ["", f"Compared: every tensor in the first {schedule.check} step(s), all weights behind the last; in all steps cycles of "
+                      "every command, correct predictions, overflows."]
     if tally.first:
         lines += ["", f"FIRST DIFFERENCE   {tally.first}"]
     if tally.first_cycles:

@@ -1,4 +1,4 @@
-"""Training on a simulated core or on the golden model alone."""
+"""Training on a core, simulated or on a board, or on the golden model alone."""
 
 import functools
 import time
@@ -13,10 +13,12 @@ from gradgate.compiler.context import DENSE, SPARSE, Switches
 from gradgate.golden.floating import FloatModel
 from gradgate.golden.model import GoldenModel, Step
 from gradgate.host.driver import Driver
+from gradgate.host.link import Link
 from gradgate.sim.compare import Bench, Tally
 from gradgate.sim.costs import program_costs
 from gradgate.sim.roles import cheaper_roles
 from gradgate.sim.simulator import Simulator
+from gradgate.sim.views import Wire
 from gradgate.training.balance import channel_orders, reorder
 from gradgate.training.datasets import Dataset, batches, quantise
 from gradgate.training.schedule import Result, Schedule
@@ -33,10 +35,14 @@ class Job:
 
 
 class Trainer:
-    """One run of a :class:`Schedule` on ``data``; ``progress(steps done, steps in all, loss)`` is called after every step."""
+    """One run of a :class:`Schedule` on ``data``.
 
-    def __init__(self, schedule: Schedule, data: Dataset, progress=lambda done, total, loss: None):
-        self.schedule, self.data, self.progress = schedule, data, progress
+    progress : called after every step with steps done, steps in all, loss
+    link : to the core, for backend ``board``; the core of backend ``rtl`` is simulated here
+    """
+
+    def __init__(self, schedule: Schedule, data: Dataset, progress=lambda done, total, loss: None, link: Link | None = None):
+        self.schedule, self.data, self.progress, self.link = schedule, data, progress, link
         formats = schedule.config.formats
         self.train_x, self.test_x = quantise(data.train_x, formats), quantise(data.test_x, formats)
         network, images = schedule.network, data.train_x.shape[1:]
@@ -64,18 +70,24 @@ class Trainer:
     def run(self) -> Result:
         """Train and test. Stops at the first difference between hardware and models; ``result.exact`` is then false."""
         began = time.perf_counter()
+        config = self.schedule.config
         if self.schedule.backend == "rtl":
-            with Simulator(self.schedule.config, trace=self.schedule.wave) as sim:
-                driver = Driver(sim, self.schedule.config)
-                driver.identify()
-                self.bench = Bench(self.schedule.config, sim, driver)
-                self.bench.tally = self.result.train
-                self._write_weights()
-                self._run()
+            with Simulator(config, trace=self.schedule.wave) as sim:
+                self._run_on(Bench(config, sim, Driver(sim, config)))
+        elif self.schedule.backend == "board":
+            driver = Driver(self.link, config)
+            self._run_on(Bench(config, None, driver, Wire(driver)))
         else:
             self._run()
         self.result.wall_s = time.perf_counter() - began
         return self.result
+
+    def _run_on(self, bench):
+        bench.driver.identify()
+        self.bench = bench
+        self.bench.tally = self.result.train
+        self._write_weights()
+        self._run()
 
     def _run(self):
         schedule, result = self.schedule, self.result
@@ -95,7 +107,11 @@ class Trainer:
         result.float32_accuracy = 100 * self.float32.accuracy(self.data.test_x, self.data.test_y)
         if not self.bench:
             result.test_accuracy = result.golden_accuracy
-        elif result.exact:
+            return
+        if result.exact and schedule.check is not None:
+            program = self._program(schedule.batch, schedule.lr_shifts[0])
+            self.bench.compare_weights(program, schedule.network, self.golden.masters, self.golden.velocities)
+        if result.exact:
             result.test_accuracy = self._test()
             if schedule.dense_steps:
                 self._skip_on_off(rng)
@@ -155,10 +171,12 @@ class Trainer:
         return program, step, program_costs(self.schedule.config, program, step.tensors)
 
     def _compare(self, program, job, step, costs):
-        first, last = self.schedule.wave_steps
-        self.bench.sim.record(first <= self.bench.tally.begun + self.bench.tally.steps <= last)
+        done, check = self.bench.tally.begun + self.bench.tally.steps, self.schedule.check
+        if self.schedule.wave:
+            first, last = self.schedule.wave_steps
+            self.bench.sim.record(first <= done <= last)
         began = time.perf_counter()
-        self.bench.step(program, self.schedule.network, job.x, job.labels, step, costs)
+        self.bench.step(program, self.schedule.network, job.x, job.labels, step, costs, tensors=check is None or done < check)
         self.result.simulation_s += time.perf_counter() - began
 
     def _test(self) -> float:

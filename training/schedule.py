@@ -9,7 +9,7 @@ from gradgate.arch.network import Network
 from gradgate.sim.build import TRACES
 from gradgate.sim.compare import Tally
 
-BACKENDS = ("rtl", "golden")
+BACKENDS = ("rtl", "golden", "board")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Schedule:
     dense_steps: int = 0  #: RTL: steps that are run once with and once without skipping at the end
     balance: bool = False  #: between epochs, deal channels to lanes by their density; changes cycles, never results
     backend: str = "rtl"
+    check: int | None = None  #: board: first steps of which every tensor is compared; None: all
 
     def __post_init__(self):
         one_of("backend", self.backend, BACKENDS)
@@ -38,8 +39,10 @@ class Schedule:
             raise ConfigError("a wave file needs backend rtl; the golden model has no waves")
         if self.wave is not None and Path(self.wave).suffix.removeprefix(".") not in TRACES:
             raise ConfigError(f"wave file must end in {' or '.join(f'.{kind}' for kind in TRACES)}, not {str(self.wave)!r}")
-        if self.dense_steps and self.backend != "rtl":
+        if self.dense_steps and self.backend == "golden":
             raise ConfigError("steps with skipping off need backend rtl; the golden model has no cycles")
+        if self.check is not None:
+            integer("check", self.check, 0, 10**9)
 
 
 @dataclass(kw_only=True)
@@ -59,7 +62,7 @@ class Result:
     dense: Tally | None = None  #: and without
     swapped: list = field(default_factory=list)  #: RTL: for each epoch, the blocks whose weight-gradient roles were swapped
     wall_s: float = 0.0
-    simulation_s: float = 0.0
+    simulation_s: float = 0.0  #: with the core, on a board too: data there, run, results back and compared
 
     @property
     def tally(self) -> Tally:
@@ -81,7 +84,7 @@ class Result:
         result = {
             "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
             "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts),
-            "momentum": schedule.momentum, "balance": schedule.balance, "seed": schedule.seed, "steps": self.steps,
+            "check": schedule.check, "momentum": schedule.momentum, "balance": schedule.balance, "seed": schedule.seed, "steps": self.steps,
             "channels": {block.name: min(block.cin, block.cout) for block in schedule.network.blocks},
             "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
             "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,

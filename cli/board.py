@@ -1,0 +1,56 @@
+"""The command that trains on a board."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from gradgate.arch.config import Config
+from gradgate.arch.network import Network
+from gradgate.cli.output import require_outputs
+from gradgate.cli.train import parse_lr_shifts
+
+
+@click.command()
+@click.option("--port", required=True, help="Serial port (/dev/ttyUSB0), URL of pyserial (socket://host:port), or sim: a simulated board.")
+@click.option("--baud", type=click.IntRange(1), default=1_000_000, help="Bits a second, as the board was built for.")
+@click.option("--model", default="digits", help="Built-in network or TOML file.")
+@click.option("--config", "config_name", default="small",
+              help="What the board was built from: preset (tiny, small, base, paper) or TOML file.")
+@click.option("--epochs", type=click.IntRange(1, 1000), default=1, help="Epochs.")
+@click.option("--batch", type=int, default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
+@click.option("--lr-shift", default="2", help="Learning rate 2^-N; or one N for each epoch: 2,2,2,3,4.")
+@click.option("--momentum", type=click.IntRange(0, 7), default=0, help="M: velocities decay by 1 - 2^-M a step; 0: no momentum.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, batch order and data split.")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Stop training after so many steps.")
+@click.option("--dense-steps", type=click.IntRange(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
+@click.option("--check", type=click.IntRange(0), default=1, help="Compare every tensor of so many steps with the model, and at the end all "
+              "weights. Cycles of every command and correct predictions are compared in all steps.")
+@click.option("--test-images", type=click.IntRange(1), default=None, help="Test with so many images; default: all.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for report, plot and JSON.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
+def board(port, baud, model, config_name, epochs, batch, lr_shift, momentum, seed, steps, dense_steps, check, test_images, out, json_path):
+    """Train a network on a board, and compare with the models."""
+    from gradgate.cli.perform import chosen_batch, perform
+    from gradgate.host.driver import Driver
+    from gradgate.host.serial import SerialLink
+    from gradgate.training.datasets import digits
+    from gradgate.training.schedule import Schedule
+
+    network, config = Network.load(model), Config.load(config_name)
+    batch, limit = chosen_batch(network, config, batch)
+    schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=parse_lr_shifts(lr_shift, epochs), momentum=momentum,
+                        seed=seed, max_steps=steps, dense_steps=dense_steps, check=check, backend="board")
+    require_outputs(out, json_path)
+    data = digits(seed)
+    data = replace(data, test_x=data.test_x[:test_images], test_y=data.test_y[:test_images])
+    with ExitStack() as stack:
+        if port == "sim":
+            from gradgate.sim.board import SimulatedBoard
+
+            port = stack.enter_context(SimulatedBoard(config)).port
+        link = stack.enter_context(SerialLink(port, baud))
+        Driver(link, config).identify()
+        click.echo(f"{port}: a core of configuration {config.name}", err=True)
+        perform(schedule, data, limit, out, json_path, {"mode": "bp", "port": port, "baud": baud}, link)

