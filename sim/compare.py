@@ -10,6 +10,7 @@ from gradgate.golden.cycles.run import EDGES
 from gradgate.golden.cycles.sequencer import fetch_cycles
 from gradgate.sim.costs import program_costs
 from gradgate.sim.image import to_bricks
+from gradgate.sim.readout import Backdoor
 
 
 @dataclass(frozen=True)
@@ -117,20 +118,15 @@ class Bench:
     """A simulated core under a driver, compared with the golden model step by step.
 
     sim : :class:`gradgate.sim.simulator.Simulator`; driver : :class:`gradgate.host.driver.Driver` on it. ``tally`` collects.
-    Memories are read by the backdoor.
+    memories : how to read the core's memories, by default by the :class:`gradgate.sim.readout.Backdoor`
     """
 
     MAX_CYCLES = 20_000_000
 
-    def __init__(self, config, sim, driver):
+    def __init__(self, config, sim, driver, memories=None):
         self.config, self.sim, self.driver = config, sim, driver
+        self.memories = memories or Backdoor(config, sim)
         self.tally = Tally()
-        lanes = config.lanes
-        self._rows = [sim.memory(f"array.row{r}.act.mem") for r in range(config.rows)]
-        self._choices = [sim.memory(f"array.row{r}.argmax.mem") for r in range(config.rows)]
-        self._banks = [[sim.memory(f"array.row{r}.lane{j}.bank.mem") for j in range(lanes)] for r in range(config.rows)]
-        self._weights = [sim.memory(f"weights.memory.bank{b}.mem") for b in range(lanes)]
-        self._velocities = [sim.memory(f"weights.velocities.lane{j}.mem") for j in range(lanes if config.momentum else 0)]
         self._program = None
 
     def load(self, program) -> None:
@@ -188,7 +184,7 @@ class Bench:
         if kind in ("master", "velocity"):
             block = next(b for b in network.blocks if f"{b.name}.{kind}" == name)
             base, count = program.weights[block.name], weights.block_bricks(block, self.config.lanes)
-            banks = self._signed_banks(self._weights if kind == "master" else self._velocities, base, count)
+            banks = (self.memories.weights if kind == "master" else self.memories.velocities)(base, count)
             got = weights.gather_block(block, banks, skew=kind == "master")
             self.tally.words(stop, name, got, expected, lambda at: at)
             return
@@ -198,7 +194,8 @@ class Bench:
             if not len(bricks):
                 continue  # fewer images than rows
             count = len(bricks) * place.slot
-            got = self._read(row, place.base, count, argmax).reshape(bricks.shape[0], place.height, place.width, -1)
+            read = self.memories.choices if argmax else self.memories.rows
+            got = read(row, place.base, count).reshape(bricks.shape[0], place.height, place.width, -1)
             want = bricks.reshape(got.shape)
             channels = place.channels
             self.tally.words(stop, name, got[..., :channels], want[..., :channels],
@@ -207,31 +204,9 @@ class Bench:
                 step = self.tally.begun + self.tally.steps
                 raise AssertionError(f"step {step}, command {stop}: words behind the channels of {name} are not zero")
 
-    def _signed_banks(self, banks, base, count) -> np.ndarray:
-        """Bricks of a weight memory, (count, lanes), int64."""
-        words = np.stack([bank[base:base + count] for bank in banks], axis=1).astype(np.int64)
-        bits = self.config.formats.master_bits
-        return words - (words >> bits - 1 << bits)
-
-    def _read(self, row, base, count, argmax) -> np.ndarray:
-        """Bricks of a row memory, (count, lanes), int64."""
-        lanes = self.config.lanes
-        memory = (self._choices if argmax else self._rows)[row][base:base + count]
-        if argmax:
-            return memory.astype(np.int64)[:, None] >> 2 * np.arange(lanes) & 3
-        bits = self.config.formats.act_bits
-        raw = np.ascontiguousarray(memory).view(np.uint8).reshape(count, -1)
-        if bits == 16:
-            return raw[:, :2 * lanes].copy().view(np.int16).astype(np.int64)
-        every = np.unpackbits(raw, axis=1, bitorder="little")[:, :bits * lanes].reshape(count, lanes, bits).astype(np.int64)
-        value = (every << np.arange(bits)).sum(axis=2)
-        return value - (every[..., -1] << bits)
-
     def _compare_sums(self, stop, name, note, tensors):
-        """Compare the weight gradients that lie in the banks, added over the rows."""
+        """Compare the weight gradients that lie in the banks, added over the rows, if they can be read."""
         lane, word, output, k = note.sums
-        acc, depth = self.config.formats.acc_bits, word.max() + 1
-        total = sum(np.stack([bank[:depth].astype(np.int64) for bank in row]) for row in self._banks)
-        total &= (1 << acc) - 1
-        total -= (total >> acc - 1) << acc  # (lanes, words)
-        self.tally.words(stop, name, total[lane, word], tensors[name][output, k], lambda at: (int(output[at[0]]), int(k[at[0]])))
+        total = self.memories.sums(word.max() + 1)
+        if total is not None:
+            self.tally.words(stop, name, total[lane, word], tensors[name][output, k], lambda at: (int(output[at[0]]), int(k[at[0]])))

@@ -73,12 +73,12 @@ def test_backdoor_equals_host_port(config):
     network, batch = legal_case(config, rng)
     assert_exact(train(bench, network, [random_batch(rng, network, batch)]), 1)
     for row in range(config.rows):
-        assert (bench.driver.read_rows(row, 0, config.act_bricks) == bench._read(row, 0, config.act_bricks, False)).all()
-        assert (bench.driver.read_argmax(row, 0, config.argmax_bricks) == bench._read(row, 0, config.argmax_bricks, True)).all()
+        assert (bench.driver.read_rows(row, 0, config.act_bricks) == bench.memories.rows(row, 0, config.act_bricks)).all()
+        assert (bench.driver.read_argmax(row, 0, config.argmax_bricks) == bench.memories.choices(row, 0, config.argmax_bricks)).all()
     words = rng.integers(-2**15, 2**15, (3, config.lanes))
     bench.driver.write_rows(config.rows - 1, 7, words)
     bench.sim.step(4)  # the host port's writes are posted
-    assert (bench._read(config.rows - 1, 7, 3, False) == words).all()
+    assert (bench.memories.rows(config.rows - 1, 7, 3) == words).all()
     weights = rng.integers(-2**23, 2**23, (config.weight_bricks, config.lanes))
     bench.driver.write_weights(0, weights)
     bench.sim.step(4)

@@ -66,8 +66,8 @@ def memories(bench):
     result = {"staging": sim.memory("host.staging.mem")[:, None].copy(),
               "weights": np.stack([sim.memory(f"weights.memory.bank{b}.mem") for b in range(config.lanes)], axis=1)}
     for row in range(config.rows):
-        result[f"row {row}"] = bench._read(row, 0, config.act_bricks, False)
-        result[f"choices {row}"] = bench._read(row, 0, config.argmax_bricks, True)
+        result[f"row {row}"] = bench.memories.rows(row, 0, config.act_bricks)
+        result[f"choices {row}"] = bench.memories.choices(row, 0, config.argmax_bricks)
     return result
 
 
