@@ -42,5 +42,5 @@ def models() -> str:
 
 
 def gates(verilog: str, *, top: str = TOP) -> str:
-    """The netlist of ``verilog`` with the models of its cells: a design of the same ports, for :class:`gradgate.sim.simulator.Simulator`."""
+    """The netlist of ``verilog`` with the models of its cells: a design with the same ports, to be simulated instead."""
     return f"{netlist(verilog, top=top)}\n{models()}"

@@ -32,8 +32,10 @@ def ccu2c(inits, i):
 def adder(i):
     """Two bits of an adder of ``dia`` and ``dib``; ``cea`` is the carry in, ``ocea`` subtracts."""
     given = parameters(INIT0=0x96AA, INIT1=0x96AA, INJECT1_0="NO", INJECT1_1="NO")
-    bits = ", ".join(f".A{n}(in[{2 * i + n}]), .B{n}(in[{18 + 2 * i + n}]), .C{n}(in[65]), .D{n}(1), .S{n}(adder[{2 * i + n}])" for n in (0, 1))
-    return f"CCU2C #({given}) x_add{i} (.CIN({f'carry[{i}]' if i else 'in[64]'}), .COUT({f'carry[{i + 1}]' if i < 8 else 'adder[18]'}), {bits});"
+    bits = ", ".join(f".A{n}(in[{2 * i + n}]), .B{n}(in[{18 + 2 * i + n}]), .C{n}(in[65]), .D{n}(1), .S{n}(adder[{2 * i + n}])"
+                     for n in (0, 1))
+    carry_in, carry_out = f"carry[{i}]" if i else "in[64]", f"carry[{i + 1}]" if i < 8 else "adder[18]"
+    return f"CCU2C #({given}) x_add{i} (.CIN({carry_in}), .COUT({carry_out}), {bits});"
 
 
 def flipflop(i, cemux, clkmux, lsrmux, regset, srmode):
@@ -93,11 +95,12 @@ def test_ccu2c(verilog):
             assert [bit(answer, 3 * i + n) for n in range(3)] == [*expected, carry], (value, i)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2], ids=lambda s: f"seed{s}")
 def test_ccu2c_adds_and_subtracts(verilog, seed):
     """Nine cells in a chain: A + B and A - B of 18 bits, with carry in and out."""
     rng = random.Random(seed)
-    rows = [{"dia": rng.getrandbits(18), "dib": rng.getrandbits(18), "cea": rng.getrandbits(1), "ocea": rng.getrandbits(1)} for _ in range(4000)]
+    rows = [{"dia": rng.getrandbits(18), "dib": rng.getrandbits(18), "cea": rng.getrandbits(1), "ocea": rng.getrandbits(1)}
+            for _ in range(4000)]
     for row, answer in zip(rows, answers(verilog, ["adder"], rows)["adder"]):
         assert answer == row["dia"] + (row["dib"] ^ 0x3FFFF * row["ocea"]) + row["cea"], row
 
@@ -109,7 +112,7 @@ def test_multiplexers(verilog):
         assert bit(answer, 0) == (first if select else second) and bit(answer, 1) == (second if select else first)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2], ids=lambda s: f"seed{s}")
 def test_flipflop(verilog, seed):
     """All settings; before the first row there were zeros."""
     rng = random.Random(seed)
@@ -126,7 +129,7 @@ def test_flipflop(verilog, seed):
             assert n == 0 or bit(got[n - 1], i) == seen, (FLIPFLOPS[i], n)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2], ids=lambda s: f"seed{s}")
 def test_lut_ram(verilog, seed):
     """A word is there in the cycle after it was written, and is read at once; at first there is INITVAL."""
     rng, words, pending = random.Random(seed), list(range(16)), None
@@ -139,7 +142,7 @@ def test_lut_ram(verilog, seed):
         pending = row if row["wea"] else None
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2], ids=lambda s: f"seed{s}")
 def test_multiplier(verilog, seed):
     """All signs with all choices of registers; these wait while the enable is low, and are cleared by the reset."""
     rng = random.Random(seed)
