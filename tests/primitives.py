@@ -1,9 +1,7 @@
-"""ECP5 primitives under test: a table of stimuli goes in, what every instance answered comes out.
+"""ECP5 primitives, and what is made of them, under test: a table of stimuli goes in, what every instance answered comes out.
 
 All instances of a design see the same input bits ``in``, a row of the table every cycle, so that one build has all modes.
 """
-
-import numpy as np
 
 from gradgate.arch.config import Config
 from gradgate.fpga.netlist import models
@@ -49,19 +47,26 @@ def parameters(**values) -> str:
     return ", ".join(f'.{name}({value})' if isinstance(value, int) else f'.{name}("{value}")' for name, value in values.items())
 
 
-def design(instances: dict) -> str:
-    """Verilog of ``{name: (bits of the answer, instances that drive a wire of that name)}``, and the models."""
+def design(instances: dict, bits: int = BITS) -> str:
+    """Verilog of ``{name: (bits of the answer, instances that drive a wire of that name)}``, and the models. ``bits`` of a row: 96,
+    or another multiple of 32 above 64."""
     body = "".join(INSTANCE.format(name=name, high=bits - 1, rows=ROWS - 1, text=text) for name, (bits, text) in instances.items())
-    return TOP.format(bits=BITS - 1, rows=ROWS - 1, instances=body) + models()
+    return TOP.format(bits=bits - 1, rows=ROWS - 1, instances=body) + models()
+
+
+def pack(rows: list) -> list:
+    """Rows of the table from the values of their fields by name; what is left out is zero."""
+    return [sum((int(row.get(name, 0)) & (1 << bits) - 1) << first for name, (first, bits) in FIELDS.items()) for row in rows]
 
 
 def answers(verilog: str, names, rows: list) -> dict:
-    """What the instances ``names`` answer to ``rows``, a list of the values of the fields by name: values before the clock edge that
-    ends each cycle, ``{name: [answer, ..]}``. The primitives start as after configuration, and see zeros before the first row."""
-    packed = [sum((int(row.get(name, 0)) & (1 << bits) - 1) << first for name, (first, bits) in FIELDS.items()) for row in rows]
-    table = np.array([[word >> shift & 0xFFFFFFFF for shift in range(0, BITS, 32)] for word in packed], np.uint32)
+    """What the instances ``names`` answer to ``rows``, integers: values before the clock edge that ends each cycle, ``{name: [..]}``.
+
+    Primitives start as after configuration, and see zeros before the first row.
+    """
     with Simulator(Config.load("tiny"), verilog=verilog) as sim:
-        sim.memory("stimuli")[:len(rows)] = table
+        table = sim.memory("stimuli")
+        table[:len(rows)] = [[row >> 32 * part & 0xFFFFFFFF for part in range(table.shape[1])] for row in rows]
         sim.reset()  # the first row has passed then
         sim.step(len(rows) - 1)
         return {name: sim.memory(f"answer_{name}")[:len(rows)].tolist() for name in names}

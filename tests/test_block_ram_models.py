@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 import pytest
-from primitives import ROWS, answers, design, parameters, pins
+from primitives import ROWS, answers, design, pack, parameters, pins
 
 from gradgate.fpga.netlist import models
 from gradgate.sim import toolchain
@@ -110,7 +110,7 @@ def selected(mode, row, port):
 def test_two_ports(verilog, seed):
     """Both ports read and write words of all widths, words of 18 bits in halves."""
     rows, counts = stimuli(seed), dict.fromkeys(("clash", "read", "write", "half"), 0)
-    got = answers(verilog, [mode.name for mode in TWO], rows)
+    got = answers(verilog, [mode.name for mode in TWO], pack(rows))
     for mode in TWO:
         words, outputs = {}, {port: Output(mode) for port in "ab"}
         for n, (row, answer) in enumerate(zip(rows, got[mode.name])):
@@ -137,7 +137,7 @@ def test_two_ports(verilog, seed):
 def test_one_port_writes_36_bits(verilog, seed):
     """Quarters are written; words of 9, 18 and 36 bits are read, the lowest address from the lowest bits."""
     rows, clashes = stimuli(seed), 0
-    got = answers(verilog, [mode.name for mode in ONE], rows)
+    got = answers(verilog, [mode.name for mode in ONE], pack(rows))
     for mode in ONE:
         words, output = {}, Output(mode)
         for n, (row, answer) in enumerate(zip(rows, got[mode.name])):
@@ -206,7 +206,7 @@ def misused():
 @pytest.mark.parametrize("case", MISUSED)
 def test_misused(misused, case, capfd):
     """A use that is not modelled ends the simulation."""
-    answers(misused, ["nothing"], [{}] * 10)
+    answers(misused, ["nothing"], [0] * 10)
     with pytest.raises(SimulationError):
-        answers(misused, ["nothing"], [{}, {}, MISUSED[case][1], {}, {}, {}])
+        answers(misused, ["nothing"], pack([{}, {}, MISUSED[case][1], {}, {}, {}]))
     assert MISUSED[case][2] in capfd.readouterr().out

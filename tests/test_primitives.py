@@ -4,7 +4,7 @@ import itertools
 import random
 
 import pytest
-from primitives import answers, design, parameters, pins
+from primitives import answers, design, pack, parameters, pins
 
 from gradgate.fpga.netlist import models
 from gradgate.sim import toolchain
@@ -79,13 +79,13 @@ def bit(value, index):
 
 def test_lut4(verilog):
     """All inputs."""
-    for value, answer in enumerate(answers(verilog, ["lut4"], [{"dia": value} for value in range(16)])["lut4"]):
+    for value, answer in enumerate(answers(verilog, ["lut4"], range(16))["lut4"]):
         assert [bit(answer, i) for i in range(len(LUTS))] == [bit(init, value) for init in LUTS], value
 
 
 def test_ccu2c(verilog):
     """All inputs of a cell: a LUT4's value is added to the carry; where it is 0, the table's lowest quarter gives the next carry."""
-    for value, answer in enumerate(answers(verilog, ["ccu2c"], [{"dia": value} for value in range(512)])["ccu2c"]):
+    for value, answer in enumerate(answers(verilog, ["ccu2c"], range(512))["ccu2c"]):
         for i, inits in enumerate(CARRIES):
             carry, expected = bit(value, 8), []
             for init, inputs in zip(inits, (value & 15, value >> 4 & 15)):
@@ -101,13 +101,13 @@ def test_ccu2c_adds_and_subtracts(verilog, seed):
     rng = random.Random(seed)
     rows = [{"dia": rng.getrandbits(18), "dib": rng.getrandbits(18), "cea": rng.getrandbits(1), "ocea": rng.getrandbits(1)}
             for _ in range(4000)]
-    for row, answer in zip(rows, answers(verilog, ["adder"], rows)["adder"]):
+    for row, answer in zip(rows, answers(verilog, ["adder"], pack(rows))["adder"]):
         assert answer == row["dia"] + (row["dib"] ^ 0x3FFFF * row["ocea"]) + row["cea"], row
 
 
 def test_multiplexers(verilog):
     """All inputs."""
-    for value, answer in enumerate(answers(verilog, ["muxes"], [{"dia": value} for value in range(8)])["muxes"]):
+    for value, answer in enumerate(answers(verilog, ["muxes"], range(8))["muxes"]):
         first, second, select = (bit(value, i) for i in range(3))
         assert bit(answer, 0) == (first if select else second) and bit(answer, 1) == (second if select else first)
 
@@ -117,7 +117,7 @@ def test_flipflop(verilog, seed):
     """All settings; before the first row there were zeros."""
     rng = random.Random(seed)
     rows = [{"wea": rng.getrandbits(1), "cea": rng.getrandbits(1), "rsta": rng.random() < 0.3} for _ in range(1000)]
-    got = answers(verilog, ["ff"], rows)["ff"]
+    got = answers(verilog, ["ff"], pack(rows))["ff"]
     for i, (cemux, clkmux, lsrmux, regset, srmode) in enumerate(FLIPFLOPS):
         q = start = int(regset == "SET")
         for n, row in enumerate([{"wea": 0, "cea": 0, "rsta": 0}, *rows]):
@@ -135,7 +135,7 @@ def test_lut_ram(verilog, seed):
     rng, words, pending = random.Random(seed), list(range(16)), None
     rows = [{"ada": rng.randrange(16), "adb": rng.randrange(16), "dia": rng.randrange(16), "wea": n > 20 and rng.getrandbits(1)}
             for n in range(2000)]
-    for row, answer in zip(rows, answers(verilog, ["lut_ram"], rows)["lut_ram"]):
+    for row, answer in zip(rows, answers(verilog, ["lut_ram"], pack(rows))["lut_ram"]):
         if pending:
             words[pending["ada"]] = pending["dia"]
         assert answer == words[row["adb"]]
@@ -149,7 +149,7 @@ def test_multiplier(verilog, seed):
     edges = [0, 1, 0x1FFFF, 0x20000, 0x3FFFF]
     rows = [{name: rng.choice([*edges, rng.getrandbits(18), rng.getrandbits(18), rng.getrandbits(18)]) for name in ("dia", "dib")}
             | {"cea": rng.random() < 0.9, "rsta": rng.random() < 0.03} for _ in range(2000)]
-    got = answers(verilog, MULTIPLIERS, rows)
+    got = answers(verilog, MULTIPLIERS, pack(rows))
     for name, (signs, stages) in MULTIPLIERS.items():
         held = [0, 0, 0, 0]
         for n, row in enumerate(rows):
