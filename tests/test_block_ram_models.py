@@ -13,7 +13,7 @@ from gradgate.sim.toolchain import ToolError
 
 SKIP = {1: 0, 2: 1, 4: 2, 9: 3, 18: 4, 36: 5}  #: lowest address bit in use, by width
 QUARTERS = [0x1FF << 9 * i for i in range(4)]
-CONTROL = ".CEA(in[64]), .OCEA(in[65]), .WEA(in[66]), .RSTA(in[67]), .CEB(in[68]), .OCEB(in[69]), .RSTB(in[71])"
+CONTROL = ".CEA(in[64]), .WEA(in[66]), .RSTA(in[67]), .CEB(in[68]), .OCEB(in[69]), .RSTB(in[71])"
 DUAL = ", ".join([pins("DIA", "in", 18), pins("DIB", "in", 18, 18), pins("ADA", "in", 14, 36), pins("ADB", "in", 14, 50), CONTROL,
                   pins("CSA", "in", 3, 72), pins("CSB", "in", 3, 75), ".CLKA(clk)"])
 # The write port of a PDPW16KD has no write enable.
@@ -43,11 +43,11 @@ class Mode:
             given = parameters(DATA_WIDTH_W=36, DATA_WIDTH_R=self.width, REGMODE=regmode, CSDECODE_W=decode, CSDECODE_R=decode)
             return f"PDPW16KD #({given}) x_{self.name} ({PSEUDO}, {pins('DO', self.name, 36)});"
         mode = "READBEFOREWRITE" if self.old else "NORMAL"
-        a, web = (36, "0") if self.kind == "WIDE" else (self.width, "in[70]")
+        a, web, ocea = (36, "0", "in[69]" if self.width == 36 else "in[65]") if self.kind == "WIDE" else (self.width, "in[70]", "in[65]")
         given = parameters(DATA_WIDTH_A=a, DATA_WIDTH_B=self.width, WRITEMODE_A=mode, WRITEMODE_B=mode, REGMODE_A=regmode,
                            REGMODE_B=regmode, CSDECODE_A=decode, CSDECODE_B=decode)
         outputs = f"{pins('DOA', self.name, 18)}, {pins('DOB', self.name, 18, 18)}"
-        return f"DP16KD #({given}) x_{self.name} ({DUAL}, .CLKB(clk), .WEB({web}), {outputs});"
+        return f"DP16KD #({given}) x_{self.name} ({DUAL}, .CLKB(clk), .WEB({web}), .OCEA({ocea}), {outputs});"
 
 
 #: Two ports; a DP16KD that writes words of 36 bits; the same as a PDPW16KD.
@@ -165,6 +165,7 @@ REFUSED = [
     ('.WRITEMODE_A("WRITETHROUGH")', "WRITEMODE must be"), ('.WRITEMODE_B("WRITETHROUGH")', "WRITEMODE must be"),
     ('.CLKAMUX("INV")', "must not be inverted"), ('.CLKBMUX("INV")', "must not be inverted"),
     ('.RESETMODE("ASYNC")', "RESETMODE must be SYNC"), (".INITVAL_3F(1)", "INITVAL must be zero"), (".WEAMUX(1)", "WEAMUX"),
+    ('.DATA_WIDTH_A(36), .DATA_WIDTH_B(36), .REGMODE_B("OUTREG")', "both REGMODE must be the same"),
 ]
 REFUSED = [("DP16KD", *case) for case in REFUSED] + [
     ("PDPW16KD", ".DATA_WIDTH_W(18)", "DATA_WIDTH_W must be 36"), ("PDPW16KD", ".DATA_WIDTH_R(4)", "DATA_WIDTH_R 9, 18 or 36"),
@@ -192,6 +193,8 @@ MISUSED = {
     "clocks of a PDPW16KD": ("PDPW16KD x4 (.CLKW(clk), .CLKR(clk && !in[69]));", {"oceb": 1}, "CLKW and CLKR must be one clock"),
     "wide port writes": ("DP16KD #(.DATA_WIDTH_A(36), .DATA_WIDTH_B(36)) x5 (.CLKA(clk), .CLKB(clk), .WEB(in[70]));", {"web": 1},
                          "cannot write"),
+    "output enables": ('DP16KD #(.DATA_WIDTH_A(36), .DATA_WIDTH_B(36), .REGMODE_A("OUTREG"), .REGMODE_B("OUTREG")) x8 '
+                       "(.CLKA(clk), .CLKB(clk), .OCEA(in[2]));", {"dia": 4}, "OCEA and OCEB must be the same"),
     "shift register": ("MULT18X18D x6 (.SOURCEA(in[0]));", {"dia": 1}, "SOURCEA and SOURCEB must be 0"),
     "sign": ('MULT18X18D #(.REG_OUTPUT_CLK("CLK0")) x7 (.CLK0(clk), .SIGNEDB(in[1]));', {"dia": 2}, "must not change"),
 }

@@ -53,6 +53,7 @@ module DP16KD #(
         $fatal(1, "DP16KD: WRITEMODE must be NORMAL or READBEFOREWRITE");
     if (CLKAMUX != "CLKA" || CLKBMUX != "CLKB" || RESETMODE != "SYNC")
         $fatal(1, "DP16KD: clocks must not be inverted, RESETMODE must be SYNC");
+    if (DATA_WIDTH_B == 36 && REGMODE_A != REGMODE_B) $fatal(1, "DP16KD: both REGMODE must be the same for a word of 36 bits");
     always_comb if (CLKA != CLKB) $fatal(1, "DP16KD: CLKA and CLKB must be one clock");
 
     // A digit of the text "0b210" is odd where the bit of CS must be set.
@@ -79,6 +80,8 @@ module DP16KD #(
         if (DATA_WIDTH_B == 36) assign {dob, doa} = q;
         else assign {doa, dob} = 36'(q);
         always_comb if (WEB) $fatal(1, "DP16KD: port B of a DP16KD with DATA_WIDTH_A = 36 cannot write");
+        if (DATA_WIDTH_B == 36 && REGMODE_B == "OUTREG")
+            always_comb if (OCEA != OCEB) $fatal(1, "DP16KD: OCEA and OCEB must be the same for a word of 36 bits");
     end else
         gradgate_ebr_dual #(
             .WIDTH(DATA_WIDTH_A), .REGISTERED_A(REGMODE_A == "OUTREG"), .REGISTERED_B(REGMODE_B == "OUTREG"),
