@@ -11,9 +11,14 @@ from gradgate.sim import build
 MODELS = Path(__file__).with_name("models")
 DESIGN, RESULT = "design.v", "netlist.v"
 
-#: After ``design.v`` was read: flat cells, and a name for every bit, because a vector whose bits depend on each other looks like a
-#: loop to a simulator.
-SCRIPT = ("rename -hide w:*[*", "synth_ecp5 -top {top}", "splitnets", "opt_clean -purge", "write_verilog -noattr {result}")
+SCRIPT = (
+    f"read_verilog {DESIGN}",
+    # Modules that were read as Verilog are made anew when a primitive in them gets its parameters, unflattened.
+    "write_rtlil design.il", "design -reset", "read_rtlil design.il",
+    "rename -hide w:*[*", "synth_ecp5 -top {top}",
+    # A name for every bit: a vector whose bits depend on each other looks like a loop to a simulator.
+    "splitnets", "opt_clean -purge", f"write_verilog -noattr {RESULT}",
+)
 
 
 def netlist(verilog: str, *, top: str = TOP) -> str:
@@ -22,7 +27,7 @@ def netlist(verilog: str, *, top: str = TOP) -> str:
     Nothing is removed but the zeros that memories are set to at the start, which is what block RAM holds anyway. Raises
     :class:`gradgate.sim.toolchain.ToolError`.
     """
-    script = [f"read_verilog {DESIGN}", *(line.format(top=top, result=RESULT) for line in SCRIPT)]
+    script = [line.format(top=top) for line in SCRIPT]
     design = ZEROS.sub("", verilog)
 
     def make(work):
