@@ -109,10 +109,11 @@ class Array(wiring.Component):
             m.d.sync += running.eq(0)
 
         started = Signal()
+        checked = Signal()
         outer = layout(Opcode.RUN)(self.run.payload).outer
         m.d.sync += [
-            started.eq(self.run.start),
-            self.run.fault.eq((started & (check.illegal | (outer & self.loading))) | Cat(row.fault for row in rows).any()),
+            started.eq(self.run.start), checked.eq(started),
+            self.run.fault.eq((started & outer & self.loading) | (checked & check.illegal) | Cat(row.fault for row in rows).any()),
         ]
 
         # CLEAR

@@ -31,7 +31,7 @@ class Lane(wiring.Component):
     -------
     start : In, one cycle; outer, fetch, accumulate, bank_addr : In, fields of RUN; running : In
     every : In, number of this lane's targets without ``fetch``
-    pending, length, psum, void, target, bus : In, of the carousel (this lane's ``pending`` bits)
+    pending, length, psum, void, target, bus : In, of the carousel (this lane's ``pending`` bits; ``length`` a cycle before them)
     fin : Out(lists), this cycle is the last one spent on the list
     t_en, t_slot, t_entry, claim, claim_list : In, of the lane's targets
     w_en, w_addr, w_data : In, load a weight, not in a RUN of OUT turns, nor into a word that a RUN of RED turns reads;
@@ -100,22 +100,32 @@ class Lane(wiring.Component):
         index = Signal(range(config.targets))
         bubble = Signal(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
         index_after = index + 1
-        count = Mux(self.fetch, targets.count[at], self.every)
+        every = Signal.like(self.every)
+        m.d.sync += every.eq(self.every)
+        count = Mux(self.fetch, targets.count[at], every)
         here = self.pending.bit_select(at, 1) & ~bubble.any()
         nothing = self.void.bit_select(at, 1) | (count == 0)
         issue = Signal()
-        first = Signal()
-        last = Signal()
+        first = Signal(init=1)  # n == 1
+        last = Signal()  # n == self.length[at], known a cycle ahead
         fin = Signal()
         m.d.comb += [
-            issue.eq(here & ~nothing), first.eq(n == 1), last.eq(n == self.length[at]),
+            issue.eq(here & ~nothing),
             fin.eq(here & (nothing | (last & (index_after == count)))),
             self.fin.eq(Cat(fin & (at == s) for s in range(config.lists))),
             targets.claim.eq(self.claim), targets.claim_list.eq(self.claim_list),
             targets.en.eq(self.t_en), targets.slot.eq(self.t_slot), targets.entry.eq(self.t_entry),
         ]
+        behind = Signal.like(at)
+        m.d.comb += behind.eq(Mux(at == config.lists - 1, 0, at + 1))
         with m.If(fin):
-            m.d.sync += at.eq(Mux(at == config.lists - 1, 0, at + 1))
+            m.d.sync += at.eq(behind)
+        # within a turn, every cycle has its entry; outside, the turn to come begins with entry 1
+        single = Cat(length == 1 for length in self.length)
+        m.d.sync += [
+            first.eq(self.start | ~issue | last),
+            last.eq(Mux(fin, single.bit_select(behind, 1), Mux(issue & ~last, n + 1 == self.length[at], single.bit_select(at, 1)))),
+        ]
         m.d.sync += bubble.eq(Cat(fin & ~nothing & self.outer, bubble[:-1]))
         with m.If(self.start):
             m.d.sync += [at.eq(0), bubble.eq(0)]

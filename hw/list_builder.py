@@ -63,9 +63,14 @@ class ListBuilder(wiring.Component):
         pending = item.flags  # flags of the current item not yet appended
 
         is_head = item.tag.kind == Kind.HEAD
+        def first(flags):
+            return Cat(flags[lane] & ~flags[:lane].any() for lane in range(lanes))
+
         lowest = Signal(lanes)
-        single = Signal()
-        m.d.comb += [lowest.eq(Cat(pending[lane] & ~pending[:lane].any() for lane in range(lanes))), single.eq((pending & ~lowest) == 0)]
+        rest = Signal(lanes)
+        single = Signal()  # of the current item's flags, one is pending or none
+        some = Signal()  # .. at least one
+        m.d.comb += [lowest.eq(first(pending)), rest.eq(pending & ~lowest)]
         value = reduce(or_, (item.words[lane] & lowest[lane].replicate(config.formats.act_bits) for lane in range(lanes)))
         # lane * t_count, by adding: a product would cost a DSP
         pitch = Signal.like(f.t_count)
@@ -92,31 +97,34 @@ class ListBuilder(wiring.Component):
         psum = psum_wide[:len(self.psum)]
         done = Signal()  # the current item is done with this cycle
         append = Signal()
+        empty = Signal()  # the list so far
+        still_empty = Mux(is_head, ~bias, empty & ~append)
 
         m.d.comb += [self.i.ready.eq(done | ~valid), grown.eq(count)]
         with m.If(self.i.ready):
-            m.d.sync += [valid.eq(self.i.valid), item.eq(self.i.payload)]
+            flags = self.i.payload.flags
+            m.d.sync += [valid.eq(self.i.valid), item.eq(self.i.payload), some.eq(flags.any()), single.eq((flags & ~first(flags)) == 0)]
         with m.If(valid):
             with m.Switch(item.tag.kind):
                 with m.Case(Kind.TARGET):
                     m.d.comb += [done.eq(1), self.target.eq(1)]
-                    m.d.sync += any_target.eq(any_target | pending.any())
+                    m.d.sync += any_target.eq(any_target | some)
                 with m.Case(Kind.HEAD):
                     m.d.comb += [done.eq(self.free.bit_select(self.slot, 1)), self.claim.eq(done), append.eq(done),
                                  grown.eq(bias)]
                     with m.If(done):
                         m.d.sync += self.target_slot.eq(Mux(self.target_slot == config.lists, 0, self.target_slot + 1))
                 with m.Case(Kind.LIST):
-                    m.d.comb += [done.eq(void | single), append.eq(~void & pending.any()), grown.eq(count + append)]
+                    m.d.comb += [done.eq(void | single), append.eq(~void & some), grown.eq(count + append)]
                     with m.If(~done):
-                        m.d.sync += item.flags.eq(pending & ~lowest)
+                        m.d.sync += [item.flags.eq(rest), single.eq((rest & ~first(rest)) == 0)]
                 with m.Case(Kind.END):
                     m.d.comb += done.eq(1)
                     m.d.sync += self.ended.eq(1)
 
         complete = valid & done & item.tag.last & (is_head | (item.tag.kind == Kind.LIST))
         with m.If(done | append):
-            m.d.sync += count.eq(grown)
+            m.d.sync += [count.eq(grown), empty.eq(still_empty)]
         m.d.sync += [
             self.e_en.eq(append), self.e_list.eq(self.slot), self.e_addr.eq(Mux(is_head, 0, count)),
             self.e_entry.k.eq(Mux(is_head, Mux(bias, f.k_bias, 0), item.tag.k) + lane_k),
@@ -128,8 +136,8 @@ class ListBuilder(wiring.Component):
         m.d.comb += psum_end.eq(psum_wide + f.t_count)
         with m.If(complete):
             m.d.sync += [
-                self.length.eq(grown | (grown == 0)), self.psum.eq(psum), psum_wide.eq(psum_end),
-                self.void.eq(void | (f.outer & (grown == 0))), any_target.eq(0),
+                self.length.eq(grown | still_empty), self.psum.eq(psum), psum_wide.eq(psum_end),
+                self.void.eq(void | (f.outer & still_empty)), any_target.eq(0),
                 self.slot.eq(Mux(self.slot == config.lists - 1, 0, self.slot + 1)),
             ]
         with m.If(self.start):

@@ -1,6 +1,9 @@
 """The address walk of post-processing, shared by all rows."""
 
-from amaranth.hdl import Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
@@ -49,38 +52,47 @@ class PostWalk(wiring.Component):
         f = layout(Opcode.POST)(self.unit.payload)
         levels = len(POST_LEVELS)
         left = [Signal(16, name=f"{name}_left") for name in POST_LEVELS]
-        at_end = [one == 1 for one in left]
+        at_end = [Signal(name=f"{name}_at_end") for name in POST_LEVELS]  # the loop's last: one is left
         counts = [f[f"{name}_count"] for name in POST_LEVELS]
         src = Signal(16)
         dst = Signal(16)
         aux = Signal(16)
         add = Signal(16)
-        src_step = Signal(16)
-        dst_step = Signal(16)
         last = Signal()
         second = Signal()
         m.d.comb += [
             self.double.eq(f.mask & (f.add | f.rows)),
-            self.valid.eq(self.active & (second | ~self.double)), last.eq(1),
+            self.valid.eq(self.active & (second | ~self.double)),
         ]
-        for level in reversed(range(levels)):
-            with m.If(~at_end[level]):
-                m.d.comb += [src_step.eq(f[f"{POST_LEVELS[level]}_src"]), dst_step.eq(f[f"{POST_LEVELS[level]}_dst"])]
-        # the innermost loop that has not ended advances, and those within it start again
-        for level in range(levels):
-            inner_end = 1
-            for inner in range(level):
-                inner_end = inner_end & at_end[inner]
-            with m.If(self.valid & inner_end):
-                m.d.sync += left[level].eq(Mux(at_end[level], counts[level], left[level] - 1))
-            with m.If(~at_end[level]):
-                m.d.comb += last.eq(0)
+        # The innermost loop that has not ended advances, and those within it start again. Which one that will be is known a beat ahead.
+        advances = Signal(levels)
+        ends = Signal(levels)  # at_end in the next beat
+        with m.If(self.unit.start):
+            m.d.comb += ends.eq(Cat(total == 1 for total in counts))
+            m.d.sync += [one.eq(total) for one, total in zip(left, counts)]
+        with m.Else():
+            for level in range(levels):
+                with m.If(Cat(at_end[:level]).all()):
+                    m.d.comb += ends[level].eq(Mux(at_end[level], counts[level] == 1, left[level] == 2))
+                    with m.If(self.valid):
+                        m.d.sync += left[level].eq(Mux(at_end[level], counts[level], left[level] - 1))
+                with m.Else():
+                    m.d.comb += ends[level].eq(at_end[level])
+        with m.If(self.unit.start | self.valid):
+            m.d.sync += [Cat(at_end).eq(ends), last.eq(ends.all())]
+            m.d.sync += advances.eq(Cat(ends[:level].all() & ~ends[level] for level in range(levels)))
+
+        def step(names):
+            return reduce(or_, (Mux(advances[level], f[f"{name}_{names}"], 0) for level, name in enumerate(POST_LEVELS)))
+
+        src_step, dst_step, aux_step = Signal(16), Signal(16), Signal(16)
+        m.d.comb += [src_step.eq(step("src")), dst_step.eq(step("dst")), aux_step.eq(Mux(f.choose, src_step, dst_step))]
         drain = Signal(range(self.LATENCY))
         with m.If(self.active):
             m.d.sync += second.eq(~second)
         with m.If(self.valid):
             m.d.sync += [src.eq(src + src_step), dst.eq(dst + dst_step), add.eq(add + dst_step),
-                         aux.eq(aux + Mux(f.choose, src_step, dst_step)), second.eq(0)]
+                         aux.eq(aux + aux_step), second.eq(0)]
             with m.If(last):
                 m.d.sync += [self.active.eq(0), drain.eq(self.LATENCY - 1)]
         with m.If(drain != 0):
@@ -88,7 +100,6 @@ class PostWalk(wiring.Component):
         with m.If(self.unit.start):
             m.d.sync += [self.active.eq(1), second.eq(0),
                          src.eq(f.src_addr), dst.eq(f.dst_addr), aux.eq(f.aux_addr), add.eq(f.add_addr)]
-            m.d.sync += [one.eq(total) for one, total in zip(left, counts)]
 
         row = Signal(16)
         with m.If(f.mask & ~second):

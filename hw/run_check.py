@@ -27,7 +27,7 @@ class RunCheck(wiring.Component):
     illegal : Out, a count is out of its range, or what an empty list or the bias uses lies outside the banks
     k_most, k_most_tail : Out, the largest legal k of a full brick, of a last brick; may be negative
 
-    Latency: 1 cycle. Resources: no DSP, no block RAM.
+    Latency: 2 cycles. Resources: no DSP, no block RAM.
     """
 
     @staticmethod
@@ -45,17 +45,25 @@ class RunCheck(wiring.Component):
         m = Module()
         config, f = self.config, layout(Opcode.RUN)(self.payload)
         room = Signal(signed(17))  # bank words for k = 0 and beyond
-        tail_words = reduce(add, (Mux(f.l_tail[i], f.t_count << i, 0) for i in range(config.lanes.bit_length())))  # no DSP for this
-        m.d.comb += room.eq(Mux(f.outer, config.bank_words, config.bank_weights) - f.bank_addr)
-        point_words = Signal(range(config.lanes << len(f.t_count)))  # at a position
-        m.d.comb += point_words.eq((f.t_count - 1) * config.lanes + f.t_tail)
+        tail_words, full_words = Signal(range(config.lanes << len(f.t_count))), Signal(range(config.lanes << len(f.t_count)))
+        bias_words = Signal.like(full_words)
+        counts_zero = Signal()
+        counts_illegal = Signal()
+        point_words = (f.t_count - 1) * config.lanes + f.t_tail  # at a position
         m.d.sync += [
-            self.k_most.eq(room - Mux(f.swap, point_words, config.lanes * f.t_count)),
-            self.k_most_tail.eq(room - Mux(f.swap, point_words, tail_words)),
-            self.illegal.eq(Cat(
-                *(f[name] == 0 for name in ("slots", "y_count", "x_count", "l_bricks", "l_tail", "t_count", "t_tail")),
+            room.eq(Mux(f.outer, config.bank_words, config.bank_weights) - f.bank_addr),
+            full_words.eq(Mux(f.swap, point_words, config.lanes * f.t_count)),
+            tail_words.eq(Mux(f.swap, point_words, reduce(  # no DSP for this product
+                add, (Mux(f.l_tail[i], f.t_count << i, 0) for i in range(config.lanes.bit_length()))))),
+            bias_words.eq(Mux(f.swap, point_words, f.t_count)),
+            counts_zero.eq(Cat(
+                f[name] == 0 for name in ("slots", "y_count", "x_count", "l_bricks", "l_tail", "t_count", "t_tail")).any()),
+            counts_illegal.eq(Cat(
                 f.l_tail > config.lanes, f.t_tail > config.lanes, f.t_count > config.targets, (f.stride == 0) | (f.stride == 3),
-                room < f.t_count, f.bias & (room - Mux(f.swap, point_words, f.t_count) < f.k_bias), f.swap & ~(f.outer & f.fetch),
-            ).any()),
+                f.swap & ~(f.outer & f.fetch)).any()),
+        ]
+        m.d.sync += [
+            self.k_most.eq(room - full_words), self.k_most_tail.eq(room - tail_words),
+            self.illegal.eq(counts_zero | counts_illegal | (room < f.t_count) | (f.bias & (room - bias_words < f.k_bias))),
         ]
         return m

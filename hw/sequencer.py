@@ -138,7 +138,7 @@ class Sequencer(wiring.Component):
         m.d.comb += fault.eq(Cat(hit[op] & unit.fault for op, unit in units.items()).any() | self.failed)
         m.d.sync += late.eq(elapsed >= c.watchdog)  # behind a cycle with ``elapsed`` = n this says that n + 1 is too many
 
-        m.d.sync += [elapsed.eq(elapsed + 1), c.c_en.eq(0), self.abort.eq(0)]
+        m.d.sync += [elapsed.eq(elapsed + 1), c.c_en.eq(0), c.c_addr.eq(c.index), c.c_data.eq(elapsed), self.abort.eq(0)]
         for unit in units.values():
             m.d.comb += unit.payload.eq(payload)
             m.d.sync += unit.start.eq(0)
@@ -168,7 +168,7 @@ class Sequencer(wiring.Component):
                     m.next = "ABORT"
                 with m.Elif(finished):
                     m.d.sync += [
-                        c.c_en.eq(c.index < self.config.counters), c.c_addr.eq(c.index), c.c_data.eq(elapsed),
+                        c.c_en.eq(c.index < self.config.counters),
                         c.index.eq(c.index + 1), c.pc.eq(next_pc), fetch.eq(next_pc), elapsed.eq(1), beat.eq(0),
                     ]
                     m.next = "FETCH"

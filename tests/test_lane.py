@@ -124,7 +124,7 @@ class Bench:
             next(builder, None)
             pending = [m for m, cycle in self.pend.items() if m >= at and cycle <= self.cycle]
             ctx.set(dut.pending, sum(1 << m % lists for m in pending))
-            self._show(run, pending, shown)
+            self._show(run, [m for m, cycle in self.pend.items() if m >= at and cycle <= self.cycle + 1], shown)
             self._broadcast(run, carried)
             if fin is None and at in pending and self.cycle >= ready:
                 position = run.positions[at]
@@ -175,7 +175,7 @@ class Bench:
             ctx.set(dut.claim, 0)
 
     def _show(self, run, pending, shown):
-        """What stands beside a pending list; anything at all where none is pending."""
+        """What stands beside a list from the cycle before it is pending; anything at all where none is."""
         if set(pending) == shown:
             return
         config, dut, rng, lists = self.config, self.dut, self.rng, self.config.lists
@@ -306,7 +306,7 @@ def test_accumulators_updated_again(config, seed, stall):
         bench = Bench(config, dut, ctx, rng, stalls(seed, stall))
         await bench.clear()
         for _ in range(2):
-            run = random_run(config, rng, 1, 1, 0, count=40, nearby=True)
+            run = random_run(config, rng, 1, 1, 0, count=80, nearby=True)
             await bench.run(run)
             await bench.check()
             touched = {}
@@ -314,7 +314,7 @@ def test_accumulators_updated_again(config, seed, stall):
                 distances[cycle - touched.get(k + t, cycle)] += 1
                 touched[k + t] = cycle
 
-    simulate(dut, bench, limit=20_000)
+    simulate(dut, bench, limit=40_000)
     assert not any(distances[near] for near in range(1, Lane.BUBBLE + 1))
     assert stall or config.lists == 1 or distances[Lane.BUBBLE + 1] >= 8, distances
 

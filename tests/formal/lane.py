@@ -55,7 +55,8 @@ class Surroundings(Proof):
         with m.If(fin):
             m.d.sync += [pending.bit_select(at, 1).eq(0), claimed.bit_select(at, 1).eq(0), at.eq(after(at, lists))]
         for s in range(lists):
-            for value in (dut.length[s], dut.psum[s], dut.target[s], dut.void[s]):
+            self.assume(~pending[s] | (dut.length[s] == self.past(dut.length[s])))  # a cycle before the list is pending, too
+            for value in (dut.psum[s], dut.target[s], dut.void[s]):
                 before = self.past(value)
                 self.assume(~pending[s] | self.past(~pending[s], init=1) | (value == before))
             with m.If(pending[s]):
@@ -145,7 +146,9 @@ class LaneControlProof(Surroundings):
                 m.d.sync += turn.eq(Mux(self.fin, 0, turn + 1))
         with m.If(dut.start):
             m.d.sync += [steps.eq(0), turn.eq(0)]
-        self.lemma((inside.n == steps + 1) & (index == turn))
+        self.lemma((inside.n == steps + 1) & (index == turn) & (first == (steps == 0)))
+        self.lemma(~self.visiting | (last == (steps == self.length - 1)))
+        self.lemma(~dut.running | (inside.every == dut.every))
         with m.If(self.visiting & ~self.nothing):
             self.lemma((steps < self.length) & (turn < self.count))
         with m.Else():

@@ -133,7 +133,9 @@ class ListBuilderProof(Proof):
             self.lemma((dut.item.tag == item.tag) & (dut.item.words == item.words))
             self.lemma(dut.item.flags == Mux(self.is_list, left, item.flags))
             self.lemma(Mux(self.is_list & ~void & item.flags.any(), age < self.flags, age == 0))
+            self.lemma((inside.single == (ones(dut.item.flags) <= 1)) & (inside.some == dut.item.flags.any()))
             self.lemma(~self.is_list | (inside.count == appended + age))
+            self.lemma(~self.is_list | dut.fault | (inside.empty == (inside.count == 0)))
             self.lemma(~self.is_list | dut.fault | (appended + age <= entries))
             with m.If(self.is_head | self.is_list):
                 self.lemma(~in_list == item.tag.last)
@@ -142,6 +144,7 @@ class ListBuilderProof(Proof):
             self.lemma(self.is_end == self.outside)
         with m.Elif(in_list):
             self.lemma(inside.count == appended)
+            self.lemma(dut.fault | (inside.empty == (inside.count == 0)))
         self.lemma(~in_list | (valid & self.is_head) | dut.fault | (appended <= entries))
         self.lemma(appended <= entries + 1)
 
