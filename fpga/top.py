@@ -1,6 +1,6 @@
 """A system on a board: clock, reset, pins."""
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Elaboratable, Module, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Module, Signal
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.io import Buffer
 
@@ -47,18 +47,21 @@ class BoardTop(Elaboratable):
         m.submodules.clock = source = Buffer("i", platform.request(platform.default_clk, dir="-"))
         reset = Const(0)
         if self.board.button:
-            reset = platform.request(*self.board.button).i
+            m.submodules.button = button = Buffer("i", platform.request(*self.board.button, dir="-"))
+            reset = button.i
         if self.setting:
             clock, locked = Signal(), Signal()
             m.submodules.pll = pll.instance(self.setting, source.i, clock, locked)
-            m.d.comb += ClockSignal().eq(clock)
             reset |= ~locked
         else:
-            m.d.comb += ClockSignal().eq(source.i)
+            clock = source.i
+        m.d.comb += ClockSignal().eq(clock)
         m.submodules.reset = ResetSynchronizer(reset)
 
-        line = platform.request("uart", 0)
-        m.d.comb += [system.rx.eq(line.rx.i), line.tx.o.eq(system.tx)]
-        leds = [platform.request("led", number).o for number in range(self.board.leds)]
-        m.d.comb += Cat(leds).eq(Cat(getattr(system, name) for name in LEDS[:len(leds)]))
+        line = platform.request("uart", 0, dir="-")
+        m.submodules.rx, m.submodules.tx = rx, tx = Buffer("i", line.rx), Buffer("o", line.tx)
+        m.d.comb += [system.rx.eq(rx.i), tx.o.eq(system.tx)]
+        for number, name in enumerate(LEDS[:self.board.leds]):
+            m.submodules[f"led{number}"] = led = Buffer("o", platform.request("led", number, dir="-"))
+            m.d.comb += led.o.eq(getattr(system, name))
         return m

@@ -30,19 +30,21 @@ class MacArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # everything goes from PE to PE: a broadcast would be all that is measured
-        count, link, last = Signal(range(WORDS)), self.rx, self.rx
+        count = Signal(range(WORDS))
+        link = last = self.rx
         m.d.sync += count.eq(count + 1)
-        operand, address = Signal(signed(WORD)), count
+        operand = Signal(signed(WORD))
+        address = count
         m.d.sync += operand.eq(Cat(self.rx, operand))
         for pe in range(self.pes):
             m.submodules[f"mac{pe}"] = multiplier = Multiplier(WORD)
             m.submodules[f"bank{pe}"] = bank = Ram(width=SUM, depth=WORDS)
-            factor, weight, product, total = (Signal(signed(n), name=f"{name}{pe}")
-                                              for name, n in (("factor", WORD), ("weight", WORD), ("product", SUM), ("total", SUM)))
+            factor, weight = (Signal(signed(WORD), name=f"{name}{pe}") for name in ("factor", "weight"))
+            product, held, total = (Signal(signed(SUM), name=f"{name}{pe}") for name in ("product", "held", "total"))
             r_addr, w_addr = (Signal(range(WORDS), name=f"{name}{pe}") for name in ("read", "write"))
             folded = Signal(SUM, name=f"folded{pe}")
             m.d.sync += [weight.eq(Cat(link, weight)), factor.eq(operand), product.eq(multiplier.o), r_addr.eq(address),
-                         w_addr.eq(r_addr - 4), total.eq(bank.r_data.as_signed() + product), folded.eq(bank.r_data ^ Cat(last, folded))]
+                         w_addr.eq(r_addr - 5), held.eq(bank.r_data), total.eq(held + product), folded.eq(bank.r_data ^ Cat(last, folded))]
             m.d.comb += [multiplier.a.eq(factor), multiplier.b.eq(weight), bank.r_addr.eq(r_addr), bank.w_addr.eq(w_addr),
                          bank.w_data.eq(total), bank.w_en.eq(1)]
             operand, address = factor, r_addr
