@@ -67,9 +67,10 @@ BOARDS = {board.name: board for board in (
     Board(name="icebreaker", title="iCEBreaker", platform="icebreaker:ICEBreakerPlatform", device="iCE40UP5K", family=FAMILIES["ice40"],
           has=Resources(lut4=5280, ff=5280, dsp=8, bram=30), place=("--up5k", "--package", "sg48"), source_mhz=12.0, mhz=12.0,
           config="nano", leds=2, button=("button", 0), program="openFPGALoader --board ice40_generic"),
-    Board(name="tang_primer_20k", title="Tang Primer 20K", platform="tang_primer_20k:TangPrimer20kPlatform", device="GW2A-LV18PG256C8/I7",
-          family=FAMILIES["gowin"], has=Resources(lut4=20736, ff=15552, dsp=48, bram=46), place=("--device", "GW2A-LV18PG256C8/I7"),
-          pack=("-d", "GW2A-18C"), source_mhz=27.0, mhz=27.0, config="nano", leds=0, program="openFPGALoader --board tangprimer20k"),
+    Board(name="tang_primer_20k", title="Tang Primer 20K", platform="tang_primer_20k:TangPrimer20kPlatform",
+          device="GW2A-LV18PG256C8/I7", family=FAMILIES["gowin"], has=Resources(lut4=20736, ff=15552, dsp=48, bram=46),
+          place=("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18C"), pack=("-d", "GW2A-18C"), source_mhz=27.0, mhz=27.0,
+          config="nano", leds=0, program="openFPGALoader --board tangprimer20k"),
 )}
 
 

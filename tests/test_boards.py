@@ -159,13 +159,13 @@ def test_clock_of_a_board():
         board("icebreaker").pll(24.0)
 
 
-@pytest.mark.parametrize("source", (12.0, 25.0, 27.0, 100.0))
+@pytest.mark.parametrize("source", (12.0, 25.0, 27.0, 48.0))
 def test_dividers(source):
     """Every frequency asked for is made to a thousandth within the limits of the data sheet, or refused, and then no dividers make it."""
-    possible = {source / reference * loop / output for reference in range(1, 129) for loop in range(1, 129) for output in range(1, 129)
-                if source / reference >= 10 and 400 <= source / reference * loop <= 800}
+    possible = {source / reference * loop / output for reference in range(1, 129) if source / reference >= 10
+                for loop in range(1, 129) if 400 <= source / reference * loop <= 800 for output in range(1, 129)}
     made = 0
-    for mhz in range(4, 401):
+    for mhz in [*range(4, 200, 3), *range(200, 401, 20)]:
         try:
             found = pll.pll(source, mhz)
         except ConfigError as error:
@@ -176,7 +176,7 @@ def test_dividers(source):
             assert 400 <= found.vco_mhz <= 800 and 10 <= source / found.reference <= 400
             assert all(1 <= divider <= 128 for divider in (found.reference, found.loop, found.output))
             assert found.mhz == source / found.reference * found.loop / found.output
-    assert made > 50
+    assert made > 15
 
 
 def test_known_dividers():
