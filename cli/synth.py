@@ -45,14 +45,16 @@ def synth(config_name, board_name, seeds, freq, macs, family, out, json_path, pe
 
     from gradgate.fpga import board_page, count, picture, place
 
+    if board_name is None and (freq is not None or macs is not None):
+        raise ConfigError(f"{'--freq' if freq is not None else '--macs'} needs a --board")
     if board_name is None and family is None:
-        if freq is not None or macs is not None:
-            raise ConfigError(f"{'--freq' if freq is not None else '--macs'} needs a --board")
         if docs == "":
             raise ConfigError("--docs needs a --board, a --family, or configurations, as in --docs tiny,small")
         return units(config_name or "small", out, json_path, period, docs)
     if docs:
         raise ConfigError(f"--docs takes no configurations with --board or --family: --config {docs} says which")
+    if period is not None:
+        raise ConfigError("--period cannot go with --board or --family: a board's clock says it")
     if board_name is not None and family is not None:
         raise ConfigError("--board and --family cannot go together: a board has one")
     if docs is not None:
@@ -91,6 +93,7 @@ def design(board_name, config_name, freq, macs):
     from gradgate.fpga.yardstick import MacArray
 
     target = board(board_name)
+    target.pll(freq)  # refuses a clock before anything is made
     if macs is not None:
         if config_name is not None:
             raise ConfigError("--config and --macs cannot go together: --macs has no core")

@@ -163,6 +163,8 @@ def test_refused_before_place_and_route(tools, tmp_path):
     (("--board", "ulx3s_25f", "--docs", "tiny"), "--docs takes no configurations with --board or --family"),
     (("--board", "ulx3s_25f", "--docs"), "docs is not here"),
     (("--family", "max10"), "family must be one of ecp5, ice40, gowin, xc7, not 'max10'"),
+    (("--family", "xc7", "--freq", "50"), "--freq needs a --board"),
+    (("--board", "ulx3s_25f", "--period", "5"), "--period cannot go with --board or --family"),
     (("--freq", "50"), "--freq needs a --board"), (("--macs", "5"), "--macs needs a --board"),
     (("--docs",), "--docs needs a --board, a --family, or configurations"),
 ))
