@@ -44,6 +44,7 @@ def synth(config_name, board_name, seeds, freq, macs, family, out, json_path, pe
     from tqdm import tqdm
 
     from gradgate.fpga import board_page, count, picture, place
+    from gradgate.fpga.boards import TooLarge
 
     if board_name is None and (freq is not None or macs is not None):
         raise ConfigError(f"{'--freq' if freq is not None else '--macs'} needs a --board")
@@ -72,7 +73,13 @@ def synth(config_name, board_name, seeds, freq, macs, family, out, json_path, pe
             def progress(step):
                 bar.set_description_str(f"{what}: {step}")
                 bar.update()
-            placement = place.run(top, config, seeds, out / name, progress)
+            try:
+                placement = place.run(top, config, seeds, out / name, progress)
+            except TooLarge as error:  # worth a line on the page, too
+                if docs is not None:
+                    write_json(kept.RESULTS / f"{name}.json", place.refusal(target, config, error))
+                    kept.write_page()
+                raise
         figures = placement.json()
         click.echo(board_page.text(placement))
     write_json(json_path, figures)

@@ -43,8 +43,9 @@ def units(found: dict) -> list:
 
 def boards() -> list:
     """The table of boards."""
-    return table(["board", "device", *("LUT4", "FF", "DSP", "BRAM"), "clock, MHz", "configuration"], [
-        [board.name, board.device, *(getattr(board.has, key) for key in KEYS), board.mhz, board.config] for board in BOARDS.values()])
+    return table(["board", "device", *("LUT4", "FF", "DSP", "BRAM"), "clock, MHz", "configuration", "loads with"], [
+        [board.name, board.device, *(getattr(board.has, key) for key in KEYS), board.mhz, board.config,
+         f"`{board.program}`" if board.program else ""] for board in BOARDS.values()])
 
 
 def speedup(demo: dict | None):
@@ -60,7 +61,7 @@ def placed_table(found: list, demo: dict | None) -> list:
                   "GMAC/s, dense", "effective"], [
         [f["config"]["name"], BOARDS[f["board"]].title, f["pes"], *(f["synthesised"][key] for key in KEYS), f"{f['clock_mhz']:g}",
          f"{f['fmax_mhz']:.1f}", ", ".join(f"{mhz:.1f}" for mhz in f["seeds_mhz"].values()), f"{f['dense_gmacs']:.2f}",
-         f"{f['dense_gmacs'] * factor:.2f}" if f["config"]["name"] == of else ""] for f in found if "board" in f])
+         f"{f['dense_gmacs'] * factor:.2f}" if f["config"]["name"] == of else ""] for f in found if "fmax_mhz" in f])
 
 
 def counted_table(found: list) -> list:
@@ -72,7 +73,8 @@ def counted_table(found: list) -> list:
 
 def page(found: list, demo: dict | None, pictures: list) -> str:
     """The page ``docs/boards.md``, of the figures ``found``, of those of the demo, and of the names of pictures in docs/images."""
-    placed = [f for f in found if "board" in f]
+    placed = [f for f in found if "fmax_mhz" in f]
+    refused = [f for f in found if "refused" in f]
     factor, of = speedup(demo)
     lines = [
         "# Boards", "",
@@ -81,8 +83,10 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
         "[results](results.md). What each unit takes: [resources](resources.md).", "",
         "Everything is open: Amaranth, Yosys, nextpnr, the packers, all installed by `pip install -e '.[fpga]'`.", "",
         *boards(), "",
-        "A design that does not fit is refused after synthesis, with all that it has too little of. The 12F is a 25F die, and the open "
-        "tools give all of it.", "",
+        "The 12F is a 25F die, and the open tools give all of it. A design that does not fit is refused after synthesis, with all that "
+        "there is too little of" + (":" if refused else "."), "",
+        *[f"- {f['refused']} ({f['config']['rows']}x{f['config']['lanes']}, {f['date']}, {f['tools']})." for f in refused],
+        *([""] if refused else []),
         "## Placed and routed", "",
         *placed_table(found, demo), "",
         "MHz: `clock` is the frequency the bitstream is for, `Fmax` is nextpnr's for the worst and for each seed. Cells are counted after "
@@ -115,8 +119,8 @@ def bring_up() -> list:
         "1. Build: `make board BOARD=ulx3s_85f` (or `gradgate synth --board ulx3s_85f`). The bitstream is "
         "`build/synth/ulx3s_85f-small/gradgate.bit`. With status 0 it meets its clock.",
         "2. Connect the board's USB socket `US1` (the one of the FTDI chip); a serial port appears, such as `/dev/ttyUSB0`.",
-        "3. Load: `openFPGALoader --board ulx3s build/synth/ulx3s_85f-small/gradgate.bit`, or `fujprog` with the same file. It is gone "
-        "when the power is; `openFPGALoader --write-flash` keeps it.",
+        "3. Load: `openFPGALoader --board ulx3s build/synth/ulx3s_85f-small/gradgate.bit`, or `fujprog` with the same file. Neither comes "
+        "with this project. The bitstream is gone when the power is; `openFPGALoader --write-flash` keeps it.",
         f"4. Look at the LEDs D0 to D{len(LEDS) - 1}, {', '.join(LEDS)}: *alive* changes every half second, and if it does not, there is "
         "no clock. *link* shows bytes from the host, *busy* that a program runs, *error* that it stopped with an error.",
         "5. Train: `gradgate board --port /dev/ttyUSB0 --config small`. It asks for the configuration's fingerprint first and refuses a "

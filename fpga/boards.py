@@ -8,6 +8,14 @@ from gradgate.fpga import pll
 from gradgate.fpga.families import FAMILIES, Family, Resources
 
 
+class TooLarge(ConfigError):
+    """A design that does not fit a board; ``needs`` are its :class:`Resources`."""
+
+    def __init__(self, message: str, needs: Resources):
+        super().__init__(message)
+        self.needs = needs
+
+
 @dataclass(frozen=True, kw_only=True)
 class Board:
     """A board. Its pins are those of ``amaranth_boards``."""
@@ -43,11 +51,11 @@ class Board:
         return None
 
     def require(self, what: str, needs: Resources) -> None:
-        """Raise :class:`ConfigError` with all that ``what``, which takes ``needs``, has too little of."""
+        """Raise :class:`TooLarge` with all that ``what``, which takes ``needs``, has too little of."""
         short = [f"{getattr(needs, key):,} {label}, {self.name} has {getattr(self.has, key):,}"
                  for key, label in self.family.labels.items() if getattr(needs, key) > getattr(self.has, key)]
         if short:
-            raise ConfigError(f"{what} needs {'; '.join(short)}")
+            raise TooLarge(f"{what} needs {'; '.join(short)}", needs)
 
 
 def _ulx3s(size, lut4, dsp, bram, die, config, mhz):
@@ -66,7 +74,7 @@ BOARDS = {board.name: board for board in (
     _ulx3s("85F", 83640, 156, 208, "85k", "small", 62.5),
     Board(name="icebreaker", title="iCEBreaker", platform="icebreaker:ICEBreakerPlatform", device="iCE40UP5K", family=FAMILIES["ice40"],
           has=Resources(lut4=5280, ff=5280, dsp=8, bram=30), place=("--up5k", "--package", "sg48"), source_mhz=12.0, mhz=12.0,
-          config="nano", leds=2, button=("button", 0), program="openFPGALoader --board ice40_generic"),
+          config="nano", leds=2, button=("button", 0)),
     Board(name="tang_primer_20k", title="Tang Primer 20K", platform="tang_primer_20k:TangPrimer20kPlatform",
           device="GW2A-LV18PG256C8/I7", family=FAMILIES["gowin"], has=Resources(lut4=20736, ff=15552, dsp=48, bram=46),
           place=("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18C"), pack=("-d", "GW2A-18C"), source_mhz=27.0, mhz=27.0,

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from gradgate.fpga import synthesis
-from gradgate.fpga.boards import Board
+from gradgate.fpga.boards import Board, TooLarge
 from gradgate.fpga.families import Resources
 from gradgate.fpga.placed import Placed, read
 from gradgate.fpga.top import BoardTop
@@ -146,10 +146,16 @@ def versions(family) -> str:
     return f"{synthesis.tool_version()}, {family.tool} {version(f'yowasp-{family.tool}')}"
 
 
+def refusal(board: Board, config: dict, error: TooLarge) -> dict:
+    """The figures of a design that was refused."""
+    return {"board": board.name, "device": board.device, "config": config, "synthesised": asdict(error.needs), "refused": str(error),
+            "tools": synthesis.tool_version(), "date": date.today().isoformat()}
+
+
 def run(top: BoardTop, config: dict, seeds: list, directory: Path, progress=lambda step: None) -> Placement:
     """Synthesise, place and route ``top``, which ``config`` describes; all files stay in ``directory``.
 
-    Raises :class:`~gradgate.arch.checks.ConfigError` for what does not fit the board, before place and route.
+    Raises :class:`~gradgate.fpga.boards.TooLarge` for what does not fit the board, before place and route.
     """
     board = top.board
     progress("synthesis")

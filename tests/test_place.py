@@ -152,6 +152,10 @@ def test_refused_before_place_and_route(tools, tmp_path):
     assert done.exit_code == 1 and not tools.calls and not (tmp_path / "a.json").exists()
     assert done.stderr == ("gradgate: small needs 39,018 LUT4, ulx3s_25f has 24,288; 36,565 FF, ulx3s_25f has 24,288; "
                            "33 DSP, ulx3s_25f has 28; 168 BRAM, ulx3s_25f has 56\n")
+    (tmp_path / "docs").mkdir()
+    assert call("--board", "ulx3s_25f", "--config", "small", "--docs").exit_code == 1
+    page = (tmp_path / "docs/boards.md").read_text()
+    assert "- small needs 39,018 LUT4, ulx3s_25f has 24,288; " in page and "has 56 (4x8, " in page and not tools.calls
 
 
 @pytest.mark.parametrize("arguments, message", (
@@ -212,7 +216,7 @@ def test_page(tools, tmp_path):
 
 def test_list_of_boards():
     done = CliRunner().invoke(main, ["boards"])
-    assert "| ulx3s_85f       | LFE5U-85F           | 83,640 | 83,640 | 156 |  208 |       62.5 | small         |" in done.output
+    assert "| ulx3s_85f       | LFE5U-85F           | 83,640 | 83,640 | 156 |  208 |       62.5 | small         | `openFPGALoader" in done.output
 
 
 def test_tools_that_fail(tmp_path, monkeypatch):
