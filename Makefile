@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
-PRESETS ?= tiny small base paper
+PRESETS ?= nano tiny small base paper
 
 MODEL ?= digits
 CONFIG ?= small
@@ -20,12 +20,15 @@ MUTANTS ?= 500
 
 SYNTH_OUT ?= build/synth/$(CONFIG)
 
+BOARD ?= ulx3s_85f
+SEEDS ?= 1
+
 BIN := $(VENV)/bin
 GRADGATE := $(BIN)/gradgate
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo results sparsity resources fresh test test-full formal mutate lint verilog synth clean
+.PHONY: help setup demo results sparsity resources fresh test test-full formal mutate lint verilog synth board clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -84,6 +87,11 @@ verilog: $(STAMP) ## write Verilog and manifest of the presets to build/verilog
 
 synth: $(STAMP) ## synthesise CONFIG for ECP5 and count what each unit takes
 	$(GRADGATE) synth --config $(CONFIG) --out $(SYNTH_OUT)
+
+# The tools for boards are not needed for anything else.
+board: $(STAMP) ## build a bitstream for BOARD with the configuration that fits it; twenty minutes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fpga]'
+	$(GRADGATE) synth --board $(BOARD) --seeds $(SEEDS)
 
 clean: ## remove what was built; keeps the virtual environment and results/
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

@@ -110,6 +110,8 @@ LARGE = {Region.WEIGHTS: "weight_bricks", Region.ROWS: "act_bricks", Region.ARGM
 PRESETS = {
     config.name: config
     for config in (
+        # the least on which `digits` trains; the smallest boards have room for it
+        Config(name="nano", rows=1, lanes=4, weight_bricks=2048),
         Config(name="tiny", rows=2, lanes=4, weight_bricks=2048),
         Config(name="small", rows=4, lanes=8),
         Config(name="base", rows=4, lanes=16),

@@ -12,6 +12,7 @@ from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.cli.bench import bench
 from gradgate.cli.board import board
+from gradgate.cli.boards import boards
 from gradgate.cli.output import require_outputs, require_sources
 from gradgate.cli.record import record
 from gradgate.cli.synth import synth
@@ -57,7 +58,7 @@ def main():
 
 
 @main.command()
-@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base, paper) or TOML file.")
+@click.option("--config", "config_name", default="small", help="Preset (nano, tiny, small, base, paper) or TOML file.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory for the files.")
 @click.option("--bus", type=click.Choice(list(BUSES)), default="native", help="What the host reaches the core by.")
 def generate(config_name, out, bus):
@@ -106,5 +107,5 @@ def lint(configs, bus):
         click.echo(f"{name}: clean")
 
 
-for command in (train, board, soak, results, synth, record, bench):
+for command in (train, board, soak, results, synth, boards, record, bench):
     main.add_command(command)

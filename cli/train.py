@@ -37,7 +37,7 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
 
 @click.command()
 @click.option("--model", default="digits", help="Built-in network or TOML file.")
-@click.option("--config", "config_name", default="small", help="Preset (tiny, small, base, paper) or TOML file.")
+@click.option("--config", "config_name", default="small", help="Preset (nano, tiny, small, base, paper) or TOML file.")
 @click.option("--epochs", type=click.IntRange(1, 1000), default=1, help="Epochs.")
 @click.option("--mode", type=click.Choice(["bp"]), default="bp", help="bp: plain backpropagation.")
 @click.option("--backend", type=click.Choice(["rtl", "golden"]), default="rtl",

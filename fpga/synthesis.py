@@ -53,12 +53,12 @@ class Resources:
     lutram: int = 0  #: LUT RAM cells of 16 x 4 bits, whose LUT4s are counted too
 
     @classmethod
-    def of(cls, cells: dict) -> "Resources":
+    def of(cls, cells: dict, costs: dict = CELLS, free=FREE) -> "Resources":
         """The resources of ``{cell type: number}``. Raises :class:`ToolError` for a cell of unknown cost."""
-        unknown = set(cells) - FREE - {kind for costs in CELLS.values() for kind in costs}
+        unknown = set(cells) - free - {kind for kinds in costs.values() for kind in kinds}
         if unknown:
             raise ToolError(f"synthesis left cells of unknown cost: {', '.join(sorted(unknown))}")
-        return cls(**{name: sum(cost * cells.get(kind, 0) for kind, cost in costs.items()) for name, costs in CELLS.items()})
+        return cls(**{name: sum(cost * cells.get(kind, 0) for kind, cost in kinds.items()) for name, kinds in costs.items()})
 
     def __add__(self, other):
         return Resources(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})

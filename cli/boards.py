@@ -1,0 +1,46 @@
+"""The figures of boards that are kept, and the page that shows them."""
+
+from pathlib import Path
+
+import click
+
+from gradgate.arch.files import write_files
+from gradgate.cli.output import read_json, require_sources
+
+RESULTS = Path("results/board")
+DEMO = Path("results/demo/result.json")
+PAGE = Path("docs/boards.md")
+IMAGES = Path("docs/images")
+
+
+def picture(name: str) -> Path:
+    """The picture of a placement."""
+    return IMAGES / f"placement_{name}.png"
+
+
+def targets() -> tuple:
+    """Files like those that a run with ``--docs`` writes, for the check that it can."""
+    return RESULTS / "x.json", IMAGES / "x.png"
+
+
+def write_page() -> Path:
+    """Write docs/boards.md from all figures that are kept. Raises :class:`~gradgate.arch.checks.ConfigError` for a broken file."""
+    from gradgate.fpga import board_page
+
+    found = [read_json(path, "config", "synthesised", "tools", "date") for path in sorted(RESULTS.glob("*.json"))]
+    demo = read_json(DEMO, "config") if DEMO.is_file() else None
+    pictures = [picture(path.stem).name for path in sorted(RESULTS.glob("*.json")) if picture(path.stem).is_file()]
+    return write_files(PAGE.parent, {PAGE.name: board_page.page(found, demo, pictures)})[0]
+
+
+@click.command()
+@click.option("--docs", is_flag=True, help="Write docs/boards.md anew from the figures in results/board.")
+def boards(docs):
+    """List the boards that `gradgate synth --board` knows."""
+    from gradgate.fpga import board_page
+
+    if docs:
+        require_sources(PAGE)
+        click.echo(write_page())
+    else:
+        click.echo("\n".join(board_page.boards()))

@@ -1,0 +1,173 @@
+"""From a configuration to a bitstream: Yosys, nextpnr for each seed, the packer."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+from gradgate.fpga import synthesis
+from gradgate.fpga.boards import Board, TooLarge
+from gradgate.fpga.families import Resources
+from gradgate.fpga.placed import Placed, read
+from gradgate.fpga.top import BoardTop
+from gradgate.hw.generate import TOP
+from gradgate.sim.toolchain import ToolError, first_error
+
+#: Share of the clock period that paths may take in logic for ABC9, which knows no routing; measured on ``tiny``: with the whole
+#: period it saves so many LUTs that the clock is a fifth slower.
+LOGIC = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """A design on a board, placed and routed with several seeds."""
+
+    board: Board
+    config: dict  #: ``name``, ``rows``, ``lanes``, and what else describes the design
+    mhz: float  #: the clock
+    needs: Resources  #: after synthesis
+    seeds: dict  #: {seed: its :class:`Placed`}
+    bitstream: str | None  #: where the bitstream is; None where no seed is fast enough
+    tools: str
+
+    @property
+    def fmax(self) -> float:
+        """MHz of the worst seed."""
+        return min(placed.fmax for placed in self.seeds.values())
+
+    @property
+    def best(self) -> int:
+        """The seed of the bitstream."""
+        return max(self.seeds, key=lambda seed: self.seeds[seed].fmax)
+
+    @property
+    def pes(self) -> int:
+        """Multipliers that can be busy in every cycle."""
+        return self.config["rows"] * self.config["lanes"]
+
+    def require_clock(self) -> None:
+        """Raise :class:`ToolError` where no seed is fast enough."""
+        if self.bitstream is None:
+            raise ToolError(f"too slow for a clock of {self.mhz:g} MHz, no bitstream: the best seed reaches "
+                            f"{self.seeds[self.best].fmax:.1f} MHz; try a lower --freq or other --seeds")
+
+    def json(self) -> dict:
+        """All figures."""
+        worst = min(self.seeds.values(), key=lambda placed: placed.fmax)
+        return {
+            "board": self.board.name, "device": self.board.device, "config": self.config, "pes": self.pes, "clock_mhz": self.mhz,
+            "fmax_mhz": round(self.fmax, 2), "seeds_mhz": {str(seed): round(placed.fmax, 2) for seed, placed in self.seeds.items()},
+            "meets_clock": self.bitstream is not None, "bitstream_seed": self.best if self.bitstream else None,
+            "synthesised": asdict(self.needs), "used": worst.used, "critical_path": worst.path.json(), "units": worst.units,
+            "dense_gmacs": round(self.pes * self.fmax / 1000, 3), "tools": self.tools,
+            "date": date.today().isoformat(),
+        }
+
+
+def tool(name: str, arguments: list, directory: Path, log: str) -> None:
+    """Run a tool of this Python environment in ``directory``, with relative paths only. Raises :class:`ToolError`."""
+    beside = Path(sys.executable).with_name(name)
+    command = str(beside) if beside.exists() else shutil.which(name)
+    if command is None:
+        raise ToolError(f"{name} is needed, and is not there; run: pip install -e '.[fpga]'")
+    with open(directory / log, "w", encoding="utf-8") as output:
+        done = subprocess.run([command, *map(str, arguments)], cwd=directory, stdout=output, stderr=subprocess.STDOUT)
+    if done.returncode:
+        text = (directory / log).read_text(encoding="utf-8", errors="replace")
+        raise ToolError(f"{name} failed: {first_error(text)} (all of it: {directory / log})", text)
+
+
+def script(family, mhz: float, read: str = "read_rtlil gradgate.il") -> list:
+    """Yosys' commands that make ``design.json`` and ``stat.json`` of what it is told to ``read``, for a clock of ``mhz``."""
+    begin = [read,
+             "rename -hide w:*[*"]  # words of arrays and bits of vectors may have the same name
+    if family.name != "ecp5":
+        return [*begin, f"{family.synthesis} -top {TOP}", "autoname", "tee -o stat.json stat -json", "write_json design.json"]
+    return [
+        *begin, f"scratchpad -set abc9.D {round(LOGIC * 1e6 / mhz)}", f"{family.synthesis} -top {TOP} -run begin:check", "autoname",
+        "tee -o stat.json stat -json",
+        # Yosys 0.70 takes the modules of primitives for parts of the design that are missing: they are read anew
+        "delete =A:blackbox=1 =A:whitebox=1 =A:lib_whitebox=1 %u %u",
+        "read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v", "proc =*",
+        "write_json design.json"]
+
+
+def cells(directory: Path) -> dict:
+    """``{cell type: number}`` of the flattened design that Yosys left in ``directory``."""
+    table = json.loads((directory / "stat.json").read_text(encoding="utf-8"))["modules"][f"\\{TOP}"]
+    return {kind.removeprefix("\\"): number for kind, number in table["num_cells_by_type"].items()}
+
+
+def synthesise(top: BoardTop, directory: Path) -> Resources:
+    """Write a board's design and its constraints to ``directory``, synthesise it, and say what it takes."""
+    board = top.board
+    plan = board.make().prepare(top, name=TOP, emit_src=False, debug_verilog=False)
+    directory.mkdir(parents=True, exist_ok=True)
+    for suffix in ("il", board.family.constraints):
+        name = f"{TOP}.{suffix}"
+        text = plan.files[name]
+        (directory / name).write_text(text if isinstance(text, str) else text.decode(), encoding="utf-8")
+    synthesis.yosys(directory, script(board.family, top.mhz))
+    return board.family.resources(cells(directory))
+
+
+def route(board: Board, mhz: float, seed: int, directory: Path) -> Placed:
+    """Place and route what :func:`synthesise` left in ``directory``; the result is in ``seed<seed>``."""
+    constraints = f"{TOP}.{board.family.constraints}"
+    out = f"seed{seed}"
+    (directory / out).mkdir(exist_ok=True)
+    common = ["--json", "design.json", "--freq", f"{mhz:.6g}", "--seed", seed, "--report", f"{out}/report.json", "--write",
+              f"{out}/placed.json", "--timing-allow-fail"]
+    if board.family.name == "ecp5":
+        arguments = ["--lpf", constraints, "--textcfg", f"{out}/top.config"]
+    else:
+        arguments = ["--vopt", f"cst={constraints}"]
+    tool(f"yowasp-{board.family.tool}", [*board.place, *common, *arguments], directory, f"{out}/nextpnr.log")
+    return read(directory / out)
+
+
+def pack(board: Board, seed: int, directory: Path) -> Path:
+    """The bitstream of a seed."""
+    out, name = f"seed{seed}", board.family.bitstream
+    if board.family.name == "ecp5":
+        tool("yowasp-ecppack", ["--compress", f"{out}/top.config", name], directory, "pack.log")
+    else:
+        tool("gowin_pack", [*board.pack, "-o", name, f"{out}/placed.json"], directory, "pack.log")
+    return directory / name
+
+
+def versions(family) -> str:
+    """Of the tools."""
+    from importlib.metadata import version
+
+    return f"{synthesis.tool_version()}, {family.tool} {version(f'yowasp-{family.tool}')}"
+
+
+def refusal(board: Board, config: dict, error: TooLarge) -> dict:
+    """The figures of a design that was refused."""
+    return {"board": board.name, "device": board.device, "config": config, "synthesised": asdict(error.needs), "refused": str(error),
+            "tools": synthesis.tool_version(), "date": date.today().isoformat()}
+
+
+def run(top: BoardTop, config: dict, seeds: list, directory: Path, progress=lambda step: None) -> Placement:
+    """Synthesise, place and route ``top``, which ``config`` describes; all files stay in ``directory``.
+
+    Raises :class:`~gradgate.fpga.boards.TooLarge` for what does not fit the board, before place and route.
+    """
+    board = top.board
+    progress("synthesis")
+    needs = synthesise(top, directory)
+    board.require(config["name"], needs)
+    found = {}
+    for seed in seeds:
+        progress(f"seed {seed}")
+        found[seed] = route(board, top.mhz, seed, directory)
+    progress("bitstream")
+    best = max(found, key=lambda seed: found[seed].fmax)
+    (directory / board.family.bitstream).unlink(missing_ok=True)  # none is better than that of an earlier run
+    path = pack(board, best, directory) if found[best].fmax >= top.mhz else None
+    return Placement(board=board, config=config, mhz=top.mhz, needs=needs, seeds=found, bitstream=path and str(path),
+                     tools=versions(board.family))
