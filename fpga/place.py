@@ -1,9 +1,11 @@
 """From a configuration to a bitstream: Yosys, nextpnr for each seed, the packer."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -161,10 +163,12 @@ def run(top: BoardTop, config: dict, seeds: list, directory: Path, progress=lamb
     progress("synthesis")
     needs = synthesise(top, directory)
     board.require(config["name"], needs)
-    found = {}
-    for seed in seeds:
+    def one(seed):
         progress(f"seed {seed}")
-        found[seed] = route(board, top.mhz, seed, directory)
+        return route(board, top.mhz, seed, directory)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # nextpnr keeps one processor busy
+        found = dict(zip(seeds, pool.map(one, seeds)))
     progress("bitstream")
     best = max(found, key=lambda seed: found[seed].fmax)
     (directory / board.family.bitstream).unlink(missing_ok=True)  # none is better than that of an earlier run
