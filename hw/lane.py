@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,7 +31,8 @@ class Lane(wiring.Component):
     -------
     start : In, one cycle; outer, fetch, accumulate, bank_addr : In, fields of RUN; running : In
     every : In, number of this lane's targets without ``fetch``
-    pending, length, psum, void, target, bus : In, of the carousel (this lane's ``pending`` bits; ``length`` a cycle before them)
+    pending, length, psum, void, target, bus : In, of the carousel (this lane's ``pending`` bits); ``length`` and ``void`` already a
+        cycle before ``pending``
     fin : Out(lists), this cycle is the last one spent on the list
     t_en, t_slot, t_entry, claim, claim_list : In, of the lane's targets
     w_en, w_addr, w_data : In, load a weight, not in a RUN of OUT turns, nor into a word that a RUN of RED turns reads;
@@ -100,11 +101,14 @@ class Lane(wiring.Component):
         index = Signal(range(config.targets))
         bubble = Signal(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
         index_after = index + 1
-        every = Signal.like(self.every)
-        m.d.sync += every.eq(self.every)
-        count = Mux(self.fetch, targets.count[at], every)
+        counts = [Signal.like(self.every, name=f"count{s}") for s in range(config.lists)]  # of targets
+        nothings = Signal(config.lists)
+        for s, count in enumerate(counts):
+            found = Mux(self.fetch, targets.count[s], self.every)
+            m.d.sync += [count.eq(found), nothings[s].eq(self.void[s] | (found == 0))]
+        count = Array(counts)[at]
         here = self.pending.bit_select(at, 1) & ~bubble.any()
-        nothing = self.void.bit_select(at, 1) | (count == 0)
+        nothing = nothings.bit_select(at, 1)
         issue = Signal()
         first = Signal(init=1)  # n == 1
         last = Signal()  # n == self.length[at], known a cycle ahead

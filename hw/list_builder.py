@@ -115,7 +115,7 @@ class ListBuilder(wiring.Component):
                     with m.If(done):
                         m.d.sync += self.target_slot.eq(Mux(self.target_slot == config.lists, 0, self.target_slot + 1))
                 with m.Case(Kind.LIST):
-                    m.d.comb += [done.eq(void | single), append.eq(~void & some), grown.eq(count + append)]
+                    m.d.comb += [done.eq(void | single), append.eq(~void & some), grown.eq(Mux(append, count + 1, count))]
                     with m.If(~done):
                         m.d.sync += [item.flags.eq(rest), single.eq((rest & ~first(rest)) == 0)]
                 with m.Case(Kind.END):

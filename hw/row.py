@@ -91,8 +91,16 @@ class Row(wiring.Component):
         turned = rotated([Cat(item.words[j], item.flags[j]) for j in range(lanes)], turn, -1)
         bias = builder.claim & f.swap & f.bias  # one more target of the last lane
 
+        # in registers: a list opens long after its targets are complete
         t_en = Signal(lanes)
-        m.d.comb += t_en.eq(Cat((builder.target & turned[j][formats.act_bits]) | (bias if j == lanes - 1 else 0) for j in range(lanes)))
+        t_words = [Signal(formats.act_bits, name=f"t_word{j}") for j in range(lanes)]
+        last_t, t_slot, claim, claim_list, biased = (
+            Signal.like(one) for one in (t, builder.target_slot, builder.claim, builder.slot, bias))
+        m.d.sync += [
+            t_en.eq(Cat((builder.target & turned[j][formats.act_bits]) | (bias if j == lanes - 1 else 0) for j in range(lanes))),
+            *(word.eq(turned[j][:formats.act_bits]) for j, word in enumerate(t_words)),
+            last_t.eq(t), t_slot.eq(builder.target_slot), claim.eq(builder.claim), claim_list.eq(builder.slot), biased.eq(bias),
+        ]
         fewer = Signal.like(f.t_count)
         m.d.comb += fewer.eq(f.t_count - 1)
         for j in range(lanes):
@@ -104,16 +112,16 @@ class Row(wiring.Component):
                 Cat(carousel.fin[s * lanes + j] for s in range(config.lists)).eq(lane.fin),
                 lane.void.eq(carousel.void), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),
                 lane.target.eq(carousel.target), lane.bus.eq(carousel.bus),
-                lane.t_en.eq(t_en[j]), lane.t_slot.eq(builder.target_slot),
-                lane.t_entry.t.eq(t), lane.t_entry.value.eq(turned[j][:formats.act_bits]),
-                lane.claim.eq(builder.claim), lane.claim_list.eq(builder.slot),
+                lane.t_en.eq(t_en[j]), lane.t_slot.eq(t_slot),
+                lane.t_entry.t.eq(last_t), lane.t_entry.value.eq(t_words[j]),
+                lane.claim.eq(claim), lane.claim_list.eq(claim_list),
                 lane.w_en.eq(self.w_en), lane.w_addr.eq(self.w_addr), lane.w_data.eq(self.w_data[j]),
                 lane.clear_en.eq(self.clear_en), lane.clear_addr.eq(self.clear_addr),
                 lane.acc_addr.eq(self.acc_addr), self.acc[j].eq(lane.acc),
                 lane.sum_addr.eq(self.post_beat.src), post.sums[j].eq(lane.sum),
             ]
 
-        with m.If(bias):
+        with m.If(biased):
             m.d.comb += [lane.t_entry.t.eq(f.k_bias), lane.t_entry.value.eq(1 << formats.act_frac)]
 
         # POST

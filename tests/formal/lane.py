@@ -55,8 +55,9 @@ class Surroundings(Proof):
         with m.If(fin):
             m.d.sync += [pending.bit_select(at, 1).eq(0), claimed.bit_select(at, 1).eq(0), at.eq(after(at, lists))]
         for s in range(lists):
-            self.assume(~pending[s] | (dut.length[s] == self.past(dut.length[s])))  # a cycle before the list is pending, too
-            for value in (dut.psum[s], dut.target[s], dut.void[s]):
+            for value in (dut.length[s], dut.void[s]):  # a cycle before the list is pending, too
+                self.assume(~pending[s] | (value == self.past(value)))
+            for value in (dut.psum[s], dut.target[s]):
                 before = self.past(value)
                 self.assume(~pending[s] | self.past(~pending[s], init=1) | (value == before))
             with m.If(pending[s]):
@@ -148,7 +149,6 @@ class LaneControlProof(Surroundings):
             m.d.sync += [steps.eq(0), turn.eq(0)]
         self.lemma((inside.n == steps + 1) & (index == turn) & (first == (steps == 0)))
         self.lemma(~self.visiting | (last == (steps == self.length - 1)))
-        self.lemma(~dut.running | (inside.every == dut.every))
         with m.If(self.visiting & ~self.nothing):
             self.lemma((steps < self.length) & (turn < self.count))
         with m.Else():
