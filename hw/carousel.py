@@ -71,11 +71,11 @@ class Carousel(wiring.Component):
             m.d.sync += pending.eq(pending & ~self.fin[s * lanes:(s + 1) * lanes])
             with m.If(opened):
                 m.d.sync += [self.length[s].eq(self.o_length), self.psum[s].eq(self.o_psum), self.void[s].eq(self.o_void), running.eq(1)]
-            after = pointer + 1
+            after = Signal.like(self.length[s], name=f"after{s}", init=1)  # pointer + 1
             with m.If(opened | (after == self.length[s])):  # a register's reset; while the list does not run, nobody looks
-                m.d.sync += pointer.eq(0)
+                m.d.sync += [pointer.eq(0), after.eq(1)]
             with m.Elif(running):
-                m.d.sync += pointer.eq(after)
+                m.d.sync += [pointer.eq(after), after.eq(after + 1)]
             with m.If(arm[1]):
                 m.d.sync += [pending.eq(~0), visited.eq(1)]
             with m.If(self.claim & (self.claim_list == s)):

@@ -100,7 +100,7 @@ class Lane(wiring.Component):
         n = Signal(range(config.list_entries + 1), init=1)  # entries of the turn up to this one
         index = Signal(range(config.targets))
         bubble = Signal(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
-        index_after = index + 1
+        index_after = Signal(range(config.targets + 1), init=1)  # index + 1
         counts = [Signal.like(self.every, name=f"count{s}") for s in range(config.lists)]  # of targets
         nothings = Signal(config.lists)
         for s, count in enumerate(counts):
@@ -139,9 +139,9 @@ class Lane(wiring.Component):
         with m.Elif(issue):
             m.d.sync += n.eq(n + 1)
         with m.If(self.start | fin):
-            m.d.sync += index.eq(0)
+            m.d.sync += [index.eq(0), index_after.eq(1)]
         with m.Elif(issue & last):
-            m.d.sync += index.eq(index_after)
+            m.d.sync += [index.eq(index_after), index_after.eq(index_after + 1)]
 
         # s1: the list's entry and the target
         at1 = Signal.like(at)

@@ -147,7 +147,7 @@ class LaneControlProof(Surroundings):
                 m.d.sync += turn.eq(Mux(self.fin, 0, turn + 1))
         with m.If(dut.start):
             m.d.sync += [steps.eq(0), turn.eq(0)]
-        self.lemma((inside.n == steps + 1) & (index == turn) & (first == (steps == 0)))
+        self.lemma((inside.n == steps + 1) & (index == turn) & (inside.index_after == turn + 1) & (first == (steps == 0)))
         self.lemma(~self.visiting | (last == (steps == self.length - 1)))
         with m.If(self.visiting & ~self.nothing):
             self.lemma((steps < self.length) & (turn < self.count))
