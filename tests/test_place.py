@@ -227,6 +227,8 @@ def test_tools_that_fail(tmp_path, monkeypatch):
         place.tool("none-such", [], tmp_path, "log")
     with pytest.raises(ToolError, match="^python failed: nothing here: error: 3 .all of it: .*log.$"):
         place.tool("python", ["-c", "print('well'); print('nothing here: error: 3'); exit(2)"], tmp_path, "log")
+    with pytest.raises(ToolError, match="^python failed: ended by signal 15 .all of it"):
+        place.tool("python", ["-c", "import os; print('an error?', flush=True); os.kill(os.getpid(), 15)"], tmp_path, "log")
 
 
 def test_script_keeps_primitives_and_leaves_time_for_routing():
@@ -238,7 +240,9 @@ def test_script_keeps_primitives_and_leaves_time_for_routing():
 
 def test_counts_of_a_family(tmp_path, monkeypatch):
     """Yosys' cells become resources of the family."""
-    monkeypatch.setattr(count, "verilog", lambda config, device: "module gradgate(input clk, input [3:0] a, output reg [3:0] y);\n"
+    monkeypatch.setattr(count, "verilog", lambda config, device: "module gradgate(input clk, input [3:0] a, output [3:0] y);\n"
+                        "part one (clk, a, y);\nendmodule\n"
+                        "module part(input clk, input [3:0] a, output reg [3:0] y);\n"
                         "always @(posedge clk) y <= y ^ {a[0], a[3:1]};\nendmodule\n")
     found = count.run(preset("nano"), "xc7", tmp_path)
     assert found["synthesised"] == {"lut4": 4, "ff": 4, "dsp": 0, "bram": 0, "lutram": 0}
