@@ -94,7 +94,7 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
         + (f"Effective: times {factor:.2f}, which skipping zeros was worth in the demo, for the demo's configuration `{of}` alone. "
            if factor else "")
         + "`macs32` is no core: 32 bare multipliers, registers and banks of accumulators, a yardstick of flow and device.", "",
-        "No other project's array stands in the table: the sources of none could be had in the place where this was run.", ""]
+        "No other project's array stands in the table: none has been put through this flow yet.", ""]
     for f in placed:
         path = f["critical_path"]
         lines += [f"- {f['config']['name']} on {f['board']} ({f['date']}, {f['tools']}): the longest path goes from `{path['from']}` to "

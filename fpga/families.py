@@ -50,7 +50,7 @@ FAMILIES = {family.name: family for family in (
         "lutram": _ones("RAM16SDP4", "RAM16SDP2", "RAM16SDP1"),
     }, free=frozenset(_IO | {f"MUX2_LUT{n}" for n in (5, 6, 7, 8)}), tool="nextpnr-himbaechel-gowin",
            constraints="cst", bitstream="gradgate.fs"),
-    Family(name="xc7", title="Xilinx 7-series", synthesis="synth_xilinx -family xc7 -noiopad", costs={
+    Family(name="xc7", title="Xilinx 7-series", synthesis="synth_xilinx -family xc7 -noiopad -flatten", costs={
         "lut4": _ones(*(f"LUT{n}" for n in range(1, 7)), "SRL16E", "SRLC32E") | {"RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2},
         "ff": _ones("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1"), "dsp": _ones("DSP48E1"), "bram": {"RAMB18E1": 1, "RAMB36E1": 2},
         "lutram": _ones("RAM32M", "RAM64M", "RAM32X1D", "RAM64X1D"),

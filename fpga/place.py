@@ -79,7 +79,8 @@ def tool(name: str, arguments: list, directory: Path, log: str) -> None:
         done = subprocess.run([command, *map(str, arguments)], cwd=directory, stdout=output, stderr=subprocess.STDOUT)
     if done.returncode:
         text = (directory / log).read_text(encoding="utf-8", errors="replace")
-        raise ToolError(f"{name} failed: {first_error(text)} (all of it: {directory / log})", text)
+        why = first_error(text) if done.returncode > 0 else f"ended by signal {-done.returncode}"
+        raise ToolError(f"{name} failed: {why} (all of it: {directory / log})", text)
 
 
 def script(family, mhz: float, read: str = "read_rtlil gradgate.il") -> list:
