@@ -125,7 +125,7 @@ def route(board: Board, mhz: float, seed: int, directory: Path) -> Placed:
     common = ["--json", "design.json", "--freq", f"{mhz:.6g}", "--seed", seed, "--report", f"{out}/report.json", "--write",
               f"{out}/placed.json", "--timing-allow-fail"]
     if board.family.name == "ecp5":
-        arguments = ["--lpf", constraints, "--textcfg", f"{out}/top.config"]
+        arguments = ["--router", "router2", "--lpf", constraints, "--textcfg", f"{out}/top.config"]
     else:
         arguments = ["--vopt", f"cst={constraints}"]
     tool(f"yowasp-{board.family.tool}", [*board.place, *common, *arguments], directory, f"{out}/nextpnr.log")
