@@ -56,9 +56,10 @@ JOBS = {
               ("self.i.ready.eq(done | ~valid)", "self.i.ready.eq(1)"),  # loses what it is not done with
               ("(1, pitch), (2, pitch << 1)", "(2, pitch), (1, pitch << 1)"),  # wrong k
               ("Mux(is_head, 0, count)", "count"),  # the head behind the entries of the list before
-              ("grown.eq(count + append)", "grown.eq(count + 1)"),  # counts an empty brick
-              ("grown | (grown == 0)", "grown"),  # a list of no entries
-              ("self.void.eq(void | (f.outer & (grown == 0)))", "self.void.eq(void)"),
+              ("grown.eq(Mux(append, count + 1, count))", "grown.eq(count + 1)"),  # counts an empty brick
+              ("single.eq((rest & ~first(rest)) == 0)", "single.eq((rest & ~first(rest)) != 0)"), ("some.eq(flags.any())", "some.eq(1)"),
+              ("grown | still_empty", "grown"),  # a list of no entries
+              ("self.void.eq(void | (f.outer & still_empty))", "self.void.eq(void)"),
               ("complete = valid & done & item.tag.last", "complete = valid & item.tag.last"),
               ("beyond(psum_end, config.psum_words)", "(psum_end >= config.psum_words)"),
               ("complete & ~f.outer", "complete"),  # OUT has no sums
@@ -74,7 +75,7 @@ JOBS = {
               ("[count.eq(0), self.count", "[self.count"),
               ("self.en & (self.slot == slot)", "self.en"), ("read.addr.eq(self.r_index)", "read.addr.eq(0)"))),
     "ram": Job(proof=RamProof, unit=ram, depth=4, reach=6,
-               bugs=(("r_next.eq(read.data)", "r_next.eq(read.data & ~1)"),
+               bugs=(("latch.eq(read.data)", "latch.eq(read.data & ~1)"),
                      ("granularity=self.width // self.parts", "granularity=self.width"))),
     "multiplier": Job(proof=MultiplierProof, unit=multiplier, depth=4, reach=6,
                       bugs=(("b = Signal(signed(self.width))", "b = Signal(self.width)"),
@@ -82,12 +83,13 @@ JOBS = {
     "lane control": Job(
         proof=LaneControlProof, unit=lane, depth=2, reach=12,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3}),
-        bugs=(("last.eq(n == self.length[at])", "last.eq(n == self.length[at] + 1)"),  # one entry twice
+        bugs=(("n + 1 == self.length[at]", "n == self.length[at]"),  # one entry twice
+              ("single.bit_select(behind, 1)", "single.bit_select(at, 1)"),
               ("(index_after == count)", "(index == count)"),  # one turn too many
               ("fin.eq(here & (nothing |", "fin.eq(nothing | (here &"),  # done with a list that is not there
               ("bubble = Signal(self.BUBBLE)", "bubble = Signal(self.BUBBLE - 1)"),
               ("fin & ~nothing & self.outer", "fin & self.outer"),
-              ("Mux(self.fetch, targets.count[at], self.every)", "Mux(self.fetch, targets.count[0], self.every)"),
+              ("Mux(self.fetch, targets.count[s], self.every)", "Mux(self.fetch, targets.count[0], self.every)"),
               ("with m.If(self.start | fin):", "with m.If(self.start):"))),
     "lane data": Job(
         proof=LaneDataProof, unit=lane, depth=14, reach=27,
@@ -95,10 +97,11 @@ JOBS = {
         bugs=(("address9 = delay(address6, 3", "address9 = delay(address6, 2"),
               ("BUBBLE = 3", "BUBBLE = 2"),  # an update read before it is written
               ("DRAIN = 10", "DRAIN = 9"),  # a result read before it is written
-              ("delay(target2, 2", "delay(target2, 1"),
-              ("delay(address3[0], 1", "delay(address3[0], 2"),
+              ("delay(target2, 3", "delay(target2, 2"),
+              ("delay(address3[0], 2", "delay(address3[0], 1"),
               ("go_on8.eq(~first7", "go_on8.eq(first7"),
-              ("only(self.outer | idle", "only(self.outer"),
+              ("Mux(self.outer, bank.r_data", "Mux(~self.outer, bank.r_data"),
+              ("psum5 = delay(psum3, 2", "psum5 = delay(psum3, 1"),
               ("end9.eq(valid8 & last8 & ~self.outer)", "end9.eq(last8 & ~self.outer)"),
               ("only(self.fetch & (target1 == slot)", "only(target1 == slot"),
               ("only(self.fetch & (target1 == slot)", "only(self.fetch"),
