@@ -21,7 +21,7 @@ BUSES = {
 }
 
 
-def verilog(config: Config, bus: str = "native", device: str = "") -> str:
+def verilog(config: Config, bus: str = "native", *, device: str = "") -> str:
     """The core of ``config`` behind ``bus`` as Verilog; the same text for the same arguments. Needs Yosys (see ``sim.toolchain``).
 
     With the name of an ECP5 as ``device`` ("LFE5U-85F"), multipliers and block RAMs are its primitives, with all their

@@ -86,7 +86,7 @@ def test_digits_on_tiny(device):
     """Training steps on the netlist of a whole core, with all settings of skipping in turn. What the host port reads is compared at
     every step: all tensors but the gradients of weights, which are in the weights."""
     toolchain.use_yosys()
-    with Simulator(TINY, verilog=gates(verilog(TINY, device))) as sim:
+    with Simulator(TINY, verilog=gates(verilog(TINY, device=device))) as sim:
         driver = Driver(sim, TINY)
         tally = train(Bench(TINY, sim, driver, Wire(driver)), Network.load("digits"), digits_batches(8, 4), switches=SWITCHES)
     assert_exact(tally, 8)
