@@ -73,7 +73,7 @@ class Array(wiring.Component):
             m.d.comb += [
                 row.start.eq(self.run.start), row.running.eq(running),
                 row.k_most.eq(check.k_most), row.k_most_tail.eq(check.k_most_tail),
-                row.payload.eq(self.run.payload), row.post_payload.eq(self.post.payload),
+                row.payload.eq(self.run.payload),
                 row.post_active.eq(walk.active), row.post_valid.eq(walk.valid), row.post_double.eq(walk.double),
                 row.post_beat.eq(walk.beat),
                 row.port_addr.eq(self.port.addr), row.port_en.eq(Mux(self.port.row == r, self.port.en, 0)),

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.hw.list_builder import entry_layout
 from gradgate.hw.ram import Ram
-from gradgate.hw.shapes import below
+from gradgate.hw.shapes import Unreset, below
 
 
 class Carousel(wiring.Component):
@@ -61,25 +61,29 @@ class Carousel(wiring.Component):
             running = Signal(name=f"running{s}")
             visited = Signal(name=f"visited{s}")
             arm = Signal(2, name=f"arm{s}")  # waits until the first entry is on the bus
-            pointer = Signal(range(config.list_entries), name=f"pointer{s}")
+            pointer = Unreset(range(config.list_entries), name=f"pointer{s}")
+            bus = Unreset(entry_layout(config), name=f"bus{s}")
+            length, psum, target, void = (Unreset(shape, name=f"{name}{s}") for name, shape in (
+                ("length", self.length[s].shape()), ("psum", self.psum[s].shape()), ("target", self.target[s].shape()), ("void", 1)))
             pending = self.pending[s * lanes:(s + 1) * lanes]
             m.d.comb += [
                 ram.w_addr.eq(self.e_addr), ram.w_data.eq(self.e_entry), ram.w_en.eq(self.e_en & (self.e_list == s)),
                 ram.r_addr.eq(pointer),
+                self.bus[s].eq(bus), self.length[s].eq(length), self.psum[s].eq(psum), self.target[s].eq(target), self.void[s].eq(void),
             ]
-            m.d.sync += [self.bus[s].eq(ram.r_data), arm.eq(Cat(opened, arm[0]))]
+            m.d.sync += [bus.eq(ram.r_data), arm.eq(Cat(opened, arm[0]))]
             m.d.sync += pending.eq(pending & ~self.fin[s * lanes:(s + 1) * lanes])
             with m.If(opened):
-                m.d.sync += [self.length[s].eq(self.o_length), self.psum[s].eq(self.o_psum), self.void[s].eq(self.o_void), running.eq(1)]
-            after = Signal.like(self.length[s], name=f"after{s}", init=1)  # pointer + 1
-            with m.If(opened | (after == self.length[s])):  # a register's reset; while the list does not run, nobody looks
+                m.d.sync += [length.eq(self.o_length), psum.eq(self.o_psum), void.eq(self.o_void), running.eq(1)]
+            after = Unreset(length.shape(), name=f"after{s}", init=1)  # pointer + 1
+            with m.If(opened | (after == length)):  # a register's reset; while the list does not run, nobody looks
                 m.d.sync += [pointer.eq(0), after.eq(1)]
             with m.Elif(running):
                 m.d.sync += [pointer.eq(after), after.eq(after + 1)]
             with m.If(arm[1]):
                 m.d.sync += [pending.eq(~0), visited.eq(1)]
             with m.If(self.claim & (self.claim_list == s)):
-                m.d.sync += [claimed[s].eq(1), self.target[s].eq(self.claim_target)]
+                m.d.sync += [claimed[s].eq(1), target.eq(self.claim_target)]
             with m.Elif(visited & ~pending.any()):
                 m.d.sync += [claimed[s].eq(0), visited.eq(0), running.eq(0)]
         return m

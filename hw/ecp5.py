@@ -36,6 +36,16 @@ def multiplier(a, b, o) -> Module:
     return m
 
 
+def copy(i, o) -> Module:
+    """``o`` is ``i`` a cycle later: a ``TRELLIS_FF`` for each bit."""
+    m = Module()
+    for bit in range(len(i)):
+        m.submodules[f"bit{bit}"] = Instance(
+            "TRELLIS_FF", p_GSR="DISABLED", p_CEMUX="1", p_CLKMUX="CLK", p_LSRMUX="LSR", p_REGSET="RESET",
+            i_CLK=ClockSignal(), i_LSR=Const(0), i_DI=i[bit], o_Q=o[bit])
+    return m
+
+
 def ram(component) -> Module:
     """The block RAM ``component``, a :class:`~gradgate.hw.ram.Ram`: ``DP16KD`` written by port A, read by port B, with output register.
 

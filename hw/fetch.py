@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.item import Kind, item_layout, tag_layout
+from gradgate.hw.shapes import Unreset, ones
 
 
 class Fetch(wiring.Component):
@@ -47,7 +48,7 @@ class Fetch(wiring.Component):
 
         # No more items are let in than the FIFO can hold.
         held = Signal(range(self.DEPTH + 1))  # let in, not given away
-        come, gone = (Signal(range(2 * self.DEPTH), name=name) for name in ("come", "gone"))  # modulo twice the depth
+        come, gone = (Signal(range(self.DEPTH), name=name) for name in ("come", "gone"))  # modulo the depth
         taken, given = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         m.d.comb += self.i.ready.eq(~held[-1])
         with m.If(taken & ~given):
@@ -56,29 +57,44 @@ class Fetch(wiring.Component):
             m.d.sync += held.eq(held - 1)
         with m.If(given):
             m.d.sync += gone.eq(gone + 1)
+        # Whether one, whether two can be given away: what is given away now is known late.
+        stored = Signal(range(self.DEPTH + 1))
+        one = Signal()
+        two = Signal()
 
         m.d.comb += self.r_addr.eq(self.i_addr)
         valid, tag = taken, self.i.payload
         for stage in range(latency.RAM):
             next_valid = Signal(name=f"valid{stage}")
-            next_tag = Signal(tag_layout(self.config), name=f"tag{stage}")
+            next_tag = Unreset(tag_layout(self.config), name=f"tag{stage}")
             m.d.sync += [next_valid.eq(valid), next_tag.eq(tag)]
             valid, tag = next_valid, next_tag
 
         is_list = tag.kind == Kind.LIST
         dense = Mux(is_list, self.dense_list, self.dense_target)
+        brick = Unreset(shape)
         item = Signal(shape)
         item_valid = Signal()
         words = Mux(is_list, self.list_words, self.target_words)
         beyond = [Const((1 << lane + 1) - 1, 1 << len(words)).bit_select(words, 1) for lane in range(lanes)]  # a table; no comparator
         inside = Cat(~(tag.tail & outside) for outside in beyond)
         nonzero = Cat(self.r_data[lane].any() for lane in range(lanes))
-        m.d.sync += [item_valid.eq(valid), item.tag.eq(tag), item.words.eq(self.r_data),
-                     item.flags.eq((nonzero | dense.replicate(lanes)) & inside)]
+        m.d.sync += [item_valid.eq(valid), brick.tag.eq(tag), brick.words.eq(self.r_data),
+                     brick.flags.eq((nonzero | dense.replicate(lanes)) & inside)]
+        none, single, _ = ones(brick.flags)
         m.d.comb += [
-            write.addr.eq(come[:-1]), write.data.eq(item), write.en.eq(item_valid),
-            read.addr.eq(gone[:-1]), self.o.payload.eq(read.data), self.o.valid.eq(come != gone),
+            item.eq(brick), item.some.eq(~none), item.single.eq(none | single),
+            item.lowest.eq(Cat(brick.flags[lane] & ~brick.flags[:lane].any() for lane in range(lanes))),
+        ]
+        m.d.comb += [
+            write.addr.eq(come), write.data.eq(item), write.en.eq(item_valid),
+            read.addr.eq(gone), self.o.payload.eq(read.data), self.o.valid.eq(one),
         ]
         with m.If(item_valid):
             m.d.sync += come.eq(come + 1)
+        m.d.sync += one.eq(item_valid | Mux(given, two, one))
+        with m.If(item_valid & ~given):
+            m.d.sync += [stored.eq(stored + 1), two.eq(one)]
+        with m.Elif(given & ~item_valid):
+            m.d.sync += [stored.eq(stored - 1), two.eq(two & (stored != 2))]
         return m

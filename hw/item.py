@@ -28,9 +28,13 @@ def tag_layout(config) -> data.StructLayout:
 
 
 def item_layout(config) -> data.StructLayout:
-    """An item with its brick: ``words``, lane 0 first, and ``flags``, one for each word that counts."""
+    """An item with its brick.
+
+    words: lane 0 first; flags: one for each word that counts; lowest: the lowest flag alone; some, single: there is a flag, there
+    is no more than one.
+    """
     return data.StructLayout({
         "tag": tag_layout(config),
         "words": data.ArrayLayout(unsigned(config.formats.act_bits), config.lanes),
-        "flags": config.lanes,
+        "flags": config.lanes, "lowest": config.lanes, "some": 1, "single": 1,
     })

@@ -11,7 +11,7 @@ from gradgate.arch import latency
 from gradgate.hw.list_builder import entry_layout
 from gradgate.hw.multiplier import Multiplier
 from gradgate.hw.ram import Ram
-from gradgate.hw.shapes import below
+from gradgate.hw.shapes import Unreset, below
 from gradgate.hw.targets import Targets, target_layout
 
 
@@ -80,15 +80,15 @@ class Lane(wiring.Component):
         m.submodules.sums = sums = Ram(width=acc_bits, depth=config.psum_words)
         m.submodules.multiplier = multiplier = Multiplier(act_bits)
 
-        def delay(value, cycles, name):
+        def delay(value, cycles, name, kind=Unreset):
             for i in range(cycles):
-                register = Signal(value.shape(), name=f"{name}_{i}")
+                register = kind(value.shape(), name=f"{name}_{i}")
                 m.d.sync += register.eq(value)
                 value = register
             return value
 
         def only(condition, value, name):
-            register = Signal(len(value), name=name)
+            register = Unreset(len(value), name=name)
             with m.If(condition):
                 m.d.sync += register.eq(value)
             with m.Else():
@@ -96,13 +96,13 @@ class Lane(wiring.Component):
             return register
 
         # s0: control
-        at = Signal(below(config.lists))
-        n = Signal(range(config.list_entries + 1), init=1)  # entries of the turn up to this one
-        index = Signal(range(config.targets))
-        bubble = Signal(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
-        index_after = Signal(range(config.targets + 1), init=1)  # index + 1
-        counts = [Signal.like(self.every, name=f"count{s}") for s in range(config.lists)]  # of targets
-        nothings = Signal(config.lists)
+        at = Unreset(below(config.lists))
+        n = Unreset(range(config.list_entries + 1), init=1)  # entries of the turn up to this one
+        index = Unreset(range(config.targets))
+        bubble = Unreset(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
+        index_after = Unreset(range(config.targets + 1), init=1)  # index + 1
+        counts = [Unreset(len(self.every), name=f"count{s}") for s in range(config.lists)]  # of targets
+        nothings = Unreset(config.lists)
         for s, count in enumerate(counts):
             found = Mux(self.fetch, targets.count[s], self.every)
             m.d.sync += [count.eq(found), nothings[s].eq(self.void[s] | (found == 0))]
@@ -110,8 +110,8 @@ class Lane(wiring.Component):
         here = self.pending.bit_select(at, 1) & ~bubble.any()
         nothing = nothings.bit_select(at, 1)
         issue = Signal()
-        first = Signal(init=1)  # n == 1
-        last = Signal()  # n == self.length[at], known a cycle ahead
+        first = Unreset(init=1)  # n == 1
+        last = Unreset()  # n == self.length[at], known a cycle ahead
         fin = Signal()
         m.d.comb += [
             issue.eq(here & ~nothing),
@@ -144,45 +144,45 @@ class Lane(wiring.Component):
             m.d.sync += [index.eq(index_after), index_after.eq(index_after + 1)]
 
         # s1: the list's entry and the target
-        at1 = Signal.like(at)
-        target1 = Signal(range(config.lists + 1))
-        index1 = Signal.like(index)
-        psum1 = Signal(range(config.psum_words))
+        at1 = Unreset(at.shape())
+        target1 = Unreset(range(config.lists + 1))
+        index1 = Unreset(index.shape())
+        psum1 = Unreset(range(config.psum_words))
         m.d.sync += [at1.eq(at), target1.eq(self.target[at]), index1.eq(index), psum1.eq(self.psum[at])]
         entry = self.bus[at1]
         m.d.comb += targets.r_index.eq(index1)
-        # From here on, what is not of this kind of turn, slot or half of a word becomes zero in a register, so that an OR joins the
+        # From here on, what is not of this kind of turn or slot becomes zero in a register, so that an OR joins the
         # sources that are left: a register's reset costs no LUT.
         # s2: addresses
-        k2 = Signal(range(config.bank_weights))
-        value2 = Signal(act_bits)
-        psum2 = Signal.like(psum1, name="psum2")
+        k2 = Unreset(range(config.bank_weights))
+        value2 = Unreset(act_bits)
+        psum2 = Unreset(psum1.shape())
         m.d.sync += [k2.eq(self.bank_addr + entry.k), value2.eq(entry.value), psum2.eq(psum1)]
         found = list(targets.r_entries)  # of each slot
         t2 = reduce(or_, (only(self.fetch & (target1 == slot), one.t, f"t2_{slot}") for slot, one in enumerate(found)),
                     only(~self.fetch, index1, "index2"))
         target2 = reduce(or_, (only(target1 == slot, one.value, f"target2_{slot}") for slot, one in enumerate(found)))
         # s3 on: what accompanies the operands down the pipeline
-        address3 = Signal(range(config.bank_weights))
-        psum3 = Signal.like(psum1, name="psum3")
+        address3 = Unreset(range(config.bank_weights))
+        psum3 = Unreset(psum1.shape())
         m.d.sync += [address3.eq(k2 + t2), psum3.eq(psum2 + t2)]
         value5, half5 = delay(value2, 3, "value"), delay(address3[0], 2, "half")
         word_bits = len(bank.r_addr)
         psum5 = delay(psum3, 2, "psum")
         psum9 = delay(psum5, 4, "psum_late")
-        valid8, first7, last8 = delay(issue, 8, "valid"), delay(first, 7, "first"), delay(last, 8, "last")
+        valid8, first7, last8 = delay(issue, 8, "valid", Signal), delay(first, 7, "first"), delay(last, 8, "last")
 
         early3 = only(~self.outer, (k2 + t2)[1:len(address3)], "early")
         address6 = only(self.outer, delay(address3[:word_bits], 2, "address"), "address_2")
         address9 = delay(address6, 3, "address_late")
         target5 = delay(target2, 3, "target")
         sum8 = only(first7 & self.accumulate & ~self.outer, sums.r_data, "sum8")
-        go_on8 = Signal()
+        go_on8 = Unreset()
         m.d.sync += go_on8.eq(~first7)
 
         # s5..s8: multiply; s8: add; s9: write
         weight5 = Mux(half5, bank.r_data[half_bits:half_bits + act_bits], bank.r_data[:act_bits])
-        total = Signal(acc_bits)
+        total = Unreset(acc_bits)
         before = Signal(acc_bits)
         m.d.comb += [
             multiplier.a.eq(value5.as_signed()), multiplier.b.eq(Mux(self.outer, target5, weight5).as_signed()),

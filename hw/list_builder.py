@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
 from gradgate.hw.item import Kind, item_layout
-from gradgate.hw.shapes import below, beyond
+from gradgate.hw.shapes import Unreset, below, beyond, ones
 
 
 def entry_layout(config) -> data.StructLayout:
@@ -57,90 +57,82 @@ class ListBuilder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, f = self.config, layout(Opcode.RUN)(self.payload)
-        lanes = config.lanes
-        item = self.item
-        valid = Signal()
-        pending = item.flags  # flags of the current item not yet appended
+        lanes, act_bits = config.lanes, config.formats.act_bits
 
-        is_head = item.tag.kind == Kind.HEAD
-        def first(flags):
-            return Cat(flags[lane] & ~flags[:lane].any() for lane in range(lanes))
+        # Of the fields: the bias is an entry of every list, or with swap a target; lane * t_count, by adding, not with a DSP.
+        bias = Unreset()
+        first_k = Unreset(len(self.i.payload.tag.k))
+        pitch = Mux(f.swap, 1, f.t_count)
+        multiples = [Unreset(len(first_k), name=f"multiple{lane}") for lane in range(lanes)]
+        m.d.sync += [bias.eq(f.bias & ~f.swap), first_k.eq(Mux(f.bias & ~f.swap, f.k_bias, 0))]
+        m.d.sync += [multiple.eq(sum(pitch << bit for bit in range(lane.bit_length()) if lane >> bit & 1))
+                     for lane, multiple in enumerate(multiples)]
 
-        lowest = Signal(lanes)
-        rest = Signal(lanes)
-        single = Signal()  # of the current item's flags, one is pending or none
-        some = Signal()  # .. at least one
-        m.d.comb += [lowest.eq(first(pending)), rest.eq(pending & ~lowest)]
-        value = reduce(or_, (item.words[lane] & lowest[lane].replicate(config.formats.act_bits) for lane in range(lanes)))
-        # lane * t_count, by adding: a product would cost a DSP
-        pitch = Signal.like(f.t_count)
-        m.d.comb += pitch.eq(Mux(f.swap, 1, f.t_count))
-        pitch3 = Signal(len(pitch) + 2)
-        m.d.comb += pitch3.eq(pitch + (pitch << 1))
-        near, far = Signal(len(pitch3)), Signal(len(item.tag.k) - 2)
-        m.d.comb += [
-            near.eq(reduce(or_, (times & (lowest[i::4].any() & ~is_head).replicate(len(near))
-                                 for i, times in ((1, pitch), (2, pitch << 1), (3, pitch3)) if i < lanes))),
-            far.eq(sum((pitch & (Cat(lowest[i] for i in range(lanes) if i >> bit & 1).any() & ~is_head).replicate(len(pitch))) << bit - 2
-                       for bit in range(2, (lanes - 1).bit_length()))),
-        ]
-        lane_k = Signal(len(item.tag.k))
-        m.d.comb += lane_k.eq(Cat(near[:2], near[2:] + far))
+        # The current item; what has to be known of it is decided while it is taken.
+        item = Unreset(item_layout(config))
+        kinds = is_target, is_head, is_list, is_end = [Signal(name=f"is_{kind.name.lower()}") for kind in Kind]  # and there is one
+        quick = Signal(init=1)  # there is no item, or this is its last cycle; heads wait
+        adds = Signal()  # of a list: this cycle appends
+        ends = Signal()  # an item that is the last of its list
+        void = Unreset()  # no lane has a target
+        none_void = f.fetch & ~(f.swap & f.bias)
+        done = Signal()
+        m.d.comb += [self.item.eq(item), done.eq(quick | (is_head & self.free.bit_select(self.slot, 1))), self.i.ready.eq(done)]
+        come, tag = self.i.payload, self.i.payload.tag
+        with m.If(done):
+            m.d.sync += [
+                item.eq(come), *(one.eq(self.i.valid & (tag.kind == kind)) for one, kind in zip(kinds, Kind)),
+                quick.eq(~self.i.valid | Mux(tag.kind == Kind.LIST, come.single | void, tag.kind != Kind.HEAD)),
+                adds.eq(self.i.valid & (tag.kind == Kind.LIST) & come.some & ~void),
+                ends.eq(self.i.valid & tag.last & ((tag.kind == Kind.HEAD) | (tag.kind == Kind.LIST))),
+            ]
+            with m.If(tag.kind == Kind.HEAD):
+                m.d.sync += [item.tag.k.eq(first_k), item.lowest.eq(0)]
+        with m.Elif(is_list):
+            none, one, two = ones(item.flags)
+            m.d.sync += [item.flags.eq(item.flags & ~item.lowest), quick.eq(none | one | two),
+                         item.lowest.eq(Cat(item.flags[lane] & (ones(item.flags[:lane])[1] if lane else 0) for lane in range(lanes)))]
 
-        any_target = Signal()
-        bias = f.bias & ~f.swap  # is an entry of every list; with swap it is a target
-        void = f.fetch & ~any_target & ~(f.swap & f.bias)
-        count = Signal(range(config.list_entries + 1))
-        grown = Signal.like(count)
-        psum_wide = Signal(17)
+        # The list so far.
+        count = Unreset(range(config.list_entries + 1))
+        empty = Unreset()
+        psum_wide = Unreset(17)
         psum_end = Signal(17)
-        psum = psum_wide[:len(self.psum)]
-        done = Signal()  # the current item is done with this cycle
-        append = Signal()
-        empty = Signal()  # the list so far
-        still_empty = Mux(is_head, ~bias, empty & ~append)
-
-        m.d.comb += [self.i.ready.eq(done | ~valid), grown.eq(count)]
-        with m.If(self.i.ready):
-            flags = self.i.payload.flags
-            m.d.sync += [valid.eq(self.i.valid), item.eq(self.i.payload), some.eq(flags.any()), single.eq((flags & ~first(flags)) == 0)]
-        with m.If(valid):
-            with m.Switch(item.tag.kind):
-                with m.Case(Kind.TARGET):
-                    m.d.comb += [done.eq(1), self.target.eq(1)]
-                    m.d.sync += any_target.eq(any_target | some)
-                with m.Case(Kind.HEAD):
-                    m.d.comb += [done.eq(self.free.bit_select(self.slot, 1)), self.claim.eq(done), append.eq(done),
-                                 grown.eq(bias)]
-                    with m.If(done):
-                        m.d.sync += self.target_slot.eq(Mux(self.target_slot == config.lists, 0, self.target_slot + 1))
-                with m.Case(Kind.LIST):
-                    m.d.comb += [done.eq(void | single), append.eq(~void & some), grown.eq(Mux(append, count + 1, count))]
-                    with m.If(~done):
-                        m.d.sync += [item.flags.eq(rest), single.eq((rest & ~first(rest)) == 0)]
-                with m.Case(Kind.END):
-                    m.d.comb += done.eq(1)
-                    m.d.sync += self.ended.eq(1)
-
-        complete = valid & done & item.tag.last & (is_head | (item.tag.kind == Kind.LIST))
-        with m.If(done | append):
-            m.d.sync += [count.eq(grown), empty.eq(still_empty)]
-        m.d.sync += [
-            self.e_en.eq(append), self.e_list.eq(self.slot), self.e_addr.eq(Mux(is_head, 0, count)),
-            self.e_entry.k.eq(Mux(is_head, Mux(bias, f.k_bias, 0), item.tag.k) + lane_k),
-            self.e_entry.value.eq(Mux(is_head, Mux(bias, 1 << config.formats.act_frac, 0), value)),
-            self.open.eq(complete),
-            self.fault.eq((append & ~is_head & (count == config.list_entries)) | (complete & ~f.outer
-                                                                                  & beyond(psum_end, config.psum_words))),
+        complete = Signal()
+        still_empty = Mux(is_head, ~bias, empty & ~adds)
+        length = Unreset(count.shape())
+        e_addr, e_entry, e_list, psum, open_void = (Unreset(one.shape(), name=name) for name, one in (
+            ("e_addr", self.e_addr), ("e_entry", self.e_entry), ("e_list", self.e_list), ("psum", self.psum), ("open_void", self.void)))
+        m.d.comb += [
+            complete.eq(ends & done), psum_end.eq(psum_wide + f.t_count), self.target.eq(is_target), self.claim.eq(is_head & done),
+            self.length.eq(length), self.psum.eq(psum), self.void.eq(open_void),
+            self.e_list.eq(e_list), self.e_addr.eq(e_addr), self.e_entry.eq(e_entry),
         ]
-        m.d.comb += psum_end.eq(psum_wide + f.t_count)
+        with m.If(is_target & item.some):
+            m.d.sync += void.eq(0)
+        with m.If(is_head):
+            m.d.sync += [count.eq(bias), empty.eq(~bias)]
+        with m.Elif(adds):
+            m.d.sync += [count.eq(count + 1), empty.eq(0)]
+        with m.If(is_end):
+            m.d.sync += self.ended.eq(1)
+        with m.If(self.claim):
+            m.d.sync += self.target_slot.eq(Mux(self.target_slot == config.lists, 0, self.target_slot + 1))
+
+        word = reduce(or_, (item.words[lane] & item.lowest[lane].replicate(act_bits) for lane in range(lanes)))
+        lane_k = reduce(or_, (multiple & item.lowest[lane].replicate(len(multiple)) for lane, multiple in enumerate(multiples)))
+        m.d.sync += [
+            self.e_en.eq(self.claim | adds), e_list.eq(self.slot), e_addr.eq(Mux(is_head, 0, count)),
+            e_entry.k.eq(item.tag.k + lane_k), e_entry.value.eq(Mux(is_head, Mux(bias, 1 << config.formats.act_frac, 0), word)),
+            self.open.eq(complete),
+            self.fault.eq((adds & (count == config.list_entries)) | (complete & ~f.outer & beyond(psum_end, config.psum_words))),
+        ]
         with m.If(complete):
             m.d.sync += [
-                self.length.eq(grown | still_empty), self.psum.eq(psum), psum_wide.eq(psum_end),
-                self.void.eq(void | (f.outer & still_empty)), any_target.eq(0),
+                length.eq(Mux(is_head, 1, Mux(adds, count + 1, count | empty))), psum.eq(psum_wide), psum_wide.eq(psum_end),
+                open_void.eq(void | (f.outer & still_empty)), void.eq(none_void),
                 self.slot.eq(Mux(self.slot == config.lists - 1, 0, self.slot + 1)),
             ]
         with m.If(self.start):
-            m.d.sync += [self.ended.eq(0), psum_wide.eq(f.psum_addr), any_target.eq(0), self.slot.eq(0), self.target_slot.eq(0)]
+            m.d.sync += [self.ended.eq(0), psum_wide.eq(f.psum_addr), void.eq(none_void), self.slot.eq(0), self.target_slot.eq(0)]
         return m
-

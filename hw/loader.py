@@ -64,7 +64,7 @@ class Loader(wiring.Component):
         command = Signal(layout(Opcode.LOAD))
         start = Signal()
         again = Signal()
-        last = delays(m, walk.valid & walk.last, WeightMemory.WORKING)[-1]
+        last = delays(m, walk.valid & walk.last, WeightMemory.WORKING, Signal)[-1]
         m.d.sync += [start.eq(self.unit.start), again.eq(self.unit.start & self.busy)]
         with m.If(self.unit.start):
             m.d.sync += [command.eq(self.unit.payload), self.busy.eq(1)]
@@ -78,7 +78,7 @@ class Loader(wiring.Component):
             self.reading.eq(walk.valid), self.unit.fault.eq((walk.fault & ~command.ahead) | again),
             self.read.addr.eq(walk.addr), self.read.rot.eq(walk.rot), self.read.first.eq(walk.rot),
             self.read.spread.eq(command.spread), self.read.out_bricks.eq(command.out_bricks),
-            self.bank_en.eq(delays(m, walk.valid, WeightMemory.WORKING)[-1]),
+            self.bank_en.eq(delays(m, walk.valid, WeightMemory.WORKING, Signal)[-1]),
             self.bank_addr.eq(delays(m, walk.bank_addr[:len(self.bank_addr)], WeightMemory.WORKING)[-1]),
             self.bank_data.eq(self.working),
             self.unit.done.eq(Mux(command.ahead, start, last)),

@@ -1,12 +1,13 @@
 """Registered multiplier."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.arch.checks import integer
 from gradgate.hw import ecp5
+from gradgate.hw.shapes import Unreset
 
 
 class Multiplier(wiring.Component):
@@ -25,10 +26,11 @@ class Multiplier(wiring.Component):
         if ecp5.has(platform):
             return ecp5.multiplier(self.a, self.b, self.o)
         m = Module()
-        a = Signal(signed(self.width))
-        b = Signal(signed(self.width))
-        pipe = Signal(signed(2 * self.width))
-        m.d.sync += [a.eq(self.a), b.eq(self.b), pipe.eq(a * b), self.o.eq(pipe)]
+        a = Unreset(signed(self.width))
+        b = Unreset(signed(self.width))
+        pipe, product = (Unreset(signed(2 * self.width), name=name) for name in ("pipe", "product"))
+        m.d.sync += [a.eq(self.a), b.eq(self.b), pipe.eq(a * b), product.eq(pipe)]
+        m.d.comb += self.o.eq(product)
         return m
 
 

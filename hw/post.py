@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.post_walk import beat_layout
+from gradgate.hw.shapes import Unreset
 
 #: bits that a sum of up to 64 words has more than a word
 POOL = 6
@@ -54,18 +55,20 @@ class Post(wiring.Component):
         # p0: beat; p2: data; p3: saturated sum, and addend; p4: word; p5: pooled; p6: shifted, written
         beats, valids = [self.beat], [self.valid]
         for stage in range(1, self.WRITE + 1):
-            beats.append(Signal(beat_layout(self.config), name=f"beat{stage}"))
+            beats.append(Unreset(beat_layout(self.config), name=f"beat{stage}"))
             valids.append(Signal(name=f"valid{stage}"))
             m.d.sync += [beats[-1].eq(beats[-2]), valids[-1].eq(valids[-2])]
 
         wraps = Signal(lanes)
-        choice5 = Signal(self.choice)
+        choice5 = Unreset(self.choice)
         begin = valids[3] & (beats[3].first | ~self.mean)  # p3: the word is the first of its sum
-        fresh = Signal()  # p4: the word counts, whatever it is
+        fresh = Unreset()  # p4: the word counts, whatever it is
         m.d.sync += fresh.eq(beats[3].first | ~self.pool | self.mean)
         for lane in range(lanes):
             self.elaborate_lane(m, lane, beats, valids, begin, fresh, choice5, wraps)
-        m.d.sync += [self.c_data.eq(choice5), self.overflow.eq(sum(wraps[lane] for lane in range(lanes)))]
+        choice6 = Unreset(self.choice)
+        m.d.comb += self.c_data.eq(choice6)
+        m.d.sync += [choice6.eq(choice5), self.overflow.eq(sum(wraps[lane] for lane in range(lanes)))]
         m.d.comb += [
             self.w_en.eq(valids[6] & (beats[6].last | ~(self.pool | self.mean))), self.w_addr.eq(beats[6].dst),
             self.c_en.eq(self.w_en & self.pool), self.c_addr.eq(beats[6].aux),
@@ -78,7 +81,7 @@ class Post(wiring.Component):
         drop, bits = formats.weight_frac, formats.act_bits
 
         def register(value, name, shape=1):
-            result = Signal(shape, name=f"{name}_{lane}")
+            result = Unreset(shape, name=f"{name}_{lane}")
             m.d.sync += result.eq(value)
             return result
 
@@ -92,9 +95,9 @@ class Post(wiring.Component):
         whole, top = total[drop:drop + bits], total[drop + bits - 1:]
         over2 = top.any() & ~top.all()
         wrap3 = register(total[-1] ^ total[-2], "wrap3")
-        sum3 = Signal(bits, name=f"sum3_{lane}")
-        half3 = Signal(name=f"half3_{lane}")
-        row3 = Signal(bits, name=f"row3_{lane}")
+        sum3 = Unreset(bits, name=f"sum3_{lane}")
+        half3 = Unreset(name=f"half3_{lane}")
+        row3 = Unreset(bits, name=f"row3_{lane}")
         with m.If(self.rows):
             m.d.sync += [sum3.eq(0), half3.eq(0)]
         with m.Else():
@@ -108,9 +111,10 @@ class Post(wiring.Component):
         # p3
         marked = Mux(self.double, nonzero[2], nonzero[1])  # the mask is read a cycle before the other word
         inside = (~beats[3].tail | (lane < self.tail)) & (marked | ~self.mask)
-        wrap4 = register(wrap3 & valids[3] & inside & ~self.rows & (self.owns | ~beats[3].last_slot), "wrap4")
+        wrap4 = Signal(name=f"wrap4_{lane}")
+        m.d.sync += wrap4.eq(wrap3 & valids[3] & inside & ~self.rows & (self.owns | ~beats[3].last_slot))
         both = Signal(signed(bits + 1), name=f"both{lane}")
-        value = Signal(signed(bits), name=f"value{lane}")
+        value = Unreset(signed(bits), name=f"value{lane}")
         m.d.comb += both.eq((Cat(1, sum3).as_signed() + Cat(half3, row3).as_signed()) >> 1)  # half3 is the carry in
         with m.If(~inside | (self.choose & (choice3 != beats[3].place)) | (self.relu & both[-1])):
             m.d.sync += value.eq(0)
@@ -118,9 +122,9 @@ class Post(wiring.Component):
             m.d.sync += value.eq(Mux(both[-1] ^ both[-2], Cat((~both[-1]).replicate(bits - 1), both[-1]), both[:bits]))
 
         # p4
-        best = Signal(signed(bits), name=f"best{lane}")
-        pooled = Signal(bits + POOL, name=f"pooled{lane}")
-        before = Signal(bits + POOL, name=f"before{lane}")  # what rounds halves up, and the words before
+        best = Unreset(signed(bits), name=f"best{lane}")
+        pooled = Unreset(bits + POOL, name=f"pooled{lane}")
+        before = Unreset(bits + POOL, name=f"before{lane}")  # what rounds halves up, and the words before
         after = Signal(bits + POOL, name=f"after{lane}")
         m.d.comb += after.eq(before + value)
         with m.If(begin):
@@ -135,8 +139,8 @@ class Post(wiring.Component):
         for level in reversed(range(len(self.shift))):
             width = bits + (1 << level) - 1
             shifted = Mux(self.shift[level], (shifted >> (1 << level))[:width], shifted[:width])
-        m.d.sync += self.w_data[lane].eq(shifted)
-        m.d.comb += wraps[lane].eq(wrap4)
+        word6 = register(shifted, "word6", bits)
+        m.d.comb += [self.w_data[lane].eq(word6), wraps[lane].eq(wrap4)]
 
 
 assert Post.WRITE == 6, "the stages p0 to p6 are laid out for this latency"

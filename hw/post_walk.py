@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Out
 
 from gradgate.arch.commands import POST_LEVELS, Opcode
 from gradgate.hw.command import UnitSignature, layout
+from gradgate.hw.shapes import Unreset
 
 
 def beat_layout(config) -> data.StructLayout:
@@ -51,21 +52,21 @@ class PostWalk(wiring.Component):
         config = self.config
         f = layout(Opcode.POST)(self.unit.payload)
         levels = len(POST_LEVELS)
-        left = [Signal(16, name=f"{name}_left") for name in POST_LEVELS]
-        at_end = [Signal(name=f"{name}_at_end") for name in POST_LEVELS]  # the loop's last: one is left
+        left = [Unreset(16, name=f"{name}_left") for name in POST_LEVELS]
+        at_end = [Unreset(name=f"{name}_at_end") for name in POST_LEVELS]  # the loop's last: one is left
         counts = [f[f"{name}_count"] for name in POST_LEVELS]
-        src = Signal(16)
-        dst = Signal(16)
-        aux = Signal(16)
-        add = Signal(16)
-        last = Signal()
+        src = Unreset(16)
+        dst = Unreset(16)
+        aux = Unreset(16)
+        add = Unreset(16)
+        last = Unreset()
         second = Signal()
         m.d.comb += [
             self.double.eq(f.mask & (f.add | f.rows)),
             self.valid.eq(self.active & (second | ~self.double)),
         ]
         # The innermost loop that has not ended advances, and those within it start again. Which one that will be is known a beat ahead.
-        advances = Signal(levels)
+        advances = Unreset(levels)
         ends = Signal(levels)  # at_end in the next beat
         with m.If(self.unit.start):
             m.d.comb += ends.eq(Cat(total == 1 for total in counts))
@@ -82,8 +83,8 @@ class PostWalk(wiring.Component):
             m.d.sync += [Cat(at_end).eq(ends), last.eq(ends.all())]
             m.d.sync += advances.eq(Cat(ends[:level].all() & ~ends[level] for level in range(levels)))
 
-        def step(names):
-            return reduce(or_, (Mux(advances[level], f[f"{name}_{names}"], 0) for level, name in enumerate(POST_LEVELS)))
+        def step(address):
+            return reduce(or_, (Mux(advances[level], f[f"{name}_{address}"], 0) for level, name in enumerate(POST_LEVELS)))
 
         src_step, dst_step, aux_step = Signal(16), Signal(16), Signal(16)
         m.d.comb += [src_step.eq(step("src")), dst_step.eq(step("dst")), aux_step.eq(Mux(f.choose, src_step, dst_step))]

@@ -1,6 +1,6 @@
 """Block RAM with one read and one write port and a registered output."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.arch.checks import integer
 from gradgate.hw import ecp5
+from gradgate.hw.shapes import Unreset
 
 
 class Ram(wiring.Component):
@@ -51,8 +52,9 @@ class Ram(wiring.Component):
             read.addr.eq(self.r_addr),
             write.addr.eq(self.w_addr), write.data.eq(self.w_data), write.en.eq(self.w_en),
         ]
-        latch = Signal(self.width)
-        m.d.sync += [latch.eq(read.data), self.r_data.eq(latch)]
+        latch, output = (Unreset(self.width, name=name) for name in ("latch", "output"))
+        m.d.sync += [latch.eq(read.data), output.eq(latch)]
+        m.d.comb += self.r_data.eq(output)
         return m
 
 

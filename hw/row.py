@@ -8,6 +8,7 @@ from gradgate.arch.checks import integer
 from gradgate.arch.commands import Opcode
 from gradgate.hw.carousel import Carousel
 from gradgate.hw.command import PAYLOAD, layout
+from gradgate.hw.copy import Copy
 from gradgate.hw.fetch import Fetch
 from gradgate.hw.lane import Lane
 from gradgate.hw.list_builder import ListBuilder
@@ -24,13 +25,15 @@ class Row(wiring.Component):
 
     Members
     -------
-    start, running : In, RUN begins; RUN is active; payload, post_payload : In, fields of RUN, of POST
+    start, running : In, RUN begins; RUN is active
+    payload : In, fields of RUN or of POST, stable from the cycle before ``start``
     k_most, k_most_tail : In, of :class:`RunCheck`; fault : Out, see :class:`Window` and :class:`ListBuilder`
     done : Out, all positions are finished (level; clear while starting)
     post_active, post_valid, post_double, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`
     port_addr, port_en, port_data : In; port_read : Out, access of other units, ``latency.RAM`` cycles to ``port_read``
     choice_addr : In; choices : Out, argmax memory, likewise
-    w_en, w_addr, w_data : In, weights for all lanes; clear_en, clear_addr : In; acc_addr : In; acc : Out, see :class:`Lane`
+    w_en, w_addr, w_data : In, weights for all lanes; clear_en, clear_addr : In, both a cycle before the lanes see them
+    acc_addr : In; acc : Out, see :class:`Lane`
 
     Latency: of its parts. Throughput: ``lanes`` multiplications a cycle.
     Resources: ``lanes`` DSPs; block RAM for activations, argmax, ``lists`` lists, ``2 * lanes`` banks and sums.
@@ -42,7 +45,7 @@ class Row(wiring.Component):
         formats, lanes = config.formats, config.lanes
         brick = data.ArrayLayout(formats.act_bits, lanes)
         super().__init__({
-            "start": In(1), "running": In(1), "payload": In(PAYLOAD), "done": Out(1), "post_payload": In(PAYLOAD),
+            "start": In(1), "running": In(1), "payload": In(PAYLOAD), "done": Out(1),
             "k_most": In(RunCheck.k_shape(config)), "k_most_tail": In(RunCheck.k_shape(config)), "fault": Out(1),
             "post_active": In(1), "post_valid": In(1), "post_double": In(1), "post_beat": In(beat_layout(config)),
             "overflow": Out(range(lanes + 1)),
@@ -63,19 +66,20 @@ class Row(wiring.Component):
         m.submodules.builder = builder = ListBuilder(config)
         m.submodules.carousel = carousel = Carousel(config)
         m.submodules.post = post = Post(config)
-        f, p = layout(Opcode.RUN)(self.payload), layout(Opcode.POST)(self.post_payload)
+        m.submodules.payload_copy = payload = Copy(PAYLOAD)
+        f, p = layout(Opcode.RUN)(payload.o), layout(Opcode.POST)(payload.o)
 
         # RUN: window -> fetch -> builder -> carousel -> lanes
         wiring.connect(m, window.o, fetch.i)
         wiring.connect(m, fetch.o, builder.i)
         m.d.comb += [
-            window.start.eq(self.start), window.payload.eq(self.payload), fetch.i_addr.eq(window.addr),
+            payload.i.eq(self.payload), window.start.eq(self.start), window.payload.eq(payload.o), fetch.i_addr.eq(window.addr),
             window.k_most.eq(self.k_most), window.k_most_tail.eq(self.k_most_tail), self.fault.eq(window.fault | builder.fault),
             window.slots.eq(f.slots - (self.number >= f.last_rows)),
             fetch.dense_list.eq(~f.skip_list), fetch.dense_target.eq(~f.skip_target),
             fetch.list_words.eq(Mux(f.swap, f.t_tail, f.l_tail)), fetch.target_words.eq(Mux(f.swap, f.l_tail, f.t_tail)),
             fetch.r_data.eq(act.r_data),
-            builder.start.eq(self.start), builder.payload.eq(self.payload), builder.free.eq(carousel.free),
+            builder.start.eq(self.start), builder.payload.eq(payload.o), builder.free.eq(carousel.free),
             carousel.e_en.eq(builder.e_en), carousel.e_list.eq(builder.e_list), carousel.e_addr.eq(builder.e_addr),
             carousel.e_entry.eq(builder.e_entry), carousel.open.eq(builder.open), carousel.o_length.eq(builder.length),
             carousel.o_psum.eq(builder.psum), carousel.o_void.eq(builder.void),
@@ -103,11 +107,19 @@ class Row(wiring.Component):
         ]
         fewer = Signal.like(f.t_count)
         m.d.comb += fewer.eq(f.t_count - 1)
+        ports = ("w_en", "w_addr", "w_data", "clear_en", "clear_addr")
+        m.submodules.write_copy = write = Copy(data.StructLayout({name: getattr(self, name).shape() for name in ports}))
+        m.d.comb += [write.i[name].eq(getattr(self, name)) for name in ports]
         for j in range(lanes):
             m.submodules[f"lane{j}"] = lane = Lane(config)
+            m.submodules[f"fields{j}"] = fields = Copy(data.StructLayout({
+                "running": 1, "outer": 1, "fetch": 1, "accumulate": 1, "bank_addr": range(config.bank_weights),
+                "every": range(config.targets + 1)}))
             m.d.comb += [
-                lane.start.eq(self.start), lane.running.eq(self.running), lane.outer.eq(f.outer), lane.fetch.eq(f.fetch),
-                lane.accumulate.eq(f.accumulate), lane.bank_addr.eq(f.bank_addr), lane.every.eq(Mux(j < f.t_tail, f.t_count, fewer)),
+                fields.i.running.eq(self.running), fields.i.every.eq(Mux(j < f.t_tail, f.t_count, fewer)),
+                *(fields.i[name].eq(f[name]) for name in ("outer", "fetch", "accumulate", "bank_addr")),
+                *(getattr(lane, name).eq(fields.o[name]) for name in ("running", "outer", "fetch", "accumulate", "bank_addr", "every")),
+                lane.start.eq(self.start),
                 lane.pending.eq(Cat(carousel.pending[s * lanes + j] for s in range(config.lists))),
                 Cat(carousel.fin[s * lanes + j] for s in range(config.lists)).eq(lane.fin),
                 lane.void.eq(carousel.void), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),
@@ -115,8 +127,8 @@ class Row(wiring.Component):
                 lane.t_en.eq(t_en[j]), lane.t_slot.eq(t_slot),
                 lane.t_entry.t.eq(last_t), lane.t_entry.value.eq(t_words[j]),
                 lane.claim.eq(claim), lane.claim_list.eq(claim_list),
-                lane.w_en.eq(self.w_en), lane.w_addr.eq(self.w_addr), lane.w_data.eq(self.w_data[j]),
-                lane.clear_en.eq(self.clear_en), lane.clear_addr.eq(self.clear_addr),
+                lane.w_en.eq(write.o.w_en), lane.w_addr.eq(write.o.w_addr), lane.w_data.eq(write.o.w_data[j]),
+                lane.clear_en.eq(write.o.clear_en), lane.clear_addr.eq(write.o.clear_addr),
                 lane.acc_addr.eq(self.acc_addr), self.acc[j].eq(lane.acc),
                 lane.sum_addr.eq(self.post_beat.src), post.sums[j].eq(lane.sum),
             ]

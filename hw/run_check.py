@@ -3,12 +3,13 @@
 from functools import reduce
 from operator import add
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
+from gradgate.hw.shapes import Unreset
 
 
 class RunCheck(wiring.Component):
@@ -44,11 +45,11 @@ class RunCheck(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, f = self.config, layout(Opcode.RUN)(self.payload)
-        room = Signal(signed(17))  # bank words for k = 0 and beyond
-        tail_words, full_words = Signal(range(config.lanes << len(f.t_count))), Signal(range(config.lanes << len(f.t_count)))
-        bias_words = Signal.like(full_words)
-        counts_zero = Signal()
-        counts_illegal = Signal()
+        room = Unreset(signed(17))  # bank words for k = 0 and beyond
+        tail_words, full_words = (Unreset(range(config.lanes << len(f.t_count)), name=name) for name in ("tail_words", "full_words"))
+        bias_words = Unreset(full_words.shape())
+        counts_zero = Unreset()
+        counts_illegal = Unreset()
         point_words = (f.t_count - 1) * config.lanes + f.t_tail  # at a position
         m.d.sync += [
             room.eq(Mux(f.outer, config.bank_words, config.bank_weights) - f.bank_addr),

@@ -1,6 +1,19 @@
 """Shapes and checks that several components share."""
 
-from amaranth.hdl import Const, Mux
+from functools import partial
+
+from amaranth.hdl import Const, Mux, Signal
+
+#: A register that a reset leaves alone, because nobody looks at it before it is written: what a reset reaches costs time.
+Unreset = partial(Signal, reset_less=True)
+
+
+def ones(flags) -> tuple:
+    """Whether of ``flags`` none, exactly one, exactly two are set."""
+    if len(flags) == 1:
+        return ~flags[0], flags[0], Const(0, 1)
+    (none, one, two), (none2, one2, two2) = ones(flags[:len(flags) // 2]), ones(flags[len(flags) // 2:])
+    return none & none2, (one & none2) | (none & one2), (two & none2) | (one & one2) | (none & two2)
 
 
 def below(n: int) -> range:

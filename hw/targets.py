@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from gradgate.hw.shapes import below
+from gradgate.hw.shapes import Unreset, below
 
 
 def target_layout(config) -> data.StructLayout:
@@ -51,7 +51,9 @@ class Targets(wiring.Component):
             write.addr.eq(count), write.data.eq(self.entry.as_value().replicate(slots)),
             write.en.eq(Cat(self.en & (self.slot == slot) for slot in range(slots))),
         ]
+        counts = Unreset(self.count.shape())
+        m.d.comb += self.count.eq(counts)
         m.d.sync += count.eq(count + self.en)
         with m.If(self.claim):
-            m.d.sync += [count.eq(0), self.count[self.claim_list].eq(count + self.en)]
+            m.d.sync += [count.eq(0), counts[self.claim_list].eq(count + self.en)]
         return m

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.arch.commands import WEIGHT_LOOP, Opcode
 from gradgate.hw.command import UnitSignature, layout
-from gradgate.hw.shapes import rotated
+from gradgate.hw.shapes import Unreset, rotated
 from gradgate.hw.velocity_memory import VelocityMemory, velocity_request
 from gradgate.hw.weight_loop import WeightLoop
 from gradgate.hw.weight_memory import WeightMemory, address_bits, delays, master_brick, read_request, saturate, write_request
@@ -119,7 +119,7 @@ class Updater(wiring.Component):
 
         # The shorter of the two pipelines, gradient and master weight, starts later.
         align = self._align(config)
-        valid, last_t = delays(m, walk.valid, align + 1), delays(m, walk.last_t, align + 1)
+        valid, last_t = delays(m, walk.valid, align + 1, Signal), delays(m, walk.last_t, align + 1)
         addr = delays(m, walk.addr[:len(self.read.addr)], align + 1)
         first, turn = delays(m, walk.rot, align + 1), delays(m, walk.turn, align + 1)
         rot = [Signal.like(walk.rot, name=f"rot{i}") for i in range(align + 2)]
@@ -131,12 +131,12 @@ class Updater(wiring.Component):
         m.d.comb += [
             self.reading.eq(valid[begin]),
             self.acc_addr.eq(delays(m, walk.bank_addr[:len(self.acc_addr)], align - self._change(config))[-1]),
-            self.unit.done.eq(delays(m, walk.valid & walk.last, align + 1 + WeightMemory.WRITE)[-1]),
+            self.unit.done.eq(delays(m, walk.valid & walk.last, align + 1 + WeightMemory.WRITE, Signal)[-1]),
         ]
 
         # Derived from the command, stable long before the first sum.
-        tail = Signal(lanes)
-        half = Signal(31)
+        tail = Unreset(lanes)
+        half = Unreset(31)
         m.d.sync += [tail.eq(Cat(j < fields.tail for j in range(lanes))), half.eq((1 << fields.shift)[1:])]
 
         def enable(cycle):
@@ -167,7 +167,7 @@ class Updater(wiring.Component):
             if config.momentum:
                 step = self._velocity(m, step, fields.decay, plain, j)
             difference = Signal(signed(config.formats.master_bits + 2), name=f"difference{j}")
-            new = Signal(signed(config.formats.master_bits), name=f"new{j}")
+            new = Unreset(signed(config.formats.master_bits), name=f"new{j}")
             m.d.comb += [difference.eq(self.master[j] - step), self.write.data[j].eq(new)]
             m.d.sync += new.eq(saturate(difference, config.formats.master_bits))
         m.d.comb += [self.write.addr.eq(addr[-1]), self.write.rot.eq(rot[-1]), self.write.spread.eq(fields.spread),
@@ -179,7 +179,7 @@ class Updater(wiring.Component):
         while len(values) > 1:
             level = []
             for pair in (values[i:i + 2] for i in range(0, len(values), 2)):
-                node = Signal(self.config.formats.acc_bits, name="node")
+                node = Unreset(self.config.formats.acc_bits, name="node")
                 m.d.sync += node.eq(sum(pair))
                 level.append(node)
             values = level
@@ -192,13 +192,13 @@ class Updater(wiring.Component):
         matters is seen before: the bits from ``master_bits + shift`` up must all equal the sign.
         """
         width, keep = max(self.config.formats.acc_bits, 32) + 1, self.config.formats.master_bits + 1
-        rounded = Signal(signed(width), name=f"rounded{j}")
+        rounded = Unreset(signed(width), name=f"rounded{j}")
         m.d.sync += rounded.eq(total.as_signed() + half)
 
         above = rounded[keep - 1:width - 1] ^ rounded[-1].replicate(width - keep)
-        wide = Signal(signed(keep + 3), name=f"wide{j}")
-        sign = Signal(name=f"sign{j}")
-        clip = Signal(name=f"clip{j}")
+        wide = Unreset(signed(keep + 3), name=f"wide{j}")
+        sign = Unreset(name=f"sign{j}")
+        clip = Unreset(name=f"clip{j}")
         value = rounded
         for bit in (4, 3, 2):
             value = Mux(shift[bit], value >> (1 << bit), value)
@@ -207,7 +207,7 @@ class Updater(wiring.Component):
             clip.eq((above & Cat(i >= shift for i in range(width - keep))).any()),
         ]
 
-        step = Signal(signed(keep), name=f"step{j}")
+        step = Unreset(signed(keep), name=f"step{j}")
         value = wide
         for bit in (1, 0):
             value = Mux(shift[bit], value >> (1 << bit), value)
@@ -222,8 +222,8 @@ class Updater(wiring.Component):
         bits, old = self.config.formats.master_bits, self.velocity[j]
         dropped = Cat(i < decay for i in range(7))
         exact = Signal(name=f"exact{j}")
-        kept = Signal(signed(bits), name=f"kept{j}")
-        change = Signal(signed(bits + 1), name=f"change{j}")
+        kept = Unreset(signed(bits), name=f"kept{j}")
+        change = Unreset(signed(bits + 1), name=f"change{j}")
         total = Signal(signed(bits + 2), name=f"total{j}")
         m.d.comb += [exact.eq(old[-1] | ~(old[:7] & dropped).any()), total.eq(kept + step)]
         m.d.sync += [

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.ram import Ram
-from gradgate.hw.shapes import rotated
+from gradgate.hw.shapes import Unreset, rotated
 
 
 def address_bits(config) -> int:
@@ -41,11 +41,11 @@ def write_request(config) -> data.StructLayout:
                               "data": master_brick(config)})
 
 
-def delays(m, value, cycles) -> list:
-    """``value`` delayed by 0, 1, .. ``cycles`` cycles."""
+def delays(m, value, cycles, kind=Unreset) -> list:
+    """``value`` delayed by 0, 1, .. ``cycles`` cycles, in registers of a ``kind``."""
     taps = [value]
     for _ in range(cycles):
-        stage = Signal.like(taps[-1], name="delayed")
+        stage = kind(taps[-1].shape(), name="delayed")
         m.d.sync += stage.eq(taps[-1])
         taps.append(stage)
     return taps
@@ -99,7 +99,7 @@ class BankAddresses(wiring.Component):
             """``number * stride`` as the registered sums of two partial products each."""
             parts = []
             for low in range(0, len(number), 2):
-                part = Signal(bits, name=f"{name}{low}")
+                part = Unreset(bits, name=f"{name}{low}")
                 m.d.sync += part.eq(sum(Mux(number[i], stride << i, 0) for i in range(low, min(low + 2, len(number)))))
                 parts.append(part)
             return sum(parts)
@@ -107,15 +107,17 @@ class BankAddresses(wiring.Component):
         first, addr = delays(m, self.first, 1)[-1], delays(m, self.addr, 1)[-1]
         back = Signal.like(self.first)
         m.d.comb += back.eq(-self.first)
-        base = Signal(bits)
-        wrapped = Signal(bits)
-        below = Signal(lanes)
+        base = Unreset(bits)
+        wrapped = Unreset(bits)
+        below = Unreset(lanes)
         m.d.sync += [
             base.eq(addr - product(self.first, "product")),
             wrapped.eq(addr + product(back, "back_product")),
             below.eq(Cat(b < first for b in range(lanes))),
         ]
-        m.d.sync += [self.banks[b].eq(Mux(below[b], wrapped, base) + multiples[b]) for b in range(lanes)]
+        banks = Unreset(self.banks.shape())
+        m.d.sync += [banks[b].eq(Mux(below[b], wrapped, base) + multiples[b]) for b in range(lanes)]
+        m.d.comb += self.banks.eq(banks)
         return m
 
 
@@ -192,7 +194,9 @@ class WeightMemory(wiring.Component):
         rots = delays(m, self.read.rot, latency.RAM + 4)
         half = self._registers(m, "half_read", width)
         m.d.sync += [a.eq(b) for a, b in zip(half, rotated([ram.r_data for ram in banks], rots[-2][:2], 1))]
-        m.d.sync += [self.master[j].eq(word) for j, word in enumerate(rotated(half, rots[-1][2:], 4))]
+        master = self._registers(m, "master", width)
+        m.d.sync += [master[j].eq(word) for j, word in enumerate(rotated(half, rots[-1][2:], 4))]
+        m.d.comb += [a.eq(b) for a, b in zip(self.master, master)]
 
         # lane order -> bank order: bank b takes lane (b - rot) mod lanes
         half = self._registers(m, "half_write", width + 1)
@@ -210,9 +214,11 @@ class WeightMemory(wiring.Component):
         for j in range(lanes):
             total = Signal(signed(width + 1), name=f"total{j}")
             m.d.comb += total.eq(self.master[j] + (1 << (drop - 1)))
-            m.d.sync += self.working[j].eq(saturate(total >> drop, self.config.formats.act_bits))
+            working = Unreset(self.config.formats.act_bits, name=f"working{j}")
+            m.d.sync += working.eq(saturate(total >> drop, self.config.formats.act_bits))
+            m.d.comb += self.working[j].eq(working)
         return m
 
     def _registers(self, m, name, width):
-        """One signal for each lane."""
-        return [Signal(width, name=f"{name}{j}") for j in range(self.config.lanes)]
+        """One register for each lane."""
+        return [Unreset(width, name=f"{name}{j}") for j in range(self.config.lanes)]

@@ -8,7 +8,7 @@ from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
 from gradgate.hw.item import Kind, tag_layout
 from gradgate.hw.run_check import RunCheck
-from gradgate.hw.shapes import outside
+from gradgate.hw.shapes import Unreset, outside
 
 
 class Axis(wiring.Component):
@@ -43,39 +43,42 @@ class Axis(wiring.Component):
         def after(skip):
             return Mux(skip >= self.stride, skip - self.stride, 0)
 
-        def span(skip, room):
+        def span(skip, room, name):
             """Window rows inside the image."""
             far = room[4:].any() | (room[:4] >= self.kernel)  # the window ends inside the image
-            seen = Signal(signed(5), name="seen")
+            seen = Signal(signed(5), name=f"seen_{name}")
             m.d.comb += seen.eq(Mux(far, self.kernel, room[:4]) - skip)
             return Mux(room[-1] | seen[-1], 0, seen)
 
         # All that a step leads to is known before it, so that nothing is calculated in the step's cycle.
-        skip = Signal(4)
-        enters = Signal()  # the next step enters the image, or goes on in it
-        next_skip = Signal(4)
-        next_room = Signal(signed(14))
+        skip = Unreset(4)
+        enters = Unreset()  # the next step enters the image, or goes on in it
+        next_skip = Unreset(4)
+        next_room = Unreset(signed(14))
+        offset, k, turn, inside = (Unreset(len(one), name=name) for name, one in (
+            ("offset", self.offset), ("k", self.k), ("turn", self.turn), ("inside", self.inside)))
+        m.d.comb += [self.offset.eq(offset), self.k.eq(k), self.turn.eq(turn), self.inside.eq(inside)]
         enter = self.step & ~self.load & enters
         room = Signal(signed(14))
         m.d.comb += room.eq(self.room)
         with m.If(self.load):
-            m.d.sync += [skip.eq(self.skip), enters.eq(self.skip < self.stride), self.inside.eq(span(self.skip, room)),
+            m.d.sync += [skip.eq(self.skip), enters.eq(self.skip < self.stride), inside.eq(span(self.skip, room, "first")),
                          next_skip.eq(after(self.skip)), next_room.eq(room - self.stride)]
         with m.Elif(self.step):
-            m.d.sync += [skip.eq(next_skip), enters.eq(next_skip < self.stride), self.inside.eq(span(next_skip, next_room)),
+            m.d.sync += [skip.eq(next_skip), enters.eq(next_skip < self.stride), inside.eq(span(next_skip, next_room, "next")),
                          next_skip.eq(after(next_skip)), next_room.eq(next_room - self.stride)]
         # what becomes zero comes first: it is the reset of a register then
         with m.If(enter):
-            m.d.sync += [self.k.eq(0), self.turn.eq(0)]
+            m.d.sync += [k.eq(0), turn.eq(0)]
         with m.Elif(self.load):
-            m.d.sync += [self.k.eq(self.k_first), self.turn.eq(self.turn_first)]
+            m.d.sync += [k.eq(self.k_first), turn.eq(self.turn_first)]
         with m.Elif(self.step):
-            m.d.sync += [self.k.eq(self.k - Mux(two, self.k_step << 1, self.k_step)),
-                         self.turn.eq(self.turn - Mux(two, self.turn_step << 1, self.turn_step))]
+            m.d.sync += [k.eq(k - Mux(two, self.k_step << 1, self.k_step)),
+                         turn.eq(turn - Mux(two, self.turn_step << 1, self.turn_step))]
         with m.If(self.load):
-            m.d.sync += self.offset.eq(self.first)
+            m.d.sync += offset.eq(self.first)
         with m.Elif(enter):  # a stride of two over a skip of one enters the image by one row only
-            m.d.sync += self.offset.eq(self.offset + Mux(two & (skip != 1), self.pitch << 1, self.pitch))
+            m.d.sync += offset.eq(offset + Mux(two & (skip != 1), self.pitch << 1, self.pitch))
         return m
 
 
@@ -131,32 +134,32 @@ class Window(wiring.Component):
             m.d.comb += [axis.stride.eq(f.stride)] + [a.eq(b) for a, b in zip(inputs, fields)]
 
         # of the current slot; of the current position
-        slot_base = Signal(16)
-        t_base = Signal(16)
-        slots, y, x, bricks = (Signal(12, name=name) for name in ("slots", "y", "x", "bricks"))  # up to the next one
-        last_slot, last_y, last_x, last_brick = (Signal(name=f"last_{name}") for name in ("slot", "y", "x", "brick"))  # the current one
-        all_slots = Signal(12)
-        less = Signal.like(f.t_count)
+        slot_base = Unreset(16)
+        t_base = Unreset(16)
+        slots, y, x, bricks = (Unreset(12, name=name) for name in ("slots", "y", "x", "bricks"))  # up to the next one
+        last_slot, last_y, last_x, last_brick = (Unreset(name=f"last_{name}") for name in ("slot", "y", "x", "brick"))  # the current one
+        all_slots = Unreset(12)
+        less = Unreset(len(f.t_count))
         m.d.sync += [all_slots.eq(self.slots), less.eq(f.t_count - 1)]
-        wx_left = Signal(4)
-        wy_left = Signal(4)
-        brick = Signal(16)
-        window_row = Signal(16)
-        k = Signal(16)
-        k_tap = Signal(16)
-        k_row = Signal(16)
-        turn = Signal(range(lanes))
-        turn_row = Signal(range(lanes))
-        t_addr = Signal(16)
-        t = Signal(range(targets + 1))  # bricks at the position; with swap, in the window: bricks of targets
+        wx_left = Unreset(4)
+        wy_left = Unreset(4)
+        brick = Unreset(16)
+        window_row = Unreset(16)
+        k = Unreset(16)
+        k_tap = Unreset(16)
+        k_row = Unreset(16)
+        turn = Unreset(range(lanes))
+        turn_row = Unreset(range(lanes))
+        t_addr = Unreset(16)
+        t = Unreset(range(targets + 1))  # bricks at the position; with swap, in the window: bricks of targets
         has_window = (rows.inside != 0) & (columns.inside != 0)
 
-        phase = Signal(Phase)
+        phase = Unreset(Phase)
         busy = Signal()
         walk = Signal()  # the window goes on by a brick
         aim = Signal()  # the window's first brick is known behind this cycle
         move = Signal()  # the axes go to the next position
-        over = Signal()  # no position is left
+        over = Unreset()  # no position is left
         begin = Signal(Phase)  # where a position begins
         m.d.comb += begin.eq(Mux(f.swap, Mux(has_window, Phase.WINDOW, Phase.HEAD), Mux(f.fetch, Phase.POINT, Phase.HEAD)))
 
@@ -203,7 +206,7 @@ class Window(wiring.Component):
 
         # One adder for each of brick, k and turn; a register further out in the loops keeps what an inner one begins with.
         last_column = last_brick & (wx_left == 1)
-        gap = Signal(16)  # between the bricks of a pixel that belong to the tile, and the next pixel's
+        gap = Unreset(16)  # between the bricks of a pixel that belong to the tile, and the next pixel's
         m.d.sync += gap.eq(f.l_col - f.l_bricks)
         brick_step, next_brick, next_k, next_turn = (Signal(len(one)) for one in (brick, brick, k, turn))
         m.d.comb += [

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from amaranth.hdl import Elaboratable, Module
-from units import pack, payload, unpack
+from units import known_of, pack, payload, unpack
 
 from gradgate.arch.commands import Opcode
 from gradgate.golden.cycles import run
@@ -89,7 +89,7 @@ class Position:
             tag = tag_layout(config).const({"kind": kind, "last": last, "tail": tail, "k": k, "t": t}).as_bits()
             bits, size = config.formats.act_bits, tag_layout(config).size
             if brick:
-                tag |= pack(brick.words, bits) << size | pack(brick.flags, 1) << size + bits * config.lanes
+                tag |= pack(brick.words, bits) << size | known_of(pack(brick.flags, 1), config.lanes) << size + bits * config.lanes
             return kind, tag
         targets = [item(Kind.TARGET, t=t, brick=brick, tail=brick is self.targets[-1])
                    for t, brick in enumerate(self.targets)]

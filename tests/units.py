@@ -36,6 +36,11 @@ def payload(opcode: Opcode, **fields) -> int:
     return sum(int(value) << known[name][0] for name, value in fields.items())
 
 
+def known_of(flags: int, lanes: int) -> int:
+    """``flags`` of an item and what is said of them there, packed: the lowest, some, no more than one."""
+    return flags | (flags & -flags) << lanes | (flags != 0) << 2 * lanes | (flags & flags - 1 == 0) << 2 * lanes + 1
+
+
 def blank(opcode: Opcode) -> dict:
     """All fields of a command, zero."""
     return {f.name: 0 for f in COMMANDS[opcode][1]}

@@ -68,6 +68,9 @@ class ListBuilderProof(Proof):
         self.in_list = in_list = Signal()  # its head has been taken
         with m.If(taken):
             m.d.sync += in_list.eq(of_list & ~tag.last)
+        given = dut.i.payload
+        self.assume(given.lowest == (given.flags & -given.flags)[:self.config.lanes])
+        self.assume((given.some == given.flags.any()) & (given.single == (ones(given.flags) <= 1)))
         with m.If(dut.i.valid):
             self.assume(~outside & ~dut.start)
             self.assume(in_list == (tag.kind == Kind.LIST))
@@ -122,7 +125,14 @@ class ListBuilderProof(Proof):
 
         self.check((number == dut.slot) & (target_number == dut.target_slot))
         in_list, age = self.in_list, self.age
-        self.lemma((valid == inside.valid) & (any_target == inside.any_target))
+        for name, here in (("target", self.is_target), ("head", self.is_head), ("list", self.is_list), ("end", self.is_end)):
+            self.lemma(getattr(inside, f"is_{name}") == (valid & here))
+        self.lemma(self.outside | ((inside.void == void) & (inside.bias == self.bias)))
+        self.lemma(self.outside | (inside.first_k == Mux(self.bias, f.k_bias[:len(inside.first_k)], 0)))
+        for lane, multiple in enumerate(inside.multiples):
+            self.lemma(self.outside | (multiple == (Mux(f.swap, 1, f.t_count) * lane)[:len(multiple)]))
+        self.lemma(inside.adds == (valid & self.is_list & ~void & item.flags.any()))
+        self.lemma(inside.ends == (valid & item.tag.last & (self.is_head | self.is_list)))
         self.lemma((psum[:17] == inside.psum_wide) & (f.outer | dut.fault | self.outside | (psum <= 0xffff)))
         self.lemma((number < config.lists) & (target_number <= config.lists))
         self.lemma(~in_list | ~self.between)
@@ -130,10 +140,15 @@ class ListBuilderProof(Proof):
         with m.If(valid):
             below = [ones(item.flags[:lane]) if lane else 0 for lane in range(lanes)]
             left = Cat(item.flags[lane] & (below[lane] >= age) for lane in range(lanes))
-            self.lemma((dut.item.tag == item.tag) & (dut.item.words == item.words))
+            tag = dut.item.tag
+            self.lemma((tag.turn == item.tag.turn) & (tag.t == item.tag.t) & (dut.item.words == item.words))
+            self.lemma(tag.k == Mux(self.is_head, inside.first_k, item.tag.k))
+            self.lemma(~self.is_list | (dut.item.lowest == (left & -left)[:lanes]))
+            self.lemma(~self.is_head | (dut.item.lowest == 0))
             self.lemma(dut.item.flags == Mux(self.is_list, left, item.flags))
             self.lemma(Mux(self.is_list & ~void & item.flags.any(), age < self.flags, age == 0))
-            self.lemma((inside.single == (ones(dut.item.flags) <= 1)) & (inside.some == dut.item.flags.any()))
+            self.lemma(dut.item.some == item.flags.any())
+            self.lemma(inside.quick == Mux(self.is_list, void | (ones(dut.item.flags) <= 1), ~self.is_head))
             self.lemma(~self.is_list | (inside.count == appended + age))
             self.lemma(~self.is_list | dut.fault | (inside.empty == (inside.count == 0)))
             self.lemma(~self.is_list | dut.fault | (appended + age <= entries))
@@ -142,7 +157,9 @@ class ListBuilderProof(Proof):
             with m.If(self.is_target):
                 self.lemma(~in_list & ~self.between)
             self.lemma(self.is_end == self.outside)
-        with m.Elif(in_list):
+        with m.Else():
+            self.lemma(inside.quick)
+        with m.If(~valid & in_list):
             self.lemma(inside.count == appended)
             self.lemma(dut.fault | (inside.empty == (inside.count == 0)))
         self.lemma(~in_list | (valid & self.is_head) | dut.fault | (appended <= entries))
@@ -162,7 +179,7 @@ class ListBuilderProof(Proof):
 
         self.check(dut.target == (valid & self.is_target))
         with m.If(dut.target):
-            self.check(dut.item == item)
+            self.check((dut.item.tag == item.tag) & (dut.item.words == item.words) & (dut.item.flags == item.flags))
         self.check(dut.claim == (valid & self.is_head & retired))
         ended = Signal()
         with m.If(dut.start):

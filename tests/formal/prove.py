@@ -50,23 +50,24 @@ JOBS = {
         proof=ListBuilderProof, unit=list_builder, depth=2, reach=22,
         configs=({"lanes": 4, "lists": 2}, {"lanes": 2, "lists": 1, "targets": 1},
                  {"lanes": 8, "lists": 3, "targets": 5, "psum_words": 50, "bank_words": 32}),
-        bugs=(("done.eq(void | single)", "done.eq(void | lowest.any())"),  # loses all words of a brick but one
-              ("done.eq(void | single)", "done.eq(single)"),  # a position without targets takes too long
-              ("done.eq(self.free.bit_select(self.slot, 1))", "done.eq(1)"),  # does not wait for a free list
-              ("self.i.ready.eq(done | ~valid)", "self.i.ready.eq(1)"),  # loses what it is not done with
-              ("(1, pitch), (2, pitch << 1)", "(2, pitch), (1, pitch << 1)"),  # wrong k
+        bugs=(("come.single | void", "1"),  # loses all words of a brick but one
+              ("come.single | void", "come.single"),  # a position without targets takes too long
+              ("self.free.bit_select(self.slot, 1)", "1"),  # does not wait for a free list
+              ("self.i.ready.eq(done)", "self.i.ready.eq(1)"),  # loses what it is not done with
+              ("pitch << bit for", "pitch << bit + 1 for"),  # wrong k
               ("Mux(is_head, 0, count)", "count"),  # the head behind the entries of the list before
-              ("grown.eq(Mux(append, count + 1, count))", "grown.eq(count + 1)"),  # counts an empty brick
-              ("single.eq((rest & ~first(rest)) == 0)", "single.eq((rest & ~first(rest)) != 0)"), ("some.eq(flags.any())", "some.eq(1)"),
-              ("grown | still_empty", "grown"),  # a list of no entries
-              ("self.void.eq(void | (f.outer & still_empty))", "self.void.eq(void)"),
-              ("complete = valid & done & item.tag.last", "complete = valid & item.tag.last"),
+              ("m.Elif(adds)", "m.Elif(is_list)"),  # counts an empty brick
+              ("quick.eq(none | one | two)", "quick.eq(none | one)"), ("come.some & ~void", "~void"),
+              ("item.flags[:lane])[1]", "item.flags[:lane])[0]"),  # the lowest flag again
+              ("count | empty", "count"),  # a list of no entries
+              ("open_void.eq(void | (f.outer & still_empty))", "open_void.eq(void)"),
+              ("complete.eq(ends & done)", "complete.eq(ends)"),
               ("beyond(psum_end, config.psum_words)", "(psum_end >= config.psum_words)"),
               ("complete & ~f.outer", "complete"),  # OUT has no sums
               ("psum_end = Signal(17)", "psum_end = Signal(16)")),  # sums far outside look as if they were inside
         deep=(("(count == config.list_entries)", "(count == config.list_entries - 1)"),  # a full list is no fault
-              ("(append & ~is_head & (count", "(append & (count"),  # nor is a head behind a full list
-              ("(append & ~is_head & (count == config.list_entries)) | ", "")),  # a list without end
+              ("(adds & (count", "((adds | self.claim) & (count"),  # nor is a head behind a full list
+              ("(adds & (count == config.list_entries)) | ", "")),  # a list without end
     ),
     "targets": Job(
         proof=TargetsProof, unit=targets, depth=2, reach=10,
