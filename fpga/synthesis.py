@@ -17,7 +17,7 @@ CELLS = {
     "lut4": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
     "ff": {"TRELLIS_FF": 1},
     "dsp": {"MULT18X18D": 1},
-    "bram": {"DP16KD": 1, "PDPW16KD": 1},
+    "bram": {"DP16KD": 1},
     "lutram": {"TRELLIS_DPR16X4": 1},
 }
 #: Multiplexers that come with the LUT4s, and what is no hardware.

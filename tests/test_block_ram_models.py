@@ -16,45 +16,39 @@ QUARTERS = [0x1FF << 9 * i for i in range(4)]
 CONTROL = ".CEA(in[64]), .WEA(in[66]), .RSTA(in[67]), .CEB(in[68]), .OCEB(in[69]), .RSTB(in[71])"
 DUAL = ", ".join([pins("DIA", "in", 18), pins("DIB", "in", 18, 18), pins("ADA", "in", 14, 36), pins("ADB", "in", 14, 50), CONTROL,
                   pins("CSA", "in", 3, 72), pins("CSB", "in", 3, 75), ".CLKA(clk)"])
-# The write port of a PDPW16KD has no write enable.
-PSEUDO = ", ".join([pins("DI", "in", 36), pins("ADW", "in", 9, 41), pins("BE", "in", 4, 36), pins("ADR", "in", 14, 50),
-                    ".CEW(in[64] && in[66]), .CER(in[68]), .OCER(in[69]), .RST(in[71])", pins("CSW", "in", 3, 72),
-                    pins("CSR", "in", 3, 75), ".CLKW(clk), .CLKR(clk)"])
 
 
 @dataclass(frozen=True)
 class Mode:
-    """One way to set a block RAM. ``old``: READBEFOREWRITE; ``cs``: chip select that it answers to."""
+    """One way to set a block RAM. ``old``: READBEFOREWRITE; ``cs``: chip select that it answers to; ``wide``: writes words of 36 bits."""
 
-    kind: str
     width: int
     registered: bool
     old: bool = False
     cs: int = 0
+    wide: bool = False
 
     @property
     def name(self):
-        return f"{self.kind}_{self.width}_{'reg' if self.registered else 'noreg'}_{'old' if self.old else 'normal'}_{self.cs}".lower()
+        return (f"{'wide' if self.wide else 'dual'}_{self.width}_{'reg' if self.registered else 'noreg'}_"
+                f"{'old' if self.old else 'normal'}_{self.cs}")
 
     def instance(self):
-        """Its Verilog: port A answers in the lower half of the answer. As a PDPW16KD, the pins DO do."""
+        """Its Verilog: port A answers in the lower half of the answer."""
         regmode, decode = "OUTREG" if self.registered else "NOREG", f"0b{self.cs:03b}"
-        if self.kind == "PDPW16KD":
-            given = parameters(DATA_WIDTH_W=36, DATA_WIDTH_R=self.width, REGMODE=regmode, CSDECODE_W=decode, CSDECODE_R=decode)
-            return f"PDPW16KD #({given}) x_{self.name} ({PSEUDO}, {pins('DO', self.name, 36)});"
         mode = "READBEFOREWRITE" if self.old else "NORMAL"
-        a, web, ocea = (36, "0", "in[69]" if self.width == 36 else "in[65]") if self.kind == "WIDE" else (self.width, "in[70]", "in[65]")
+        a, web, ocea = (36, "0", "in[69]" if self.width == 36 else "in[65]") if self.wide else (self.width, "in[70]", "in[65]")
         given = parameters(DATA_WIDTH_A=a, DATA_WIDTH_B=self.width, WRITEMODE_A=mode, WRITEMODE_B=mode, REGMODE_A=regmode,
                            REGMODE_B=regmode, CSDECODE_A=decode, CSDECODE_B=decode)
         outputs = f"{pins('DOA', self.name, 18)}, {pins('DOB', self.name, 18, 18)}"
         return f"DP16KD #({given}) x_{self.name} ({DUAL}, .CLKB(clk), .WEB({web}), .OCEA({ocea}), {outputs});"
 
 
-#: Two ports; a DP16KD that writes words of 36 bits; the same as a PDPW16KD.
-TWO = [Mode("DP16KD", width, registered, old) for width in (1, 2, 4, 9, 18) for registered in (False, True) for old in (False, True)]
-TWO += [Mode("DP16KD", 18, False, True, 6), Mode("DP16KD", 9, True, False, 1)]
-ONE = [Mode(kind, width, registered) for kind in ("WIDE", "PDPW16KD") for width in (9, 18, 36) for registered in (False, True)]
-ONE += [Mode("WIDE", 36, True, cs=3), Mode("PDPW16KD", 36, False, cs=4)]
+#: Two ports; one that writes words of 36 bits, and one that reads.
+TWO = [Mode(width, registered, old) for width in (1, 2, 4, 9, 18) for registered in (False, True) for old in (False, True)]
+TWO += [Mode(18, False, True, 6), Mode(9, True, False, 1)]
+ONE = [Mode(width, registered, wide=True) for width in (9, 18, 36) for registered in (False, True)]
+ONE += [Mode(36, True, cs=3, wide=True), Mode(36, False, cs=4, wide=True)]
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +135,7 @@ def test_one_port_writes_36_bits(verilog, seed):
     for mode in ONE:
         words, output = {}, Output(mode)
         for n, (row, answer) in enumerate(zip(rows, got[mode.name])):
-            if mode.kind == "WIDE":  # the upper half of a word, and a narrow word, are at DOB
-                answer = answer if mode.width == 36 else answer >> 18
-            elif mode.width == 36:  # the upper half is at the lower pins
-                answer = answer >> 18 | (answer & 0x3FFFF) << 18
+            answer = answer if mode.width == 36 else answer >> 18  # the upper half of a word, and a narrow word, are at DOB
             assert answer == output.shown, (mode, n)
             mask = sum(QUARTERS[i] for i in range(4) if row["ada"] >> i & 1) if selected(mode, row, "a") and row["wea"] else 0
             place, read = row["adb"] >> 5, selected(mode, row, "b")
@@ -167,18 +158,12 @@ REFUSED = [
     ('.RESETMODE("ASYNC")', "RESETMODE must be SYNC"), (".INITVAL_3F(1)", "INITVAL must be zero"), (".WEAMUX(1)", "WEAMUX"),
     ('.DATA_WIDTH_A(36), .DATA_WIDTH_B(36), .REGMODE_B("OUTREG")', "both REGMODE must be the same"),
 ]
-REFUSED = [("DP16KD", *case) for case in REFUSED] + [
-    ("PDPW16KD", ".DATA_WIDTH_W(18)", "DATA_WIDTH_W must be 36"), ("PDPW16KD", ".DATA_WIDTH_R(4)", "DATA_WIDTH_R 9, 18 or 36"),
-    ("PDPW16KD", '.REGMODE("REG")', "REGMODE must be"), ("PDPW16KD", '.CLKRMUX("INV")', "must not be inverted"),
-    ("PDPW16KD", '.CLKWMUX("INV")', "must not be inverted"), ("PDPW16KD", '.RESETMODE("ASYNC")', "RESETMODE must be SYNC"),
-    ("PDPW16KD", ".INITVAL_00(1)", "INITVAL must be zero"),
-]
 
 
-@pytest.mark.parametrize("kind, given, message", REFUSED, ids=[f"{kind}{given}" for kind, given, _ in REFUSED])
-def test_refused(kind, given, message, tmp_path):
+@pytest.mark.parametrize("given, message", REFUSED, ids=[given for given, _ in REFUSED])
+def test_refused(given, message, tmp_path):
     """A design with a mode that is not modelled does not build."""
-    (tmp_path / "top.v").write_text(f"module top; {kind} #({given}) x (); endmodule\n{models()}")
+    (tmp_path / "top.v").write_text(f"module top; DP16KD #({given}) x (); endmodule\n{models()}")
     with pytest.raises(ToolError) as caught:
         toolchain.run_verilator(["--lint-only", "-Wno-lint", "-Wno-style", "--top-module", "top", "top.v"], tmp_path)
     assert message in caught.value.output
@@ -190,7 +175,6 @@ MISUSED = {
                    {"wea": 1}, "both ports write the same word"),
     "reset": ('DP16KD #(.REGMODE_B("OUTREG")) x2 (.CLKA(clk), .CLKB(clk), .RSTB(in[71]));', {"rstb": 1}, "with its clock enable low"),
     "clocks": ("DP16KD x3 (.CLKA(clk), .CLKB(clk && !in[68]));", {"ceb": 1}, "must be one clock"),
-    "clocks of a PDPW16KD": ("PDPW16KD x4 (.CLKW(clk), .CLKR(clk && !in[69]));", {"oceb": 1}, "CLKW and CLKR must be one clock"),
     "wide port writes": ("DP16KD #(.DATA_WIDTH_A(36), .DATA_WIDTH_B(36)) x5 (.CLKA(clk), .CLKB(clk), .WEB(in[70]));", {"web": 1},
                          "cannot write"),
     "output enables": ('DP16KD #(.DATA_WIDTH_A(36), .DATA_WIDTH_B(36), .REGMODE_A("OUTREG"), .REGMODE_B("OUTREG")) x8 '

@@ -69,7 +69,7 @@ endmodule
 def test_costs_of_cells():
     """Carry cells and LUT RAM take LUT4s; what comes with a slice is free; a cell of unknown cost is not passed over."""
     cells = {"LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "PFUMX": 5, "L6MUX21": 1, "$scopeinfo": 7, "TRELLIS_FF": 4, "MULT18X18D": 1,
-             "DP16KD": 2, "PDPW16KD": 1}
+             "DP16KD": 3}
     assert Resources.of(cells) == Resources(lut4=28, ff=4, dsp=1, bram=3, lutram=2)
     assert Resources.of({}) == Resources()
     with pytest.raises(ToolError, match="unknown cost: ALU54B, LUT5"):

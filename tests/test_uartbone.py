@@ -4,6 +4,7 @@ import gc
 import random
 
 import pytest
+from bus_slave import BusSlave
 from frames import expected, frame
 from units import simulate, stalls
 
@@ -14,14 +15,19 @@ TIMEOUT = 50
 TOP = (1 << 24) - 1
 
 
+def blank(address):
+    """The word at an address that was not written: one that follows from the address."""
+    return address * 0x9E3779B1 % (1 << 32)
+
+
 def content(address, transfers):
-    """The word at an address: the last one written, or one that follows from the address."""
+    """The word at an address: the last one written, or a blank one."""
     written = [word for write, where, word in transfers if write and where == address]
-    return written[-1] if written else address * 0x9E3779B1 % (1 << 32)
+    return written[-1] if written else blank(address)
 
 
 class Host:
-    """Plays both sides of a bridge: sends bytes, takes answers, and is the memory on the bus.
+    """Plays both sides of a bridge: sends bytes, takes answers, and has the memory on the bus.
 
     stall : chance of a cycle without byte, and of one in which no answer is taken
     slow : most cycles that the bus waits
@@ -29,16 +35,20 @@ class Host:
 
     def __init__(self, *, seed=0, stall=0.0, slow=0, timeout=TIMEOUT):
         self.dut = UartBone(timeout)
-        self.seed, self.stall, self.slow = seed, stall, slow
+        self.memory = BusSlave(self.dut.bus, seed=seed, slow=slow, blank=blank)
+        self.seed, self.stall = seed, stall
         self.random = random.Random(seed)
-        self.transfers, self.answers = [], bytearray()
-        self.cycle = self.finished = 0  #: this cycle, and the last in which something was written or answered
-        self.over = False
+        self.answers, self.answered = bytearray(), 0  #: bytes, and the cycle of the last one
+
+    @property
+    def finished(self):
+        """The last cycle in which something was written, read or answered."""
+        return max(self.memory.last, self.answered)
 
     def play(self, parts, silence=TIMEOUT + 1):
         """Send the byte strings ``parts`` with ``silence`` cycles between them; returns transfers on the bus, and answers."""
-        simulate(self.dut, lambda ctx: self.send(ctx, parts, silence), self.listen, self.memory, limit=1_000_000)
-        return self.transfers, bytes(self.answers)
+        simulate(self.dut, lambda ctx: self.send(ctx, parts, silence), self.listen, self.memory.run, limit=1_000_000)
+        return self.memory.transfers, bytes(self.answers)
 
     async def send(self, ctx, parts, silence):
         i, gap = self.dut.i, stalls(self.seed, self.stall)
@@ -55,7 +65,7 @@ class Host:
             for _ in range(silence):
                 await ctx.tick()
         await ctx.tick().repeat(100)
-        self.over = True
+        self.memory.over = True
 
     async def quiet(self, ctx):
         """Wait until the bridge waits for bytes."""
@@ -64,34 +74,13 @@ class Host:
 
     async def listen(self, ctx):
         o, pause = self.dut.o, stalls(self.seed + 1, self.stall)
-        while not self.over:
+        while not self.memory.over:
             ready = not pause()
             ctx.set(o.ready, ready)
             _, _, valid, byte = await ctx.tick().sample(o.valid, o.payload)
             if valid and ready:
                 self.answers.append(byte)
-                self.finished = self.cycle
-
-    async def memory(self, ctx):
-        bus, held, wait = self.dut.bus, None, 0
-        while not self.over:
-            ctx.set(bus.ready, 0)
-            ctx.set(bus.r_data, self.random.getrandbits(32))
-            request = tuple(ctx.get(signal) for signal in (bus.write, bus.addr, bus.w_data)) if ctx.get(bus.valid) else None
-            assert held in (None, request), "a request that waits must stay as it is"
-            held = request
-            if request and wait:
-                wait -= 1
-            elif request:
-                write, address, word = request
-                word = word if write else content(address, self.transfers)
-                self.transfers.append((write, address, word))
-                ctx.set(bus.ready, 1)
-                ctx.set(bus.r_data, word)
-                held, wait = None, self.random.randrange(self.slow + 1)
-                self.finished = self.cycle
-            await ctx.tick()
-            self.cycle += 1
+                self.answered = self.memory.cycle
 
 
 def check(parts, **kwargs):

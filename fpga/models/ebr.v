@@ -1,4 +1,4 @@
-// What the two faces of an ECP5 block RAM (block_ram.v) have inside: memory arrays and the output of a port.
+// What an ECP5 block RAM (block_ram.v) has inside in its two forms: memory arrays and the output of a port.
 //
 // Source: Lattice FPGA-TN-02204, "ECP5 and ECP5-5G Memory Usage Guide". Memories start as zeros. All ports have one clock.
 //
