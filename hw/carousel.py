@@ -23,7 +23,7 @@ class Carousel(wiring.Component):
     fin : In(lists * lanes), lane j is done with list s (bit s * lanes + j), one cycle
     free : Out(lists), the list may be filled
     pending : Out(lists * lanes), lane j still has to visit list s
-    length, psum, void, target : Out, one for each list, stable while it is pending
+    length, psum, void, target : Out, one for each list, stable while it is pending; single : Out, length is 1
     bus : Out, one entry for each list
     idle : Out, no list is being filled or visited
 
@@ -45,7 +45,7 @@ class Carousel(wiring.Component):
             "claim": In(1), "claim_list": In(below(s)), "claim_target": In(range(s + 1)), "fin": In(s * lanes),
             "free": Out(s), "pending": Out(s * lanes), "idle": Out(1),
             "length": Out(data.ArrayLayout(length, s)), "target": Out(data.ArrayLayout(range(s + 1), s)),
-            "psum": Out(data.ArrayLayout(psum, s)), "void": Out(s),
+            "psum": Out(data.ArrayLayout(psum, s)), "void": Out(s), "single": Out(s),
             "bus": Out(data.ArrayLayout(entry_layout(config), s)),
         })
 
@@ -65,16 +65,19 @@ class Carousel(wiring.Component):
             bus = Unreset(entry_layout(config), name=f"bus{s}")
             length, psum, target, void = (Unreset(shape, name=f"{name}{s}") for name, shape in (
                 ("length", self.length[s].shape()), ("psum", self.psum[s].shape()), ("target", self.target[s].shape()), ("void", 1)))
+            single = Unreset(name=f"single{s}")
             pending = self.pending[s * lanes:(s + 1) * lanes]
             m.d.comb += [
                 ram.w_addr.eq(self.e_addr), ram.w_data.eq(self.e_entry), ram.w_en.eq(self.e_en & (self.e_list == s)),
                 ram.r_addr.eq(pointer),
                 self.bus[s].eq(bus), self.length[s].eq(length), self.psum[s].eq(psum), self.target[s].eq(target), self.void[s].eq(void),
+                self.single[s].eq(single),
             ]
             m.d.sync += [bus.eq(ram.r_data), arm.eq(Cat(opened, arm[0]))]
             m.d.sync += pending.eq(pending & ~self.fin[s * lanes:(s + 1) * lanes])
             with m.If(opened):
-                m.d.sync += [length.eq(self.o_length), psum.eq(self.o_psum), void.eq(self.o_void), running.eq(1)]
+                m.d.sync += [length.eq(self.o_length), single.eq(self.o_length == 1), psum.eq(self.o_psum), void.eq(self.o_void),
+                             running.eq(1)]
             after = Unreset(length.shape(), name=f"after{s}", init=1)  # pointer + 1
             with m.If(opened | (after == length)):  # a register's reset; while the list does not run, nobody looks
                 m.d.sync += [pointer.eq(0), after.eq(1)]

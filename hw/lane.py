@@ -57,7 +57,7 @@ class Lane(wiring.Component):
         super().__init__({
             "start": In(1), "running": In(1), "outer": In(1), "fetch": In(1), "accumulate": In(1),
             "bank_addr": In(range(config.bank_weights)), "every": In(range(config.targets + 1)),
-            "pending": In(s), "void": In(s),
+            "pending": In(s), "void": In(s), "single": In(s),
             "length": In(data.ArrayLayout(range(config.list_entries + 1), s)),
             "psum": In(data.ArrayLayout(range(config.psum_words), s)),
             "target": In(data.ArrayLayout(range(s + 1), s)),
@@ -95,53 +95,48 @@ class Lane(wiring.Component):
                 m.d.sync += register.eq(0)
             return register
 
-        # s0: control
+        # s0: control. What the next cycle does is decided in this one: of the list that the lane is at then, if that begins.
         at = Unreset(below(config.lists))
-        n = Unreset(range(config.list_entries + 1), init=1)  # entries of the turn up to this one
+        left = Unreset(range(config.list_entries + 1))  # entries of the turn from this one on
+        turns = Unreset(range(config.targets + 1))  # of the list from this one on
         index = Unreset(range(config.targets))
+        first, last, final = Unreset(init=1), Unreset(), Unreset()  # of the turn's entries; the last turn
+        nothing = Unreset()
         bubble = Unreset(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
-        index_after = Unreset(range(config.targets + 1), init=1)  # index + 1
+        waits = Unreset()  # there is one
         counts = [Unreset(len(self.every), name=f"count{s}") for s in range(config.lists)]  # of targets
-        nothings = Unreset(config.lists)
+        nothings, ones = Unreset(config.lists), Unreset(config.lists)
         for s, count in enumerate(counts):
             found = Mux(self.fetch, targets.count[s], self.every)
-            m.d.sync += [count.eq(found), nothings[s].eq(self.void[s] | (found == 0))]
-        count = Array(counts)[at]
-        here = self.pending.bit_select(at, 1) & ~bubble.any()
-        nothing = nothings.bit_select(at, 1)
+            m.d.sync += [count.eq(found), nothings[s].eq(self.void[s] | (found == 0)), ones[s].eq(found == 1)]
+        here = self.pending.bit_select(at, 1) & ~waits
         issue = Signal()
-        first = Unreset(init=1)  # n == 1
-        last = Unreset()  # n == self.length[at], known a cycle ahead
         fin = Signal()
         m.d.comb += [
-            issue.eq(here & ~nothing),
-            fin.eq(here & (nothing | (last & (index_after == count)))),
+            issue.eq(here & ~nothing), fin.eq(here & (nothing | (last & final))),
             self.fin.eq(Cat(fin & (at == s) for s in range(config.lists))),
             targets.claim.eq(self.claim), targets.claim_list.eq(self.claim_list),
             targets.en.eq(self.t_en), targets.slot.eq(self.t_slot), targets.entry.eq(self.t_entry),
         ]
         behind = Signal.like(at)
-        m.d.comb += behind.eq(Mux(at == config.lists - 1, 0, at + 1))
-        with m.If(fin):
-            m.d.sync += at.eq(behind)
-        # within a turn, every cycle has its entry; outside, the turn to come begins with entry 1
-        single = Cat(length == 1 for length in self.length)
-        m.d.sync += [
-            first.eq(self.start | ~issue | last),
-            last.eq(Mux(fin, single.bit_select(behind, 1), Mux(issue & ~last, n + 1 == self.length[at], single.bit_select(at, 1)))),
-        ]
-        m.d.sync += bubble.eq(Cat(fin & ~nothing & self.outer, bubble[:-1]))
+        begins = Signal.like(at)
+        m.d.comb += [behind.eq(Mux(at == config.lists - 1, 0, at + 1)), begins.eq(Mux(fin, behind, at))]
+        m.d.sync += at.eq(begins)
+        # within a list, every cycle has its entry
+        m.d.sync += first.eq(~issue | last)
+        with m.If(issue & ~last):
+            m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
+        with m.Else():
+            m.d.sync += [left.eq(self.length[begins]), last.eq(self.single.bit_select(begins, 1))]
+        with m.If(~issue | fin):
+            m.d.sync += [turns.eq(Array(counts)[begins]), final.eq(ones.bit_select(begins, 1)), nothing.eq(nothings.bit_select(begins, 1)),
+                         index.eq(0)]
+        with m.Elif(last):
+            m.d.sync += [turns.eq(turns - 1), final.eq(turns == 2), index.eq(index + 1)]
+        later = Cat(fin & ~nothing & self.outer, bubble[:-1])
+        m.d.sync += [bubble.eq(later), waits.eq(later.any())]
         with m.If(self.start):
-            m.d.sync += [at.eq(0), bubble.eq(0)]
-        # all that begins a count comes first: it is the reset of a register then
-        with m.If(self.start | (issue & last)):
-            m.d.sync += n.eq(1)
-        with m.Elif(issue):
-            m.d.sync += n.eq(n + 1)
-        with m.If(self.start | fin):
-            m.d.sync += [index.eq(0), index_after.eq(1)]
-        with m.Elif(issue & last):
-            m.d.sync += [index.eq(index_after), index_after.eq(index_after + 1)]
+            m.d.sync += [at.eq(0), bubble.eq(0), waits.eq(0)]
 
         # s1: the list's entry and the target
         at1 = Unreset(at.shape())

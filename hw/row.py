@@ -122,7 +122,7 @@ class Row(wiring.Component):
                 lane.start.eq(self.start),
                 lane.pending.eq(Cat(carousel.pending[s * lanes + j] for s in range(config.lists))),
                 Cat(carousel.fin[s * lanes + j] for s in range(config.lists)).eq(lane.fin),
-                lane.void.eq(carousel.void), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),
+                lane.void.eq(carousel.void), lane.single.eq(carousel.single), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),
                 lane.target.eq(carousel.target), lane.bus.eq(carousel.bus),
                 lane.t_en.eq(t_en[j]), lane.t_slot.eq(t_slot),
                 lane.t_entry.t.eq(last_t), lane.t_entry.value.eq(t_words[j]),

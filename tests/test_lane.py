@@ -124,7 +124,7 @@ class Bench:
             next(builder, None)
             pending = [m for m, cycle in self.pend.items() if m >= at and cycle <= self.cycle]
             ctx.set(dut.pending, sum(1 << m % lists for m in pending))
-            self._show(run, [m for m, cycle in self.pend.items() if m >= at and cycle <= self.cycle + 1], shown)
+            self._show(run, *([m for m, cycle in self.pend.items() if m >= at and cycle <= self.cycle + ahead] for ahead in (1, 2)), shown)
             self._broadcast(run, carried)
             if fin is None and at in pending and self.cycle >= ready:
                 position = run.positions[at]
@@ -169,30 +169,32 @@ class Bench:
             self.free.pop(m % lists, None)
             ctx.set(dut.claim, 1)
             ctx.set(dut.claim_list, m % lists)
-            self.pend[m] = self.cycle + Carousel.OPEN + (self.rng.randrange(6) if self.wait() else 0)
+            self.pend[m] = self.cycle + Carousel.OPEN - 1 + (  # claims come from a register
+                self.rng.randrange(6) if self.wait() else 0)
             self.phase[m] = self.rng.randrange(self.config.list_entries)
             yield
             ctx.set(dut.claim, 0)
 
-    def _show(self, run, pending, shown):
-        """What stands beside a list from the cycle before it is pending; anything at all where none is."""
-        if set(pending) == shown:
+    def _show(self, run, pending, soon, shown):
+        """What stands beside a list from the cycle before it is pending, ``void`` from two before; anything at all where none is."""
+        if {*pending, *(-1 - m for m in soon)} == shown:
             return
         config, dut, rng, lists = self.config, self.dut, self.rng, self.config.lists
-        at = {m % lists: m for m in pending}
+        at, later = ({m % lists: m for m in some} for some in (pending, soon))
         length, psum, target, void = [], [], [], []
         for s in range(lists):
             position = run.positions[at[s]] if s in at else None
             length.append(len(position.entries) if position else rng.randint(1, config.list_entries))
             psum.append(position.psum if position else rng.randrange(config.psum_words))
             target.append(at[s] % (lists + 1) if position else rng.randrange(lists + 1))
-            void.append(position.void if position else rng.getrandbits(1))
+            void.append(run.positions[later[s]].void if s in later else rng.getrandbits(1))
         self.ctx.set(dut.length, length)
         self.ctx.set(dut.psum, psum)
         self.ctx.set(dut.target, target)
         self.ctx.set(dut.void, pack(void, 1))
+        self.ctx.set(dut.single, pack([entries == 1 for entries in length], 1))
         shown.clear()
-        shown.update(pending)
+        shown.update(pending, (-1 - m for m in soon))
 
     def _broadcast(self, run, carried):
         """The bus: entries of the lists that were pending a cycle ago, noise for the others."""

@@ -41,7 +41,7 @@ class Surroundings(Proof):
         self.drive(dut.pending, pending)
         self.drive(dut.t_slot, claim_slot)
         self.assume(~claim | ~claimed.bit_select(claim_at, 1))
-        self.assume(~rise | (claimed & ~pending).bit_select(rise_at, 1))
+        self.assume(~rise | (claimed & self.past(claimed) & ~pending).bit_select(rise_at, 1))
         self.assume(~(dut.t_en & (fetched == config.targets)))
         self.assume(~(dut.t_en & claim))
         m.d.sync += fetched.eq(Mux(claim, 0, fetched + dut.t_en))
@@ -55,8 +55,9 @@ class Surroundings(Proof):
         with m.If(fin):
             m.d.sync += [pending.bit_select(at, 1).eq(0), claimed.bit_select(at, 1).eq(0), at.eq(after(at, lists))]
         for s in range(lists):
-            for value in (dut.length[s], dut.void[s]):  # a cycle before the list is pending, too
-                self.assume(~pending[s] | (value == self.past(value)))
+            was, ago = self.past(dut.void[s]), self.past(self.past(dut.void[s]))  # a cycle, two cycles before the list is pending, too
+            self.assume(~pending[s] | ((dut.length[s] == self.past(dut.length[s])) & (dut.void[s] == was) & (was == ago)))
+            self.assume(dut.single[s] == (dut.length[s] == 1))
             for value in (dut.psum[s], dut.target[s]):
                 before = self.past(value)
                 self.assume(~pending[s] | self.past(~pending[s], init=1) | (value == before))
@@ -130,6 +131,7 @@ class LaneControlProof(Surroundings):
         with m.If(dut.start):
             m.d.sync += bubble.eq(0)
         here = self.visiting & (bubble == 0)
+        self.lemma(inside.waits == (bubble != 0))
         self.lemma(inside.bubble == Mux(bubble == 0, 0, (1 << self.lane.BUBBLE) >> bubble))  # a bit that moves up
         self.check(issue == (here & ~self.nothing))
         self.check(implies(self.fin, here))
@@ -147,8 +149,10 @@ class LaneControlProof(Surroundings):
                 m.d.sync += turn.eq(Mux(self.fin, 0, turn + 1))
         with m.If(dut.start):
             m.d.sync += [steps.eq(0), turn.eq(0)]
-        self.lemma((inside.n == steps + 1) & (index == turn) & (inside.index_after == turn + 1) & (first == (steps == 0)))
-        self.lemma(~self.visiting | (last == (steps == self.length - 1)))
+        self.lemma((~issue | (index == turn)) & (first == (steps == 0)))
+        with m.If(self.visiting):
+            self.lemma((inside.nothing == self.nothing) & (inside.left == self.length - steps) & (last == (steps == self.length - 1)))
+            self.lemma(self.nothing | ((inside.turns == self.count - turn) & (inside.final == (turn == self.count - 1)) & (index == turn)))
         with m.If(self.visiting & ~self.nothing):
             self.lemma((steps < self.length) & (turn < self.count))
         with m.Else():

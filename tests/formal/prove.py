@@ -73,25 +73,26 @@ JOBS = {
         proof=TargetsProof, unit=targets, depth=2, reach=10,
         configs=({"lists": 2, "targets": 3}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 4}),
         bugs=(("count.eq(count + self.en)", "count.eq(count + 1)"),
-              ("[count.eq(0), self.count", "[self.count"),
+              ("[count.eq(0), counts", "[counts"),
               ("self.en & (self.slot == slot)", "self.en"), ("read.addr.eq(self.r_index)", "read.addr.eq(0)"))),
     "ram": Job(proof=RamProof, unit=ram, depth=4, reach=6,
                bugs=(("latch.eq(read.data)", "latch.eq(read.data & ~1)"),
                      ("granularity=self.width // self.parts", "granularity=self.width"))),
     "multiplier": Job(proof=MultiplierProof, unit=multiplier, depth=4, reach=6,
-                      bugs=(("b = Signal(signed(self.width))", "b = Signal(self.width)"),
-                            ("pipe.eq(a * b), self.o.eq(pipe)", "pipe.eq(a * b), self.o.eq(a * b)"))),
+                      bugs=(("b = Unreset(signed(self.width))", "b = Unreset(self.width)"),
+                            ("pipe.eq(a * b), product.eq(pipe)", "pipe.eq(a * b), product.eq(a * b)"))),
     "lane control": Job(
         proof=LaneControlProof, unit=lane, depth=2, reach=12,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3}),
-        bugs=(("n + 1 == self.length[at]", "n == self.length[at]"),  # one entry twice
-              ("single.bit_select(behind, 1)", "single.bit_select(at, 1)"),
-              ("(index_after == count)", "(index == count)"),  # one turn too many
+        bugs=(("left == 2", "left == 1"),  # one entry twice
+              ("single.bit_select(begins, 1)", "single.bit_select(at, 1)"), ("ones.bit_select(begins, 1)", "ones.bit_select(at, 1)"),
+              ("self.length[begins]", "self.length[at]"), ("Array(counts)[begins]", "Array(counts)[at]"),
+              ("turns == 2", "turns == 1"),  # one turn too many
               ("fin.eq(here & (nothing |", "fin.eq(nothing | (here &"),  # done with a list that is not there
-              ("bubble = Signal(self.BUBBLE)", "bubble = Signal(self.BUBBLE - 1)"),
+              ("bubble = Unreset(self.BUBBLE)", "bubble = Unreset(self.BUBBLE - 1)"),
               ("fin & ~nothing & self.outer", "fin & self.outer"),
               ("Mux(self.fetch, targets.count[s], self.every)", "Mux(self.fetch, targets.count[0], self.every)"),
-              ("with m.If(self.start | fin):", "with m.If(self.start):"))),
+              ("with m.If(~issue | fin):", "with m.If(~issue):"))),
     "lane data": Job(
         proof=LaneDataProof, unit=lane, depth=14, reach=27,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3, "psum_words": 50}),
