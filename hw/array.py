@@ -30,7 +30,8 @@ class Array(wiring.Component):
     acc_addr : In; acc : Out, rows x lanes accumulators, ``latency.RAM`` cycles later
     overflow : Out, final sums of this cycle whose two top bits differ
 
-    Cycles: RUN: ``RUN_LATENCY`` more than from ``start`` to the last lane's last control cycle; CLEAR: words + 1; POST: see
+    Cycles: RUN: ``RUN_LATENCY`` more than from ``start`` to the last lane's last control cycle; rows begin ``Row.SETTLE`` = 3 cycles
+    behind ``start``. CLEAR: words + 1; POST: see
     :class:`PostWalk`. Resources: ``rows * lanes`` DSPs; block RAM of the rows.
     """
 
@@ -62,6 +63,11 @@ class Array(wiring.Component):
         ]
         m.d.sync += self.post.fault.eq(walk.fault)
 
+        begin = self.run.start  # of the rows
+        for stage in range(Row.SETTLE):
+            register = Signal(name=f"begin{stage}")
+            m.d.sync += register.eq(begin)
+            begin = register
         running = Signal()
         drain = Signal(range(self.RUN_LATENCY))
         clearing = Signal()
@@ -71,7 +77,7 @@ class Array(wiring.Component):
             m.submodules[f"row{r}"] = row = Row(config, r)
             rows.append(row)
             m.d.comb += [
-                row.start.eq(self.run.start), row.running.eq(running),
+                row.start.eq(begin), row.running.eq(running),
                 row.k_most.eq(check.k_most), row.k_most_tail.eq(check.k_most_tail),
                 row.payload.eq(self.run.payload),
                 row.post_active.eq(walk.active), row.post_valid.eq(walk.valid), row.post_double.eq(walk.double),
@@ -98,13 +104,13 @@ class Array(wiring.Component):
 
         # RUN: ends when all rows have, and their pipelines are empty
         finished = running & Cat(row.done for row in rows).all() & (drain == 0) & ~self.loading
-        with m.If(self.run.start):
+        with m.If(begin):
             m.d.sync += running.eq(1)
         with m.If(finished):
             m.d.sync += drain.eq(self.RUN_LATENCY - 3)
         with m.If(drain != 0):
             m.d.sync += drain.eq(drain - 1)
-        m.d.comb += self.run.done.eq(drain == 1)
+        m.d.sync += self.run.done.eq(drain == 2)
         with m.If(self.run.done):
             m.d.sync += running.eq(0)
 
@@ -120,11 +126,11 @@ class Array(wiring.Component):
         words = layout(Opcode.CLEAR)(self.clear.payload).words
         clear_left, clear_illegal = Signal.like(words), (words == 0) | (words > config.bank_words) | self.loading
         m.d.sync += self.clear.fault.eq(self.clear.start & clear_illegal)
+        m.d.sync += self.clear.done.eq(0)
         with m.If(self.clear.start):
-            m.d.sync += [clearing.eq(~clear_illegal), clear_addr.eq(0), clear_left.eq(words)]
+            m.d.sync += [clearing.eq(~clear_illegal), clear_addr.eq(0), clear_left.eq(words), self.clear.done.eq(words == 1)]
         with m.Elif(clearing):
-            m.d.sync += [clear_addr.eq(clear_addr + 1), clear_left.eq(clear_left - 1)]
-            m.d.comb += self.clear.done.eq(clear_left == 1)
+            m.d.sync += [clear_addr.eq(clear_addr + 1), clear_left.eq(clear_left - 1), self.clear.done.eq(clear_left == 2)]
             with m.If(self.clear.done):
                 m.d.sync += clearing.eq(0)
         return m

@@ -21,7 +21,7 @@ def layout(opcode: Opcode) -> data.FlexibleLayout:
 class UnitSignature(wiring.Signature):
     """What the sequencer sees of a unit (seen from the unit).
 
-    start : In, one cycle; ``payload`` is stable from ``start`` up to and with ``done``
+    start : In, one cycle; ``payload`` is stable from the cycle before ``start`` up to and with ``done``
     done : Out, one cycle, in the unit's last cycle, at the earliest one cycle after ``start``
     fault : Out, an address lies outside its memory, or a count is out of its range; from a register, behind ``start`` and
         not behind ``done``. The unit is reset in the next cycle; what it would write outside comes two cycles later or never.

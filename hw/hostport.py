@@ -122,19 +122,22 @@ class HostPort(wiring.Component):
         word = Signal(WORD)
         hit = {region: Signal(name=f"hit_{region.name}") for region in regions}
         has = {region: self.has(region, ask_write, ask_addr) for region in regions}
-        writes_to = {csr: Signal(name=f"writes_to_{csr.name}") for csr, (access, _) in CSR_DOC.items() if "w" in access}
+        has_csr = {csr: has[Region.CSR] & ask_write & (ask_addr[:REGION_SHIFT] == csr)
+                   for csr, (access, _) in CSR_DOC.items() if "w" in access}
+        written = {region: Signal(name=f"written_{region.name}") for region in regions}
+        writes_to = {csr: Signal(name=f"writes_to_{csr.name}") for csr in has_csr}
         idle_only = Signal()
         m.d.sync += act.eq(asked)
         with m.If(asked):
             m.d.sync += [write.eq(ask_write), offset.eq(ask_addr), word.eq(ask_data)]
             m.d.sync += [hit[region].eq(found) for region, found in has.items()]
-            m.d.sync += [writes_to[csr].eq(has[Region.CSR] & ask_write & (ask_addr[:REGION_SHIFT] == csr)) for csr in writes_to]
-            m.d.sync += idle_only.eq(Cat(has[region] for region in DATA_REGIONS if region in has).any()
-                                     | (has[Region.CSR] & ask_write & (ask_addr[:REGION_SHIFT] == Csr.START)))
+            m.d.sync += [written[region].eq(found & ask_write) for region, found in has.items()]
+            m.d.sync += [writes_to[csr].eq(found) for csr, found in has_csr.items()]
+            m.d.sync += idle_only.eq(Cat(has[region] for region in DATA_REGIONS if region in has).any() | has_csr[Csr.START])
         allowed = ~(busy & idle_only)
         refused = Signal()
         m.d.comb += self.busy.eq(busy | (asked & ask_write) | (act & write))
-        writes = {region: act & write & hit[region] & allowed for region in regions}
+        writes = {region: act & written[region] & ~(busy if region in DATA_REGIONS else 0) for region in regions}
         with m.If(act & ~(allowed & Cat(hit.values()).any())):
             m.d.sync += refused.eq(1)
 

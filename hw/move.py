@@ -8,7 +8,7 @@ from gradgate.arch import latency
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import UnitSignature, layout
 from gradgate.hw.rowport import RowPortSignature
-from gradgate.hw.shapes import outside
+from gradgate.hw.shapes import Unreset, outside
 
 
 class StageSignature(wiring.Signature):
@@ -59,20 +59,25 @@ class Move(wiring.Component):
         fields = data.View(layout(Opcode.MOVE), self.unit.payload)
         lanes = range(config.lanes)
 
-        # The walk; counters count from 1.
+        # The walk; counters are a step ahead and begin with 2, so that what is the last is known in time.
         walking = Signal()
         channel, pixel, image = (Signal(len(fields[name]), name=name) for name in ("channels", "pixels", "images"))
         staged, addr, base = (Signal(bits, name=name) for bits, name in ((17, "staged"), (16, "addr"), (16, "base")))
         row = Signal.like(rows.row)
         lane = Signal(range(config.lanes))
-        last_channel, last_pixel = channel == fields.channels, pixel == fields.pixels
-        last_image, last_row = image == fields.images, row == config.rows - 1
+        last_channel, last_pixel, last_image = (Unreset(name=f"last_{name}") for name in ("channel", "pixel", "image"))
+        last_row = row == config.rows - 1
+        first_channel, first_pixel, first_image = (total.eq(fields[name] == 1) for total, name in (
+            (last_channel, "channels"), (last_pixel, "pixels"), (last_image, "images")))
         with m.If(walking):
-            m.d.sync += [staged.eq(staged + 1), channel.eq(channel + 1), lane.eq(lane + 1), addr.eq(addr + lane.all())]
+            m.d.sync += [staged.eq(staged + 1), channel.eq(channel + 1), last_channel.eq(channel == fields.channels)]
+            m.d.sync += [lane.eq(lane + 1), addr.eq(addr + lane.all())]
             with m.If(last_channel):
-                m.d.sync += [channel.eq(1), lane.eq(0), addr.eq(addr + 1), pixel.eq(pixel + 1)]
+                m.d.sync += [channel.eq(2), first_channel, lane.eq(0), addr.eq(addr + 1), pixel.eq(pixel + 1),
+                             last_pixel.eq(pixel == fields.pixels)]
                 with m.If(last_pixel):
-                    m.d.sync += [pixel.eq(1), image.eq(image + 1), row.eq(row + 1), addr.eq(base)]
+                    m.d.sync += [pixel.eq(2), first_pixel, image.eq(image + 1), last_image.eq(image == fields.images),
+                                 row.eq(row + 1), addr.eq(base)]
                     with m.If(last_row):
                         m.d.sync += [row.eq(0), base.eq(base + fields.slot_step), addr.eq(base + fields.slot_step)]
 
@@ -111,7 +116,8 @@ class Move(wiring.Component):
         drain = Signal(range(RowPortSignature.READ + 1))
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [channel.eq(1), pixel.eq(1), image.eq(1), lane.eq(0), row.eq(0), drain.eq(0)]
+                m.d.sync += [channel.eq(2), pixel.eq(2), image.eq(2), first_channel, first_pixel, first_image]
+                m.d.sync += [lane.eq(0), row.eq(0), drain.eq(0)]
                 m.d.sync += [staged.eq(fields.stage_addr), addr.eq(fields.row_addr), base.eq(fields.row_addr)]
                 with m.If(self.unit.start):
                     m.next = "DRAIN"
@@ -123,7 +129,7 @@ class Move(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.sync += drain.eq(drain + 1)
-                with m.If(drain == RowPortSignature.READ):
-                    m.d.comb += self.unit.done.eq(1)
+                m.d.sync += self.unit.done.eq(drain == RowPortSignature.READ - 1)
+                with m.If(self.unit.done):
                     m.next = "IDLE"
         return m

@@ -54,6 +54,7 @@ class PostWalk(wiring.Component):
         levels = len(POST_LEVELS)
         left = [Unreset(16, name=f"{name}_left") for name in POST_LEVELS]
         at_end = [Unreset(name=f"{name}_at_end") for name in POST_LEVELS]  # the loop's last: one is left
+        two_left, all_one, all_two = ([Unreset(name=f"{name}_{what}") for name in POST_LEVELS] for what in ("two_left", "is_one", "is_two"))
         counts = [f[f"{name}_count"] for name in POST_LEVELS]
         src = Unreset(16)
         dst = Unreset(16)
@@ -68,15 +69,18 @@ class PostWalk(wiring.Component):
         # The innermost loop that has not ended advances, and those within it start again. Which one that will be is known a beat ahead.
         advances = Unreset(levels)
         ends = Signal(levels)  # at_end in the next beat
+        m.d.sync += [Cat(all_one).eq(Cat(total == 1 for total in counts)), Cat(all_two).eq(Cat(total == 2 for total in counts))]
         with m.If(self.unit.start):
-            m.d.comb += ends.eq(Cat(total == 1 for total in counts))
+            m.d.comb += ends.eq(Cat(all_one))
             m.d.sync += [one.eq(total) for one, total in zip(left, counts)]
+            m.d.sync += [one.eq(total) for one, total in zip(two_left, all_two)]
         with m.Else():
             for level in range(levels):
                 with m.If(Cat(at_end[:level]).all()):
-                    m.d.comb += ends[level].eq(Mux(at_end[level], counts[level] == 1, left[level] == 2))
+                    m.d.comb += ends[level].eq(Mux(at_end[level], all_one[level], two_left[level]))
                     with m.If(self.valid):
-                        m.d.sync += left[level].eq(Mux(at_end[level], counts[level], left[level] - 1))
+                        m.d.sync += [left[level].eq(Mux(at_end[level], counts[level], left[level] - 1)),
+                                     two_left[level].eq(Mux(at_end[level], all_two[level], left[level] == 3))]
                 with m.Else():
                     m.d.comb += ends[level].eq(at_end[level])
         with m.If(self.unit.start | self.valid):
@@ -89,6 +93,7 @@ class PostWalk(wiring.Component):
         src_step, dst_step, aux_step = Signal(16), Signal(16), Signal(16)
         m.d.comb += [src_step.eq(step("src")), dst_step.eq(step("dst")), aux_step.eq(Mux(f.choose, src_step, dst_step))]
         drain = Signal(range(self.LATENCY))
+        m.d.sync += self.unit.done.eq(drain == 2)
         with m.If(self.active):
             m.d.sync += second.eq(~second)
         with m.If(self.valid):
@@ -111,7 +116,6 @@ class PostWalk(wiring.Component):
             m.d.comb += row.eq(src)
         beat = self.beat
         m.d.comb += [
-            self.unit.done.eq(drain == 1),
             beat.src.eq(src[:len(beat.src)]), beat.row.eq(row[:len(beat.row)]), beat.aux.eq(aux[:len(beat.aux)]),
             beat.dst.eq(dst[:len(beat.dst)]),
             beat.first.eq((left[0] == counts[0]) & (left[1] == counts[1])), beat.last.eq(at_end[0] & at_end[1]),

@@ -16,7 +16,7 @@ from gradgate.hw.post import Post
 from gradgate.hw.post_walk import beat_layout
 from gradgate.hw.ram import Ram
 from gradgate.hw.run_check import RunCheck
-from gradgate.hw.shapes import rotated
+from gradgate.hw.shapes import Unreset, rotated
 from gradgate.hw.window import Window
 
 
@@ -25,8 +25,9 @@ class Row(wiring.Component):
 
     Members
     -------
-    start, running : In, RUN begins; RUN is active
-    payload : In, fields of RUN or of POST, stable from the cycle before ``start``
+    start, running : In, the row begins with a RUN; RUN is active
+    payload : In, fields of RUN or of POST, stable from the cycle before the command's ``start``, ``SETTLE`` cycles more before that
+        of this row
     k_most, k_most_tail : In, of :class:`RunCheck`; fault : Out, see :class:`Window` and :class:`ListBuilder`
     done : Out, all positions are finished (level; clear while starting)
     post_active, post_valid, post_double, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`
@@ -38,6 +39,8 @@ class Row(wiring.Component):
     Latency: of its parts. Throughput: ``lanes`` multiplications a cycle.
     Resources: ``lanes`` DSPs; block RAM for activations, argmax, ``lists`` lists, ``2 * lanes`` banks and sums.
     """
+
+    SETTLE = Window.SETTLE
 
     def __init__(self, config, number):
         self.config = config
@@ -69,16 +72,19 @@ class Row(wiring.Component):
         m.submodules.payload_copy = payload = Copy(PAYLOAD)
         f, p = layout(Opcode.RUN)(payload.o), layout(Opcode.POST)(payload.o)
 
+        slots, list_words, target_words = (Unreset(shape, name=name) for name, shape in (
+            ("slots", 12), ("list_words", 5), ("target_words", 5)))
+        m.d.sync += [slots.eq(f.slots - (self.number >= f.last_rows)),
+                     list_words.eq(Mux(f.swap, f.t_tail, f.l_tail)), target_words.eq(Mux(f.swap, f.l_tail, f.t_tail))]
+
         # RUN: window -> fetch -> builder -> carousel -> lanes
         wiring.connect(m, window.o, fetch.i)
         wiring.connect(m, fetch.o, builder.i)
         m.d.comb += [
             payload.i.eq(self.payload), window.start.eq(self.start), window.payload.eq(payload.o), fetch.i_addr.eq(window.addr),
             window.k_most.eq(self.k_most), window.k_most_tail.eq(self.k_most_tail), self.fault.eq(window.fault | builder.fault),
-            window.slots.eq(f.slots - (self.number >= f.last_rows)),
-            fetch.dense_list.eq(~f.skip_list), fetch.dense_target.eq(~f.skip_target),
-            fetch.list_words.eq(Mux(f.swap, f.t_tail, f.l_tail)), fetch.target_words.eq(Mux(f.swap, f.l_tail, f.t_tail)),
-            fetch.r_data.eq(act.r_data),
+            window.slots.eq(slots), fetch.dense_list.eq(~f.skip_list), fetch.dense_target.eq(~f.skip_target),
+            fetch.list_words.eq(list_words), fetch.target_words.eq(target_words), fetch.r_data.eq(act.r_data),
             builder.start.eq(self.start), builder.payload.eq(payload.o), builder.free.eq(carousel.free),
             carousel.e_en.eq(builder.e_en), carousel.e_list.eq(builder.e_list), carousel.e_addr.eq(builder.e_addr),
             carousel.e_entry.eq(builder.e_entry), carousel.open.eq(builder.open), carousel.o_length.eq(builder.length),

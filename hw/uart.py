@@ -125,14 +125,16 @@ class UartTransmitter(wiring.Component):
         count = Signal(range(self.divisor))
         left = Signal(range(BITS + 1))  # bits to go, with the one on the line
         bits = Signal(BITS - 1)
-        last = (count == 0) & (left <= 1)
+        zero = Signal(init=1)  # count == 0, known a cycle ahead
+        last = zero & (left <= 1)
         m.d.comb += self.i.ready.eq(last)
         with m.If(last):
             m.d.sync += left.eq(0)
             with m.If(self.i.valid):
-                m.d.sync += [self.tx.eq(0), bits.eq(Cat(self.i.payload, Const(1, 1))), left.eq(BITS), count.eq(self.divisor - 1)]
-        with m.Elif(count == 0):
-            m.d.sync += [self.tx.eq(bits[0]), bits.eq(bits >> 1), left.eq(left - 1), count.eq(self.divisor - 1)]
+                m.d.sync += [self.tx.eq(0), bits.eq(Cat(self.i.payload, Const(1, 1)))]
+                m.d.sync += [left.eq(BITS), count.eq(self.divisor - 1), zero.eq(0)]
+        with m.Elif(zero):
+            m.d.sync += [self.tx.eq(bits[0]), bits.eq(bits >> 1), left.eq(left - 1), count.eq(self.divisor - 1), zero.eq(0)]
         with m.Else():
-            m.d.sync += count.eq(count - 1)
+            m.d.sync += [count.eq(count - 1), zero.eq(count == 1)]
         return m

@@ -137,6 +137,9 @@ class Updater(wiring.Component):
         # Derived from the command, stable long before the first sum.
         tail = Unreset(lanes)
         half = Unreset(31)
+        width, keep = max(config.formats.acc_bits, 32) + 1, config.formats.master_bits + 1
+        beyond = Unreset(width - keep)  # bits of a rounded sum, from ``keep`` - 1 up, that a shift leaves out of a step
+        m.d.sync += [beyond.eq(Cat(i >= fields.shift for i in range(width - keep)))]
         m.d.sync += [tail.eq(Cat(j < fields.tail for j in range(lanes))), half.eq((1 << fields.shift)[1:])]
 
         def enable(cycle):
@@ -163,7 +166,7 @@ class Updater(wiring.Component):
             ]
 
         for j, total in enumerate(sums):
-            step = self._step(m, total, half, fields.shift, j)
+            step = self._step(m, total, half, beyond, fields.shift, j)
             if config.momentum:
                 step = self._velocity(m, step, fields.decay, plain, j)
             difference = Signal(signed(config.formats.master_bits + 2), name=f"difference{j}")
@@ -185,7 +188,7 @@ class Updater(wiring.Component):
             values = level
         return values[0]
 
-    def _step(self, m, total, half, shift, j):
+    def _step(self, m, total, half, beyond, shift, j):
         """``(total + half) >> shift`` clipped to ``master_bits + 1`` bits, three cycles later.
 
         Each multiplexer level keeps the bits that later levels can still shift into the result. Whether the rest
@@ -204,7 +207,7 @@ class Updater(wiring.Component):
             value = Mux(shift[bit], value >> (1 << bit), value)
         m.d.sync += [
             wide.eq(value), sign.eq(rounded[-1]),
-            clip.eq((above & Cat(i >= shift for i in range(width - keep))).any()),
+            clip.eq((above & beyond).any()),
         ]
 
         step = Unreset(signed(keep), name=f"step{j}")

@@ -93,13 +93,18 @@ class Weights(wiring.Component):
         with m.Else():
             m.d.comb += [memory.read.addr.eq(self.host.addr), memory.read.rot.eq(self.host.bank)]
         m.d.comb += memory.ahead.eq(updater.ahead)
-        with m.If(self.host.we):
+        updating = Signal()
+        with m.If(self.update.start):
+            m.d.sync += updating.eq(1)
+        with m.Elif(self.update.done):
+            m.d.sync += updating.eq(0)
+        with m.If(updating):
+            m.d.comb += memory.write.eq(updater.write)
+        with m.Else():
             m.d.comb += [
                 memory.write.addr.eq(self.host.addr), memory.write.rot.eq(self.host.bank),
-                memory.write.en.eq(1), memory.write.data[0].eq(self.host.w_data),
+                memory.write.en.eq(self.host.we), memory.write.data[0].eq(self.host.w_data),
             ]
-        with m.Else():
-            m.d.comb += memory.write.eq(updater.write)
 
         m.d.comb += [
             loader.working.eq(memory.working), updater.master.eq(memory.master),

@@ -15,66 +15,86 @@ class Axis(wiring.Component):
     """Where the window lies along one axis (rows or columns) of the image.
 
     Keeps, for the current position, the first window row inside the image and how many there are, without a multiplier:
-    everything follows by adding steps.
+    everything follows by adding steps. A position has ``skip`` window rows in front of the image and ``room`` up to its end; how
+    many lie between is worked out in three steps, so each is begun three positions ahead.
 
     Members
     -------
     load : In, go to the first position; step : In, go to the next (both take effect in the next cycle)
-    stride, kernel, skip, room, pitch, k_step, k_first, turn_step, turn_first : In, fields of RUN for this axis
+    stride, kernel, skip, room, pitch, k_step, k_first, turn_step, turn_first : In, fields of RUN for this axis, stable from ``SETTLE``
+        = 3 cycles before the first ``load`` on
     first : In, brick from which ``offset`` counts, taken at ``load``
     offset : Out, brick of the first row inside the image; k : Out, k of that row (times t_count)
-    turn : Out, lanes by which that row is turned; inside : Out, window rows inside the image (0: none)
+    turn : Out, lanes by which that row is turned; inside : Out, window rows inside the image; any : Out, there are some
 
     Latency: 1 cycle from ``step``. Resources: no DSP, no block RAM.
     """
+
+    SETTLE = 3
 
     def __init__(self, lanes):
         turn = range(lanes)
         super().__init__({
             "load": In(1), "step": In(1), "stride": In(2), "kernel": In(4), "skip": In(4), "room": In(12),
             "first": In(16), "pitch": In(16), "k_step": In(16), "k_first": In(16), "turn_step": In(turn), "turn_first": In(turn),
-            "offset": Out(16), "k": Out(16), "turn": Out(turn), "inside": Out(4),
+            "offset": Out(16), "k": Out(16), "turn": Out(turn), "inside": Out(4), "any": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         two = self.stride == 2
 
-        def after(skip):
+        def register(value, name):
+            result = Unreset(value.shape(), name=name)
+            m.d.sync += result.eq(value)
+            return result
+
+        def shorter(skip):
             return Mux(skip >= self.stride, skip - self.stride, 0)
 
-        def span(skip, room, name):
-            """Window rows inside the image."""
-            far = room[4:].any() | (room[:4] >= self.kernel)  # the window ends inside the image
-            seen = Signal(signed(5), name=f"seen_{name}")
-            m.d.comb += seen.eq(Mux(far, self.kernel, room[:4]) - skip)
-            return Mux(room[-1] | seen[-1], 0, seen)
+        def end(room):
+            """Window rows up to the image's end, 0 to kernel."""
+            return Mux(room[-1], 0, Mux(room[4:-1].any() | (room[:4] >= self.kernel), self.kernel, room[:4]))
 
-        # All that a step leads to is known before it, so that nothing is calculated in the step's cycle.
-        skip = Unreset(4)
-        enters = Unreset()  # the next step enters the image, or goes on in it
-        next_skip = Unreset(4)
-        next_room = Unreset(signed(14))
-        offset, k, turn, inside = (Unreset(len(one), name=name) for name, one in (
-            ("offset", self.offset), ("k", self.k), ("turn", self.turn), ("inside", self.inside)))
-        m.d.comb += [self.offset.eq(offset), self.k.eq(k), self.turn.eq(turn), self.inside.eq(inside)]
-        enter = self.step & ~self.load & enters
+        def span(end, skip):
+            """Window rows inside the image."""
+            return Mux(end > skip, end - skip, 0)[:4]
+
+        # what the first positions are, from the fields
         room = Signal(signed(14))
         m.d.comb += room.eq(self.room)
+        skips, rooms = [self.skip], [room]
+        for number in range(1, 4):
+            skips.append(register(shorter(skips[-1]), f"first_skip{number}"))
+            rooms.append(register((rooms[-1] - self.stride)[:14].as_signed(), f"first_room{number}"))
+        ends = [register(end(room), f"first_end{number}") for number, room in enumerate(rooms[:3])]
+        spans = [register(span(*both), f"first_span{number}") for number, both in enumerate(zip(ends[:2], skips))]
+
+        # of the third position ahead, of the second, of the next, of the current one
+        skip3, room3 = Unreset(4), Unreset(signed(14))
+        skip2, end2 = Unreset(4), Unreset(4)
+        skip1, span1 = Unreset(4), Unreset(4)
+        skip, inside, some = Unreset(4), Unreset(4), Unreset()
+        enters = Unreset()  # the next step enters the image, or goes on in it
         with m.If(self.load):
-            m.d.sync += [skip.eq(self.skip), enters.eq(self.skip < self.stride), inside.eq(span(self.skip, room, "first")),
-                         next_skip.eq(after(self.skip)), next_room.eq(room - self.stride)]
+            m.d.sync += [skip3.eq(skips[3]), room3.eq(rooms[3]), skip2.eq(skips[2]), end2.eq(ends[2]),
+                         skip1.eq(skips[1]), span1.eq(spans[1]), skip.eq(skips[0]), inside.eq(spans[0]), some.eq(spans[0].any()),
+                         enters.eq(self.skip < self.stride)]
         with m.Elif(self.step):
-            m.d.sync += [skip.eq(next_skip), enters.eq(next_skip < self.stride), inside.eq(span(next_skip, next_room, "next")),
-                         next_skip.eq(after(next_skip)), next_room.eq(next_room - self.stride)]
+            m.d.sync += [skip3.eq(shorter(skip3)), room3.eq(room3 - self.stride), skip2.eq(skip3), end2.eq(end(room3)),
+                         skip1.eq(skip2), span1.eq(span(end2, skip2)), skip.eq(skip1), inside.eq(span1), some.eq(span1.any()),
+                         enters.eq(skip1 < self.stride)]
+
+        offset, k, turn = (Unreset(len(one), name=name) for name, one in (("offset", self.offset), ("k", self.k), ("turn", self.turn)))
+        m.d.comb += [self.offset.eq(offset), self.k.eq(k), self.turn.eq(turn), self.inside.eq(inside), self.any.eq(some)]
+        enter = self.step & ~self.load & enters
         # what becomes zero comes first: it is the reset of a register then
         with m.If(enter):
             m.d.sync += [k.eq(0), turn.eq(0)]
         with m.Elif(self.load):
             m.d.sync += [k.eq(self.k_first), turn.eq(self.turn_first)]
         with m.Elif(self.step):
-            m.d.sync += [k.eq(k - Mux(two, self.k_step << 1, self.k_step)),
-                         turn.eq(turn - Mux(two, self.turn_step << 1, self.turn_step))]
+            m.d.sync += [k.eq(k - Mux(two, self.k_step << 1, self.k_step)), turn.eq(turn - Mux(two, self.turn_step << 1, self.turn_step))]
         with m.If(self.load):
             m.d.sync += offset.eq(self.first)
         with m.Elif(enter):  # a stride of two over a skip of one enters the image by one row only
@@ -99,17 +119,20 @@ class Window(wiring.Component):
 
     Members
     -------
-    start : In, one cycle; payload : In, fields of RUN, stable while busy; slots : In, images this row works on (0: none)
+    start : In, one cycle; payload : In, fields of RUN, stable from ``SETTLE`` cycles before ``start`` on; slots : In, images this
+        row works on (0: none)
     k_most, k_most_tail : In, of :class:`RunCheck`
     o : Out, stream of tags; addr : Out, brick of the item (row memory), valid with ``o``
-    fault : Out, in the cycle behind an item whose brick lies outside the row memory, or its words' weights outside the banks, or
-        with ``swap`` behind a target that no lane has room for
+    fault : Out, two cycles behind an item whose brick lies outside the row memory, or its words' weights outside the banks, or
+        with ``swap`` a target that no lane has room for
 
     Items of a position: ``t_count`` x TARGET if ``fetch``, HEAD, then LIST for each brick of the window inside the image. With
     ``swap``: TARGET for each brick of the window inside the image, HEAD, then ``t_count`` x LIST. After the last position END.
     Latency: first item one cycle after ``start``, two with ``swap``. Throughput: one item a cycle, without gaps between positions.
     Resources: no DSP, no block RAM.
     """
+
+    SETTLE = Axis.SETTLE
 
     def __init__(self, config):
         self.config = config
@@ -138,11 +161,10 @@ class Window(wiring.Component):
         t_base = Unreset(16)
         slots, y, x, bricks = (Unreset(12, name=name) for name in ("slots", "y", "x", "bricks"))  # up to the next one
         last_slot, last_y, last_x, last_brick = (Unreset(name=f"last_{name}") for name in ("slot", "y", "x", "brick"))  # the current one
-        all_slots = Unreset(12)
-        less = Unreset(len(f.t_count))
-        m.d.sync += [all_slots.eq(self.slots), less.eq(f.t_count - 1)]
-        wx_left = Unreset(4)
-        wy_left = Unreset(4)
+        single_point, before_last = Unreset(), Unreset(len(f.t_count))
+        m.d.sync += [single_point.eq(f.t_count == 1), before_last.eq(f.t_count - 2)]
+        wx_left, wy_left = Unreset(4), Unreset(4)
+        last_wx, last_wy = Unreset(), Unreset()
         brick = Unreset(16)
         window_row = Unreset(16)
         k = Unreset(16)
@@ -152,7 +174,8 @@ class Window(wiring.Component):
         turn_row = Unreset(range(lanes))
         t_addr = Unreset(16)
         t = Unreset(range(targets + 1))  # bricks at the position; with swap, in the window: bricks of targets
-        has_window = (rows.inside != 0) & (columns.inside != 0)
+        last_point = Unreset()
+        has_window = rows.any & columns.any
 
         phase = Unreset(Phase)
         busy = Signal()
@@ -163,8 +186,8 @@ class Window(wiring.Component):
         begin = Signal(Phase)  # where a position begins
         m.d.comb += begin.eq(Mux(f.swap, Mux(has_window, Phase.WINDOW, Phase.HEAD), Mux(f.fetch, Phase.POINT, Phase.HEAD)))
 
-        last_point = t == less
-        last_window = last_brick & (wx_left == 1) & (wy_left == 1)
+        last_column = last_brick & last_wx
+        last_window = last_column & last_wy
         m.d.comb += [self.o.valid.eq(busy & (phase != Phase.AIM)), tag.turn.eq(turn)]
         with m.Switch(phase):
             with m.Case(Phase.POINT):
@@ -184,15 +207,15 @@ class Window(wiring.Component):
                     m.d.comb += aim.eq(1)
                     m.d.sync += phase.eq(begin)
                 with m.Case(Phase.POINT):
-                    m.d.sync += [t_addr.eq(t_addr + 1), t.eq(t + 1)]
+                    m.d.sync += [t_addr.eq(t_addr + 1), t.eq(t + 1), last_point.eq(t == before_last)]
                     with m.If(last_point):
                         m.d.comb += aim.eq(1)
-                        m.d.sync += [t.eq(0), phase.eq(Phase.HEAD)]
+                        m.d.sync += [t.eq(0), last_point.eq(single_point), phase.eq(Phase.HEAD)]
                         with m.If(f.swap):  # the axes have gone on at the head
                             m.d.sync += [t_addr.eq(t_base), phase.eq(Mux(over, Phase.END, begin))]
                 with m.Case(Phase.HEAD):
                     m.d.comb += [aim.eq(1), move.eq(f.swap | ~has_window)]
-                    m.d.sync += [t.eq(0), phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW))]
+                    m.d.sync += [t.eq(0), last_point.eq(single_point), phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW))]
                 with m.Case(Phase.WINDOW):
                     m.d.comb += walk.eq(1)
                     with m.If(f.swap):
@@ -205,7 +228,6 @@ class Window(wiring.Component):
                     m.d.sync += busy.eq(0)
 
         # One adder for each of brick, k and turn; a register further out in the loops keeps what an inner one begins with.
-        last_column = last_brick & (wx_left == 1)
         gap = Unreset(16)  # between the bricks of a pixel that belong to the tile, and the next pixel's
         m.d.sync += gap.eq(f.l_col - f.l_bricks)
         brick_step, next_brick, next_k, next_turn = (Signal(len(one)) for one in (brick, brick, k, turn))
@@ -222,19 +244,26 @@ class Window(wiring.Component):
             m.d.sync += [brick.eq(next_brick), k.eq(next_k)]
         with m.If(aim | (walk & last_brick)):
             m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(2), last_brick.eq(f.l_bricks == 1),
-                         wx_left.eq(Mux(aim | last_column, columns.inside, wx_left - 1))]
+                         wx_left.eq(Mux(aim | last_column, columns.inside, wx_left - 1)),
+                         last_wx.eq(Mux(aim | last_column, columns.inside == 1, wx_left == 2))]
         with m.Elif(walk):
             m.d.sync += [bricks.eq(bricks + 1), last_brick.eq(bricks == f.l_bricks)]
         with m.If(aim | (walk & last_column)):
             m.d.sync += [window_row.eq(next_brick), k_row.eq(next_k), turn_row.eq(next_turn),
-                         wy_left.eq(Mux(aim, rows.inside, wy_left - 1))]
+                         wy_left.eq(Mux(aim, rows.inside, wy_left - 1)), last_wy.eq(Mux(aim, rows.inside == 1, wy_left == 2))]
 
         # no list word and no target without its brick; no word of a brick, zero or not, without its place in the banks
         depth = self.config.act_bricks
         most = Mux(last_brick, self.k_most_tail, self.k_most)
         low = len(most) - 1  # bits that a legal k may have
-        window_lost = k[low:].any() | (most - k[:low])[-1] | outside(brick, depth) | (f.swap & (t >= targets - f.bias))
-        m.d.sync += self.fault.eq(busy & (((phase == Phase.WINDOW) & window_lost) | ((phase == Phase.POINT) & outside(t_addr, depth))))
+        in_window, at_point = Signal(), Signal()
+        k_lost, brick_lost, target_lost, point_lost = (Unreset(name=f"{name}_lost") for name in ("k", "brick", "target", "point"))
+        m.d.sync += [
+            in_window.eq(busy & (phase == Phase.WINDOW)), at_point.eq(busy & (phase == Phase.POINT)),
+            k_lost.eq(k[low:].any() | (most - k[:low])[-1]), brick_lost.eq(outside(brick, depth)),
+            target_lost.eq(f.swap & (t >= targets - f.bias)), point_lost.eq(outside(t_addr, depth)),
+            self.fault.eq((in_window & (k_lost | brick_lost | target_lost)) | (at_point & point_lost)),
+        ]
 
         m.d.comb += rows.first.eq(Mux(self.start, f.l_addr, slot_base + f.l_slot))
         with m.If(rows.load):
@@ -262,7 +291,7 @@ class Window(wiring.Component):
             with m.If(last_x):
                 m.d.comb += [columns.load.eq(1), rows.step.eq(1)]
                 with m.If(last_y):
-                    m.d.sync += [slots.eq(slots + 1), last_slot.eq(slots == all_slots)]
+                    m.d.sync += [slots.eq(slots + 1), last_slot.eq(slots == self.slots)]
                     m.d.comb += rows.load.eq(1)
                     with m.If(last_slot):
                         m.d.sync += over.eq(1)
@@ -270,7 +299,7 @@ class Window(wiring.Component):
                             m.d.sync += phase.eq(Phase.END)
         with m.If(self.start):
             m.d.comb += [rows.load.eq(1), columns.load.eq(1)]
-            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), over.eq(0), slots.eq(2),
+            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), last_point.eq(single_point), over.eq(0), slots.eq(2),
                          last_slot.eq(self.slots == 1)]
             with m.If(self.slots == 0):
                 m.d.sync += phase.eq(Phase.END)

@@ -64,6 +64,7 @@ async def run_unit(ctx, unit, fields, layout, observe=()):
     """
     payload = sum(int(fields[name]) << layout[name][0] for name in layout)
     ctx.set(unit.payload, payload)
+    await ctx.tick()
     ctx.set(unit.start, 1)
     cycles, sums = 0, [0] * len(observe)
     while True:
@@ -81,6 +82,7 @@ async def run_unit(ctx, unit, fields, layout, observe=()):
 async def run_to_fault(ctx, unit, fields, layout):
     """Start ``unit`` with an illegal command; returns the cycles up to and with that of ``fault``."""
     ctx.set(unit.payload, sum(int(fields[name]) << layout[name][0] for name in layout))
+    await ctx.tick()
     ctx.set(unit.start, 1)
     for cycle in range(1, 10_000):
         _, _, done, fault = await ctx.tick().sample(unit.done, unit.fault)

@@ -195,6 +195,7 @@ class Bench:
         command = Command(Opcode.POST, {name: int(value) for name, value in fields.items()} | post_levels(**levels))
         ctx.set(unit.payload, payload(Opcode.POST, **command.fields))
         ctx.set(post.owns, owns)
+        await ctx.tick()
         ctx.set(unit.start, 1)
         cycle, writes, overflows, faults, done = 0, [], {}, [], False
         while not done:

@@ -73,7 +73,7 @@ def scene(config, seed):
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_walk(config, seed, stall):
     """Items, their order, addresses and k; one a cycle without gaps at full rate, the first one cycle behind start, with swap two; no
-    reset between. A fault one cycle behind every item whose address or k is too large, or for which there is no target left.
+    reset between. A fault two cycles behind every item whose address or k is too large, or for which there is no target left.
     """
     window, idle = Window(config), stalls(seed, stall)
     rng, bits = random.Random(seed), (config.act_bricks - 1).bit_length()
@@ -105,19 +105,20 @@ def test_walk(config, seed, stall):
             ctx.set(window.k_most, fields["k_most"])
             ctx.set(window.k_most_tail, fields["k_most_tail"])
             ctx.set(window.slots, slots)
+            await ctx.tick().repeat(Window.SETTLE)
             ctx.set(window.start, 1)
             await ctx.tick()
             ctx.set(window.start, 0)
-            got, cycles, before = [], 0, None
+            got, cycles, before = [], 0, [None, None]  # the items offered in the last two cycles
             if fields["swap"] and slots:
                 assert not ctx.get(window.o.valid) and not ctx.get(window.fault)
                 await ctx.tick()
             while not got or got[-1] != (Kind.END,):
                 ctx.set(window.o.ready, not idle())
                 cycles += 1
-                assert ctx.get(window.fault) == (before is not None and lost(items[before]))
-                before = len(got)
-                faults += lost(items[before])
+                assert ctx.get(window.fault) == (before[0] is not None and lost(items[before[0]]))
+                before = [before[1], len(got)]
+                faults += lost(items[len(got)])
                 assert ctx.get(window.o.valid)
                 if ctx.get(window.o.ready):
                     tag, addr = ctx.get(window.o.payload), ctx.get(window.addr)
