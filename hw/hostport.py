@@ -137,7 +137,7 @@ class HostPort(wiring.Component):
         allowed = ~(busy & idle_only)
         refused = Signal()
         m.d.comb += self.busy.eq(busy | (asked & ask_write) | (act & write))
-        writes = {region: act & written[region] & ~(busy if region in DATA_REGIONS else 0) for region in regions}
+        writes = {region: act & written[region] & (~busy if region in DATA_REGIONS else 1) for region in regions}
         with m.If(act & ~(allowed & Cat(hit.values()).any())):
             m.d.sync += refused.eq(1)
 
@@ -147,7 +147,7 @@ class HostPort(wiring.Component):
             m.d.comb += self.weights.velocity.eq(hit[Region.VELOCITY])
             words[Region.VELOCITY] = words[Region.WEIGHTS]
         words[Region.CSR] = self.elaborate_registers(
-            m, {csr: act & allowed & here for csr, here in writes_to.items()}, offset, word, refused)
+            m, {csr: act & here & (~busy if csr == Csr.START else 1) for csr, here in writes_to.items()}, offset, word, refused)
         given = {region: Signal(name=f"given_{region.name}") for region in words}
         with m.If(act):
             m.d.sync += [given[region].eq(hit[region] & allowed) for region in words]

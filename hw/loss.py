@@ -163,6 +163,8 @@ class Loss(wiring.Component):
         last_addr = Signal(len(addr) + 1)
         lane_bits = (config.lanes - 1).bit_length()
         too_few, too_many = fields.classes < 2, fields.classes > CLASSES
+        some = Signal()
+        m.d.sync += some.eq(fields.images != 0)
         m.d.comb += last_addr.eq(addr + ((fields.classes - 1) >> lane_bits)[:5])
         m.d.sync += self.unit.fault.eq((self.unit.start & (too_few | too_many)) | (reading & outside(addr, config.act_bricks)) | (
             dividing & (get == 1) & outside(last_addr, config.act_bricks)))
@@ -227,7 +229,7 @@ class Loss(wiring.Component):
                 m.d.sync += [base.eq(fields[name]) for name, base in bases.items()]
                 with m.If(self.unit.start):
                     m.next = "DONE"
-                    with m.If(fields.images != 0):
+                    with m.If(some):
                         m.next = "READ"
             with m.State("READ"):
                 m.d.comb += reading.eq(1)

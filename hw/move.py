@@ -67,8 +67,10 @@ class Move(wiring.Component):
         lane = Signal(range(config.lanes))
         last_channel, last_pixel, last_image = (Unreset(name=f"last_{name}") for name in ("channel", "pixel", "image"))
         last_row = row == config.rows - 1
-        first_channel, first_pixel, first_image = (total.eq(fields[name] == 1) for total, name in (
-            (last_channel, "channels"), (last_pixel, "pixels"), (last_image, "images")))
+        some, only_channel, only_pixel, only_image = (Unreset(name=name) for name in ("some", "only_channel", "only_pixel", "only_image"))
+        m.d.sync += [some.eq((fields.channels != 0) & (fields.pixels != 0) & (fields.images != 0)), only_channel.eq(fields.channels == 1),
+                     only_pixel.eq(fields.pixels == 1), only_image.eq(fields.images == 1)]
+        first_channel, first_pixel, first_image = last_channel.eq(only_channel), last_pixel.eq(only_pixel), last_image.eq(only_image)
         with m.If(walking):
             m.d.sync += [staged.eq(staged + 1), channel.eq(channel + 1), last_channel.eq(channel == fields.channels)]
             m.d.sync += [lane.eq(lane + 1), addr.eq(addr + lane.all())]
@@ -121,7 +123,7 @@ class Move(wiring.Component):
                 m.d.sync += [staged.eq(fields.stage_addr), addr.eq(fields.row_addr), base.eq(fields.row_addr)]
                 with m.If(self.unit.start):
                     m.next = "DRAIN"
-                    with m.If((fields.channels != 0) & (fields.pixels != 0) & (fields.images != 0)):
+                    with m.If(some):
                         m.next = "WALK"
             with m.State("WALK"):
                 m.d.comb += walking.eq(1)

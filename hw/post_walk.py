@@ -34,7 +34,7 @@ class PostWalk(wiring.Component):
     -------
     unit : UnitSignature, fields of POST
     active : Out, row memory is read for this unit; valid, beat : Out, to the post-processors of all rows; double : Out
-    fault : Out, an address of this beat lies outside its memory
+    fault : Out, in the cycle behind a beat of which an address lies outside its memory
 
     Latency: first beat one cycle after ``start`` (two if double). A command takes its beats (twice) and ``LATENCY`` = 8 cycles
     more. Throughput: one beat a cycle, or every two. Resources: no DSP, no block RAM.
@@ -121,8 +121,11 @@ class PostWalk(wiring.Component):
             beat.first.eq((left[0] == counts[0]) & (left[1] == counts[1])), beat.last.eq(at_end[0] & at_end[1]),
             beat.place[0].eq(left[0] != counts[0]), beat.place[1].eq(left[1] != counts[1]),
             beat.tail.eq(at_end[2]), beat.last_slot.eq(at_end[levels - 1]),
-            self.fault.eq(self.active & (
-                (dst >= config.act_bricks) | ((f.rows | f.add | f.mask) & (row >= config.act_bricks))
-                | (~f.rows & (src >= config.psum_words)) | ((f.pool | f.choose) & (aux >= config.argmax_bricks)))),
         ]
+        was_active = Signal()
+        lost = Unreset(4)
+        m.d.sync += [was_active.eq(self.active), lost.eq(Cat(
+            dst >= config.act_bricks, (f.rows | f.add | f.mask) & (row >= config.act_bricks), ~f.rows & (src >= config.psum_words),
+            (f.pool | f.choose) & (aux >= config.argmax_bricks)))]
+        m.d.comb += self.fault.eq(was_active & lost.any())
         return m

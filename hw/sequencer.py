@@ -122,8 +122,11 @@ class Sequencer(wiring.Component):
             for index in range(PAYLOAD // WORD):
                 with m.If(beat == ready + index):
                     m.d.sync += payload.word_select(index, WORD).eq(c.p_data)
-        checked = beat == decided
-        complete = Cat(hit[op] & (beat == max(decided, ready + lengths[op] - 1)) for op in Opcode).any()
+        # beats that matter, known a cycle ahead
+        due = {last: Signal(name=f"beat_{last}") for last in {decided, *(max(decided, ready + length - 1) for length in lengths.values())}}
+        m.d.sync += [one.eq(fetching & (beat == last - 1)) for last, one in due.items()]
+        checked = due[decided]
+        complete = Cat(hit[op] & due[max(decided, ready + lengths[op] - 1)] for op in Opcode).any()
 
         # The way on: where the next command is, whether there is one.
         next_pc = Signal.like(c.pc)
@@ -163,13 +166,16 @@ class Sequencer(wiring.Component):
                     m.d.sync += [unit.start.eq(hit[op]) for op, unit in units.items()]
                     m.next = "RUN"
             with m.State("RUN"):
+                m.d.sync += [fetch.eq(next_pc), beat.eq(0)]  # whether it goes on or not
+                with m.If(finished):
+                    m.d.sync += elapsed.eq(1)
                 with m.If(fault | late):
                     m.d.sync += [c.error.eq(Mux(fault, Error.ADDRESS, Error.WATCHDOG)), self.abort.eq(1)]
                     m.next = "ABORT"
                 with m.Elif(finished):
                     m.d.sync += [
                         c.c_en.eq(c.index < self.config.counters),
-                        c.index.eq(c.index + 1), c.pc.eq(next_pc), fetch.eq(next_pc), elapsed.eq(1), beat.eq(0),
+                        c.index.eq(c.index + 1), c.pc.eq(next_pc),
                     ]
                     m.next = "FETCH"
                     with m.If(hit[Opcode.END] | stops):

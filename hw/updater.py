@@ -122,8 +122,9 @@ class Updater(wiring.Component):
         valid, last_t = delays(m, walk.valid, align + 1, Signal), delays(m, walk.last_t, align + 1)
         addr = delays(m, walk.addr[:len(self.read.addr)], align + 1)
         first, turn = delays(m, walk.rot, align + 1), delays(m, walk.turn, align + 1)
-        rot = [Signal.like(walk.rot, name=f"rot{i}") for i in range(align + 2)]
-        m.d.comb += [r.eq(a - b) for r, a, b in zip(rot, first, turn)]
+        unturned = Signal.like(walk.rot)
+        m.d.comb += unturned.eq(walk.rot - walk.turn)
+        rot = delays(m, unturned, align + 1)
         begin = align - WeightMemory.MASTER
         for request, cycle in ((self.read, begin), (self.ahead, align)):
             m.d.comb += [request.addr.eq(addr[cycle]), request.rot.eq(rot[cycle]), request.first.eq(first[cycle]),
@@ -198,23 +199,21 @@ class Updater(wiring.Component):
         rounded = Unreset(signed(width), name=f"rounded{j}")
         m.d.sync += rounded.eq(total.as_signed() + half)
 
-        above = rounded[keep - 1:width - 1] ^ rounded[-1].replicate(width - keep)
         wide = Unreset(signed(keep + 3), name=f"wide{j}")
         sign = Unreset(name=f"sign{j}")
-        clip = Unreset(name=f"clip{j}")
+        above = Signal(width - keep, name=f"above{j}")
+        clip = Unreset(-(-len(above) // 5), name=f"clip{j}")
         value = rounded
         for bit in (4, 3, 2):
             value = Mux(shift[bit], value >> (1 << bit), value)
-        m.d.sync += [
-            wide.eq(value), sign.eq(rounded[-1]),
-            clip.eq((above & beyond).any()),
-        ]
+        m.d.comb += above.eq((rounded[keep - 1:width - 1] ^ rounded[-1].replicate(width - keep)) & beyond)
+        m.d.sync += [wide.eq(value), sign.eq(rounded[-1]), clip.eq(Cat(above[low:low + 5].any() for low in range(0, len(above), 5)))]
 
         step = Unreset(signed(keep), name=f"step{j}")
         value = wide
         for bit in (1, 0):
             value = Mux(shift[bit], value >> (1 << bit), value)
-        m.d.sync += step.eq(Mux(clip, Cat((~sign).replicate(keep - 1), sign), value[:keep]))
+        m.d.sync += step.eq(Mux(clip.any(), Cat((~sign).replicate(keep - 1), sign), value[:keep]))
         return step
 
     def _velocity(self, m, step, decay, plain, j):

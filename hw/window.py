@@ -102,14 +102,15 @@ class Axis(wiring.Component):
         return m
 
 
-class Phase(enum.Enum, shape=3):
-    """What the walk is at: nothing yet, the bricks at a position, its head, the bricks of its window."""
+class Phase(enum.Enum, shape=5):
+    """What the walk is at, a bit each: the first address, the bricks at a position, its head, the bricks of its window, the end."""
 
-    AIM = 0
-    POINT = 1
-    HEAD = 2
-    WINDOW = 3
-    END = 4
+    IDLE = 0
+    AIM = 1
+    POINT = 2
+    HEAD = 4
+    WINDOW = 8
+    END = 16
 
 
 class Window(wiring.Component):
@@ -177,8 +178,8 @@ class Window(wiring.Component):
         last_point = Unreset()
         has_window = rows.any & columns.any
 
-        phase = Unreset(Phase)
-        busy = Signal()
+        phase = Signal(Phase)
+        aiming, points, heads, windows, ends = phase.as_value()
         walk = Signal()  # the window goes on by a brick
         aim = Signal()  # the window's first brick is known behind this cycle
         move = Signal()  # the axes go to the next position
@@ -188,44 +189,35 @@ class Window(wiring.Component):
 
         last_column = last_brick & last_wx
         last_window = last_column & last_wy
-        m.d.comb += [self.o.valid.eq(busy & (phase != Phase.AIM)), tag.turn.eq(turn)]
-        with m.Switch(phase):
-            with m.Case(Phase.POINT):
-                m.d.comb += [self.addr.eq(t_addr), tag.kind.eq(Mux(f.swap, Kind.LIST, Kind.TARGET)), tag.t.eq(t),
-                             tag.tail.eq(last_point), tag.last.eq(f.swap & last_point), tag.k.eq(t * lanes)]
-            with m.Case(Phase.HEAD):
-                m.d.comb += [tag.kind.eq(Kind.HEAD), tag.last.eq(~f.swap & ~has_window)]
-            with m.Case(Phase.WINDOW):
-                m.d.comb += [self.addr.eq(brick), tag.kind.eq(Mux(f.swap, Kind.TARGET, Kind.LIST)), tag.k.eq(k),
-                             tag.tail.eq(last_brick), tag.last.eq(~f.swap & last_window)]
-            with m.Case(Phase.END):
-                m.d.comb += tag.kind.eq(Kind.END)
-
-        with m.If(busy & (self.o.ready | (phase == Phase.AIM))):
-            with m.Switch(phase):
-                with m.Case(Phase.AIM):
-                    m.d.comb += aim.eq(1)
-                    m.d.sync += phase.eq(begin)
-                with m.Case(Phase.POINT):
-                    m.d.sync += [t_addr.eq(t_addr + 1), t.eq(t + 1), last_point.eq(t == before_last)]
-                    with m.If(last_point):
-                        m.d.comb += aim.eq(1)
-                        m.d.sync += [t.eq(0), last_point.eq(single_point), phase.eq(Phase.HEAD)]
-                        with m.If(f.swap):  # the axes have gone on at the head
-                            m.d.sync += [t_addr.eq(t_base), phase.eq(Mux(over, Phase.END, begin))]
-                with m.Case(Phase.HEAD):
-                    m.d.comb += [aim.eq(1), move.eq(f.swap | ~has_window)]
-                    m.d.sync += [t.eq(0), last_point.eq(single_point), phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW))]
-                with m.Case(Phase.WINDOW):
-                    m.d.comb += walk.eq(1)
-                    with m.If(f.swap):
-                        m.d.sync += t.eq(t + 1)
-                    with m.If(last_window):
-                        m.d.comb += move.eq(~f.swap)
-                        with m.If(f.swap):
-                            m.d.sync += phase.eq(Phase.HEAD)
-                with m.Case(Phase.END):
-                    m.d.sync += busy.eq(0)
+        m.d.comb += [
+            self.o.valid.eq(points | heads | windows | ends), self.addr.eq(Mux(points, t_addr, brick)),
+            tag.turn.eq(turn), tag.t.eq(t), tag.k.eq(Mux(points, t * lanes, k)), tag.tail.eq(Mux(points, last_point, last_brick)),
+            tag.last.eq(Mux(heads, ~f.swap & ~has_window, Mux(points, f.swap & last_point, ~f.swap & last_window))),
+            tag.kind.eq(Mux(heads, Kind.HEAD, Mux(ends, Kind.END, Mux(points ^ f.swap, Kind.TARGET, Kind.LIST)))),
+        ]
+        with m.If(aiming):
+            m.d.comb += aim.eq(1)
+            m.d.sync += phase.eq(begin)
+        with m.If(self.o.ready & points):
+            m.d.sync += [t_addr.eq(t_addr + 1), t.eq(t + 1), last_point.eq(t == before_last)]
+            with m.If(last_point):
+                m.d.comb += aim.eq(1)
+                m.d.sync += [t.eq(0), last_point.eq(single_point), phase.eq(Phase.HEAD)]
+                with m.If(f.swap):  # the axes have gone on at the head
+                    m.d.sync += [t_addr.eq(t_base), phase.eq(Mux(over, Phase.END, begin))]
+        with m.If(self.o.ready & heads):
+            m.d.comb += [aim.eq(1), move.eq(f.swap | ~has_window)]
+            m.d.sync += [t.eq(0), last_point.eq(single_point), phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW))]
+        with m.If(self.o.ready & windows):
+            m.d.comb += walk.eq(1)
+            with m.If(f.swap):
+                m.d.sync += t.eq(t + 1)
+            with m.If(last_window):
+                m.d.comb += move.eq(~f.swap)
+                with m.If(f.swap):
+                    m.d.sync += phase.eq(Phase.HEAD)
+        with m.If(self.o.ready & ends):
+            m.d.sync += phase.eq(Phase.IDLE)
 
         # One adder for each of brick, k and turn; a register further out in the loops keeps what an inner one begins with.
         gap = Unreset(16)  # between the bricks of a pixel that belong to the tile, and the next pixel's
@@ -259,7 +251,7 @@ class Window(wiring.Component):
         in_window, at_point = Signal(), Signal()
         k_lost, brick_lost, target_lost, point_lost = (Unreset(name=f"{name}_lost") for name in ("k", "brick", "target", "point"))
         m.d.sync += [
-            in_window.eq(busy & (phase == Phase.WINDOW)), at_point.eq(busy & (phase == Phase.POINT)),
+            in_window.eq(windows), at_point.eq(points),
             k_lost.eq(k[low:].any() | (most - k[:low])[-1]), brick_lost.eq(outside(brick, depth)),
             target_lost.eq(f.swap & (t >= targets - f.bias)), point_lost.eq(outside(t_addr, depth)),
             self.fault.eq((in_window & (k_lost | brick_lost | target_lost)) | (at_point & point_lost)),
@@ -299,7 +291,7 @@ class Window(wiring.Component):
                             m.d.sync += phase.eq(Phase.END)
         with m.If(self.start):
             m.d.comb += [rows.load.eq(1), columns.load.eq(1)]
-            m.d.sync += [busy.eq(1), phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), last_point.eq(single_point), over.eq(0), slots.eq(2),
+            m.d.sync += [phase.eq(Mux(f.swap, Phase.AIM, begin)), t.eq(0), last_point.eq(single_point), over.eq(0), slots.eq(2),
                          last_slot.eq(self.slots == 1)]
             with m.If(self.slots == 0):
                 m.d.sync += phase.eq(Phase.END)

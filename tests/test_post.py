@@ -265,7 +265,7 @@ def test_kinds_in_turn(config, seed):
 @pytest.mark.parametrize("seed", range(2), ids=lambda s: f"seed{s}")
 @every_config
 def test_faults(config, seed):
-    """A beat with an address outside its memory is a fault in one of the beat's cycles; no other beat is."""
+    """A beat with an address outside its memory is a fault in the cycle behind one of the beat's; no other beat is."""
     rng, dut = random.Random(seed), PostRow(config)
     seen = Counter()
 
@@ -289,7 +289,7 @@ def test_faults(config, seed):
                 seen[outside] += 1
                 if outside:
                     wanted.add(beat)
-            assert {(cycle - 1) // pace for cycle in faults} == wanted
+            assert {(cycle - 2) // pace for cycle in faults} == wanted
 
     simulate(dut, bench, limit=20_000)
     assert seen[True] and seen[False], seen
