@@ -27,7 +27,7 @@ class Array(wiring.Component):
     choice_row, choice_addr : In; choices : Out, argmax brick, ``RowPortSignature.READ`` cycles later
     w_en, w_addr, w_data : In, weight brick to all rows; loading : In, goes on, see :class:`~gradgate.hw.loader.Loader`: RUN ends
         when it has; it must not go on in a CLEAR or a RUN of OUT turns
-    acc_addr : In; acc : Out, rows x lanes accumulators, ``latency.RAM`` cycles later
+    acc_addr : In; acc : Out, rows x lanes accumulators, ``latency.ROW`` cycles later
     overflow : Out, final sums of this cycle whose two top bits differ
 
     Cycles: RUN: ``RUN_LATENCY`` more than from ``start`` to the last lane's last control cycle; rows begin ``Row.SETTLE`` = 3 cycles
@@ -89,9 +89,9 @@ class Array(wiring.Component):
                 row.acc_addr.eq(self.acc_addr), self.acc[r].eq(row.acc),
             ]
 
-        # reads of one row: the choice follows the memory's latency
+        # reads of one row: the choice follows the row's latency
         row_select, choice_select = self.port.row, self.choice_row
-        for stage in range(latency.RAM):
+        for stage in range(latency.ROW):
             next_row = Signal(below(config.rows), name=f"row_{stage}")
             next_choice = Signal(below(config.rows), name=f"choice_{stage}")
             m.d.sync += [next_row.eq(row_select), next_choice.eq(choice_select)]

@@ -48,7 +48,8 @@ class Core(wiring.Component):
         m.submodules.host = host = HostPort(config, weight_read=Weights.HOST, choice_read=RowPortSignature.READ)
         m.submodules.sequencer = sequencer = Sequencer(config)
         array, weights, loss, move = Array(config), Weights(config), Loss(config), Move(config)
-        left_over = host.control.go & weights.failed  # nobody waited for a LOAD ahead, and it failed
+        left_over = Signal()
+        m.d.sync += left_over.eq(host.control.go & weights.failed)  # nobody waited for a LOAD ahead, and it failed
         for name, unit, reset in (("array", array, 0), ("weights", weights, left_over), ("loss", loss, 0), ("move", move, 0)):
             m.submodules[name] = ResetInserter(sequencer.abort | reset)(unit)
 

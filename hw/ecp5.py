@@ -65,7 +65,7 @@ def ram(component) -> Module:
             fill = min(width, bytes_each * BYTE) - size
             data += [component.w_data[low:low + size], Const(0, fill)]
             enables += [component.w_en[enable]] * bytes_each
-            out += [component.r_data[low:low + size], Signal(fill, name="unused")]
+            out += [component.r_data[low:low + size], *([Signal(fill, name="unused")] if fill else [])]
         m.submodules[f"block{number // each}"] = _block(component, width, shift, Cat(data), Cat(enables), Cat(out))
     return m
 

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import WEIGHT_LOOP, Opcode
 from gradgate.hw.command import UnitSignature, layout
+from gradgate.hw.shapes import Unreset
 from gradgate.hw.weight_loop import WeightLoop
 from gradgate.hw.weight_memory import WeightMemory, delays, read_request, working_brick
 
@@ -61,7 +62,7 @@ class Loader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.walk = walk = WeightLoop(self.config, bank_words=self.config.bank_weights)
-        command = Signal(layout(Opcode.LOAD))
+        command = Unreset(layout(Opcode.LOAD))
         start = Signal()
         again = Signal()
         last = delays(m, walk.valid & walk.last, WeightMemory.WORKING, Signal)[-1]

@@ -28,11 +28,11 @@ class Post(wiring.Component):
     w_en, w_addr, w_data : Out, row memory write; c_en, c_addr, c_data : Out, argmax write
     overflow : Out, number of final sums of this beat whose two top bits differ
 
-    Latency: ``WRITE`` = 6 cycles from a beat to its write, 5 to ``overflow``. Throughput: one beat a cycle.
+    Latency: ``WRITE`` = 7 cycles from a beat to its write, 6 to ``overflow``. Throughput: one beat a cycle.
     Resources: no DSP, no block RAM.
     """
 
-    WRITE = latency.RAM + 4
+    WRITE = latency.RAM + 5
 
     def __init__(self, config):
         self.config = config
@@ -52,9 +52,13 @@ class Post(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes = self.config.lanes
-        # p0: beat; p2: data; p3: saturated sum, and addend; p4: word; p5: pooled; p6: shifted, written
-        beats, valids = [self.beat], [self.valid]
-        for stage in range(1, self.WRITE + 1):
+        # p0: beat; p2: data, a register behind the memories; p3: saturated sum, and addend; p4: word; p5: pooled; p6: shifted, written
+        beat, valid = Unreset(beat_layout(self.config)), Signal()
+        sums, row, choices = inputs = [Unreset(one.shape(), name=f"{name}2") for name, one in (
+            ("sums", self.sums), ("row", self.row), ("choices", self.choices))]
+        m.d.sync += [beat.eq(self.beat), valid.eq(self.valid), sums.eq(self.sums), row.eq(self.row), choices.eq(self.choices)]
+        beats, valids = [beat], [valid]
+        for stage in range(1, self.WRITE):
             beats.append(Unreset(beat_layout(self.config), name=f"beat{stage}"))
             valids.append(Signal(name=f"valid{stage}"))
             m.d.sync += [beats[-1].eq(beats[-2]), valids[-1].eq(valids[-2])]
@@ -65,7 +69,7 @@ class Post(wiring.Component):
         fresh = Unreset()  # p4: the word counts, whatever it is
         m.d.sync += fresh.eq(beats[3].first | ~self.pool | self.mean)
         for lane in range(lanes):
-            self.elaborate_lane(m, lane, beats, valids, begin, fresh, choice5, wraps)
+            self.elaborate_lane(m, lane, [one[lane] for one in inputs], beats, valids, begin, fresh, choice5, wraps)
         choice6 = Unreset(self.choice)
         m.d.comb += self.c_data.eq(choice6)
         m.d.sync += [choice6.eq(choice5), self.overflow.eq(sum(wraps[lane] for lane in range(lanes)))]
@@ -75,7 +79,7 @@ class Post(wiring.Component):
         ]
         return m
 
-    def elaborate_lane(self, m, lane, beats, valids, begin, fresh, choice5, wraps):
+    def elaborate_lane(self, m, lane, inputs, beats, valids, begin, fresh, choice5, wraps):
         """One lane, p2 to p6."""
         formats = self.config.formats
         drop, bits = formats.weight_frac, formats.act_bits
@@ -86,12 +90,12 @@ class Post(wiring.Component):
             return result
 
         # p2: of the mask, only which words are zero travels on
-        nonzero = [self.row[lane].any()]  # at p2, p3, p4
+        total, row, choices = inputs
+        nonzero = [row.any()]  # at p2, p3, p4
         for stage in (3, 4):
             nonzero.append(register(nonzero[-1], f"nonzero{stage}"))
-        choice3 = register(self.choices[lane], "choice3", 2)
+        choice3 = register(choices, "choice3", 2)
         # A sum too large for a word is known by its top bits, before it is rounded: rounding then changes only the largest word.
-        total = self.sums[lane]
         whole, top = total[drop:drop + bits], total[drop + bits - 1:]
         over2 = top.any() & ~top.all()
         wrap3 = register(total[-1] ^ total[-2], "wrap3")
@@ -104,7 +108,7 @@ class Post(wiring.Component):
             m.d.sync += [sum3.eq(Mux(over2, Cat((~total[-1]).replicate(bits - 1), total[-1]), whole)),
                          half3.eq(total[drop - 1] & ~over2 & ~(whole == (1 << bits - 1) - 1))]
         with m.If(self.rows | self.add):
-            m.d.sync += row3.eq(self.row[lane])
+            m.d.sync += row3.eq(row)
         with m.Else():
             m.d.sync += row3.eq(0)
 
@@ -143,4 +147,4 @@ class Post(wiring.Component):
         m.d.comb += [self.w_data[lane].eq(word6), wraps[lane].eq(wrap4)]
 
 
-assert Post.WRITE == 6, "the stages p0 to p6 are laid out for this latency"
+assert Post.WRITE == 7, "the stages p0 to p6 are laid out for this latency"

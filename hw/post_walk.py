@@ -36,11 +36,11 @@ class PostWalk(wiring.Component):
     active : Out, row memory is read for this unit; valid, beat : Out, to the post-processors of all rows; double : Out
     fault : Out, in the cycle behind a beat of which an address lies outside its memory
 
-    Latency: first beat one cycle after ``start`` (two if double). A command takes its beats (twice) and ``LATENCY`` = 8 cycles
+    Latency: first beat one cycle after ``start`` (two if double). A command takes its beats (twice) and ``LATENCY`` = 10 cycles
     more. Throughput: one beat a cycle, or every two. Resources: no DSP, no block RAM.
     """
 
-    LATENCY = 8
+    LATENCY = 10
 
     def __init__(self, config):
         self.config = config
@@ -91,7 +91,10 @@ class PostWalk(wiring.Component):
             return reduce(or_, (Mux(advances[level], f[f"{name}_{address}"], 0) for level, name in enumerate(POST_LEVELS)))
 
         src_step, dst_step, aux_step = Signal(16), Signal(16), Signal(16)
-        m.d.comb += [src_step.eq(step("src")), dst_step.eq(step("dst")), aux_step.eq(Mux(f.choose, src_step, dst_step))]
+        aux_steps = [Unreset(16, name=f"{name}_aux") for name in POST_LEVELS]
+        m.d.sync += [one.eq(Mux(f.choose, f[f"{name}_src"], f[f"{name}_dst"])) for name, one in zip(POST_LEVELS, aux_steps)]
+        m.d.comb += [src_step.eq(step("src")), dst_step.eq(step("dst")),
+                     aux_step.eq(reduce(or_, (Mux(advances[level], one, 0) for level, one in enumerate(aux_steps))))]
         drain = Signal(range(self.LATENCY))
         m.d.sync += self.unit.done.eq(drain == 2)
         with m.If(self.active):

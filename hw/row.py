@@ -1,5 +1,7 @@
 """A row of the array: the images it owns, the lists it makes of them, and its lanes."""
 
+from types import SimpleNamespace
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -31,10 +33,11 @@ class Row(wiring.Component):
     k_most, k_most_tail : In, of :class:`RunCheck`; fault : Out, see :class:`Window` and :class:`ListBuilder`
     done : Out, all positions are finished (level; clear while starting)
     post_active, post_valid, post_double, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`
-    port_addr, port_en, port_data : In; port_read : Out, access of other units, ``latency.RAM`` cycles to ``port_read``
+    port_addr, port_en, port_data : In; port_read : Out, access of other units, ``latency.ROW`` cycles to ``port_read``
     choice_addr : In; choices : Out, argmax memory, likewise
-    w_en, w_addr, w_data : In, weights for all lanes; clear_en, clear_addr : In, both a cycle before the lanes see them
-    acc_addr : In; acc : Out, see :class:`Lane`
+    w_en, w_addr, w_data : In, weights for all lanes; clear_en, clear_addr : In; acc_addr : In; acc : Out, likewise; see :class:`Lane`
+
+    All but ``start`` and ``running`` take effect a cycle later.
 
     Latency: of its parts. Throughput: ``lanes`` multiplications a cycle.
     Resources: ``lanes`` DSPs; block RAM for activations, argmax, ``lists`` lists, ``2 * lanes`` banks and sums.
@@ -69,8 +72,18 @@ class Row(wiring.Component):
         m.submodules.builder = builder = ListBuilder(config)
         m.submodules.carousel = carousel = Carousel(config)
         m.submodules.post = post = Post(config)
-        m.submodules.payload_copy = payload = Copy(PAYLOAD)
-        f, p = layout(Opcode.RUN)(payload.o), layout(Opcode.POST)(payload.o)
+
+        # what all rows get comes from a register of each row's own; what enables something is forgotten in a reset
+        names = ("payload", "post_double", "post_beat", "port_addr", "port_data", "choice_addr", "w_addr", "w_data", "clear_addr",
+                 "acc_addr")
+        m.submodules.copy = copy = Copy(data.StructLayout({name: getattr(self, name).shape() for name in names}))
+        m.d.comb += [copy.i[name].eq(getattr(self, name)) for name in names]
+        near = SimpleNamespace(**{name: copy.o[name] for name in names})
+        for name in ("post_active", "post_valid", "port_en", "w_en", "clear_en"):
+            register = Signal.like(getattr(self, name), name=f"near_{name}")
+            m.d.sync += register.eq(getattr(self, name))
+            setattr(near, name, register)
+        f, p = layout(Opcode.RUN)(near.payload), layout(Opcode.POST)(near.payload)
 
         slots, list_words, target_words = (Unreset(shape, name=name) for name, shape in (
             ("slots", 12), ("list_words", 5), ("target_words", 5)))
@@ -81,11 +94,11 @@ class Row(wiring.Component):
         wiring.connect(m, window.o, fetch.i)
         wiring.connect(m, fetch.o, builder.i)
         m.d.comb += [
-            payload.i.eq(self.payload), window.start.eq(self.start), window.payload.eq(payload.o), fetch.i_addr.eq(window.addr),
+            window.start.eq(self.start), window.payload.eq(near.payload), fetch.i_addr.eq(window.addr),
             window.k_most.eq(self.k_most), window.k_most_tail.eq(self.k_most_tail), self.fault.eq(window.fault | builder.fault),
             window.slots.eq(slots), fetch.dense_list.eq(~f.skip_list), fetch.dense_target.eq(~f.skip_target),
             fetch.list_words.eq(list_words), fetch.target_words.eq(target_words), fetch.r_data.eq(act.r_data),
-            builder.start.eq(self.start), builder.payload.eq(payload.o), builder.free.eq(carousel.free),
+            builder.start.eq(self.start), builder.payload.eq(near.payload), builder.free.eq(carousel.free),
             carousel.e_en.eq(builder.e_en), carousel.e_list.eq(builder.e_list), carousel.e_addr.eq(builder.e_addr),
             carousel.e_entry.eq(builder.e_entry), carousel.open.eq(builder.open), carousel.o_length.eq(builder.length),
             carousel.o_psum.eq(builder.psum), carousel.o_void.eq(builder.void),
@@ -113,9 +126,6 @@ class Row(wiring.Component):
         ]
         fewer = Signal.like(f.t_count)
         m.d.comb += fewer.eq(f.t_count - 1)
-        ports = ("w_en", "w_addr", "w_data", "clear_en", "clear_addr")
-        m.submodules.write_copy = write = Copy(data.StructLayout({name: getattr(self, name).shape() for name in ports}))
-        m.d.comb += [write.i[name].eq(getattr(self, name)) for name in ports]
         for j in range(lanes):
             m.submodules[f"lane{j}"] = lane = Lane(config)
             m.submodules[f"fields{j}"] = fields = Copy(data.StructLayout({
@@ -133,22 +143,23 @@ class Row(wiring.Component):
                 lane.t_en.eq(t_en[j]), lane.t_slot.eq(t_slot),
                 lane.t_entry.t.eq(last_t), lane.t_entry.value.eq(t_words[j]),
                 lane.claim.eq(claim), lane.claim_list.eq(claim_list),
-                lane.w_en.eq(write.o.w_en), lane.w_addr.eq(write.o.w_addr), lane.w_data.eq(write.o.w_data[j]),
-                lane.clear_en.eq(write.o.clear_en), lane.clear_addr.eq(write.o.clear_addr),
-                lane.acc_addr.eq(self.acc_addr), self.acc[j].eq(lane.acc),
-                lane.sum_addr.eq(self.post_beat.src), post.sums[j].eq(lane.sum),
+                lane.w_en.eq(near.w_en), lane.w_addr.eq(near.w_addr), lane.w_data.eq(near.w_data[j]),
+                lane.clear_en.eq(near.clear_en), lane.clear_addr.eq(near.clear_addr),
+                lane.acc_addr.eq(near.acc_addr), self.acc[j].eq(lane.acc),
+                lane.sum_addr.eq(near.post_beat.src), post.sums[j].eq(lane.sum),
             ]
 
         with m.If(biased):
             m.d.comb += [lane.t_entry.t.eq(f.k_bias), lane.t_entry.value.eq(1 << formats.act_frac)]
 
         # POST
+        owns = Unreset()
+        m.d.sync += owns.eq(self.number < p.last_rows)
         m.d.comb += [
             *(getattr(post, name).eq(p[name]) for name in ("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "tail")),
-            post.owns.eq(self.number < p.last_rows), post.valid.eq(self.post_valid),
-            post.double.eq(self.post_double), post.beat.eq(self.post_beat),
+            post.owns.eq(owns), post.valid.eq(near.post_valid), post.double.eq(near.post_double), post.beat.eq(near.post_beat),
             post.row.eq(act.r_data), post.choices.eq(argmax.r_data), self.overflow.eq(post.overflow),
-            argmax.r_addr.eq(Mux(self.post_active, self.post_beat.aux, self.choice_addr)), self.choices.eq(argmax.r_data),
+            argmax.r_addr.eq(Mux(near.post_active, near.post_beat.aux, near.choice_addr)), self.choices.eq(argmax.r_data),
             argmax.w_addr.eq(post.c_addr), argmax.w_data.eq(post.c_data), argmax.w_en.eq(post.c_en),
         ]
 
@@ -156,12 +167,12 @@ class Row(wiring.Component):
         m.d.comb += self.port_read.eq(act.r_data)
         with m.If(self.running):
             m.d.comb += act.r_addr.eq(fetch.r_addr)
-        with m.Elif(self.post_active):
-            m.d.comb += act.r_addr.eq(self.post_beat.row)
+        with m.Elif(near.post_active):
+            m.d.comb += act.r_addr.eq(near.post_beat.row)
         with m.Else():
-            m.d.comb += act.r_addr.eq(self.port_addr)
+            m.d.comb += act.r_addr.eq(near.port_addr)
         with m.If(post.w_en):
             m.d.comb += [act.w_addr.eq(post.w_addr), act.w_data.eq(post.w_data), act.w_en.eq(~0)]
         with m.Else():
-            m.d.comb += [act.w_addr.eq(self.port_addr), act.w_data.eq(self.port_data), act.w_en.eq(self.port_en)]
+            m.d.comb += [act.w_addr.eq(near.port_addr), act.w_data.eq(near.port_data), act.w_en.eq(near.port_en)]
         return m

@@ -51,7 +51,7 @@ class Updater(wiring.Component):
     -------
     unit : ``UnitSignature``, payload of UPDATE; no two bricks of a command may have the same weight address
     acc_addr : Out(range(bank_words)), accumulator to read in every lane of every row
-    acc : In(rows x lanes of unsigned acc_bits), what they hold; due exactly ``latency.RAM`` cycles after ``acc_addr``
+    acc : In(rows x lanes of unsigned acc_bits), what they hold; due exactly ``latency.ROW`` cycles after ``acc_addr``
     reading : Out, ``read`` is a request of this unit
     read : Out(read_request), to the weight memory
     master : In(brick), its answer ``WeightMemory.MASTER`` cycles later
@@ -65,8 +65,8 @@ class Updater(wiring.Component):
     A fault: an address outside the weight memory or the banks, a count or a shift of 0.
 
     Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: bricks + 12 for up
-    to 4 rows, + 13 up to 8, + 14 up to 16; with momentum bricks + 12 up to 2 rows, + 13 up to 4, + 14 up to 8, + 15 up
-    to 16. In the cycle of ``done`` the last brick is in the banks.
+    to 2 rows, + 13 up to 4, + 14 up to 8, + 15 up to 16;
+    with momentum one more from 2 rows on. In the cycle of ``done`` the last brick is in the banks.
     Throughput: one brick a cycle.
     Resources: no DSP, no block RAM.
     """
@@ -88,8 +88,8 @@ class Updater(wiring.Component):
 
     @staticmethod
     def _gradient(config) -> int:
-        """Cycles from ``acc_addr`` to the step: memory, tree level by level, rounding, two for the shift."""
-        return latency.RAM + (config.rows - 1).bit_length() + 3
+        """Cycles from ``acc_addr`` to the step: row, tree level by level, rounding, two for the shift."""
+        return latency.ROW + (config.rows - 1).bit_length() + 3
 
     @classmethod
     def _change(cls, config) -> int:

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import WEIGHT_LOOP
-from gradgate.hw.shapes import outside
+from gradgate.hw.shapes import Unreset, outside
 from gradgate.hw.weight_memory import rotation_bits
 
 #: The fields of a command that :class:`WeightLoop` needs.
@@ -61,11 +61,14 @@ class WeightLoop(wiring.Component):
         m = Module()
         loop = self.loop
         # A counter holds the iterations to come behind this one, less one: its sign says that this is the last.
-        t_left, inner_left, outer_left = (Signal(signed(13), name=f"{name}_left") for name in ("t", "inner", "outer"))
-        inner_addr = Signal(16)
-        outer_addr = Signal(16)
-        outer_rot = Signal.like(self.rot)
-        output = Signal.like(self.rot)
+        t_left, inner_left, outer_left = (Unreset(signed(13), name=f"{name}_left") for name in ("t", "inner", "outer"))
+        inner_addr = Unreset(16)
+        outer_addr = Unreset(16)
+        outer_rot = Unreset(len(self.rot))
+        output = Unreset(len(self.rot))
+        addr, rot, bank_addr, turn = (Unreset(len(one), name=name) for name, one in (
+            ("addr", self.addr), ("rot", self.rot), ("bank_addr", self.bank_addr), ("turn", self.turn)))
+        m.d.comb += [self.addr.eq(addr), self.rot.eq(rot), self.bank_addr.eq(bank_addr), self.turn.eq(turn)]
         inner_last, outer_last = inner_left[-1], outer_left[-1]
         m.d.comb += [
             self.last_t.eq(t_left[-1]),
@@ -88,31 +91,31 @@ class WeightLoop(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 self.valid.eq(1),
-                self.addr.eq(loop.wm_addr), inner_addr.eq(loop.wm_addr), outer_addr.eq(loop.wm_addr),
-                self.rot.eq(loop.rot), outer_rot.eq(loop.rot),
-                self.bank_addr.eq(loop.bank_addr), self.turn.eq(self.turn_first),
+                addr.eq(loop.wm_addr), inner_addr.eq(loop.wm_addr), outer_addr.eq(loop.wm_addr),
+                rot.eq(loop.rot), outer_rot.eq(loop.rot),
+                bank_addr.eq(loop.bank_addr), turn.eq(self.turn_first),
                 output.eq(0),
                 t_left.eq(loop.t_count - 2), inner_left.eq(loop.inner_count - 2), outer_left.eq(loop.outer_count - 2),
             ]
         with m.Elif(self.valid):
             m.d.sync += [
                 self.valid.eq(~self.last),
-                self.bank_addr.eq(self.bank_addr + 1),
-                self.addr.eq(self.addr + loop.t_step),
+                bank_addr.eq(bank_addr + 1),
+                addr.eq(addr + loop.t_step),
                 t_left.eq(t_left - 1),
             ]
             with m.If(self.last_t):
                 m.d.sync += [
                     t_left.eq(loop.t_count - 2), inner_left.eq(inner_left - 1),
-                    self.addr.eq(next_inner), inner_addr.eq(next_inner),
-                    self.rot.eq(self.rot + loop.rot_inner),
+                    addr.eq(next_inner), inner_addr.eq(next_inner),
+                    rot.eq(rot + loop.rot_inner),
                     output.eq(output + 1),
                 ]
             with m.If(self.last_t & inner_last):
                 m.d.sync += [
                     inner_left.eq(loop.inner_count - 2), outer_left.eq(outer_left - 1),
-                    self.addr.eq(next_outer), inner_addr.eq(next_outer), outer_addr.eq(next_outer),
-                    self.rot.eq(next_rot), outer_rot.eq(next_rot), self.turn.eq(self.turn + self.turn_outer),
+                    addr.eq(next_outer), inner_addr.eq(next_outer), outer_addr.eq(next_outer),
+                    rot.eq(next_rot), outer_rot.eq(next_rot), turn.eq(turn + self.turn_outer),
                     output.eq(0),
                 ]
         return m

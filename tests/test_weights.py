@@ -177,7 +177,7 @@ def test_host(config, seed):
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize("rows, cycles", [(1, 12), (2, 12), (3, 12), (4, 12), (5, 13), (8, 13), (9, 14), (16, 14)])
+@pytest.mark.parametrize("rows, cycles", [(1, 12), (2, 12), (3, 13), (4, 13), (5, 14), (8, 14), (9, 15), (16, 15)])
 def test_latencies(rows, cycles):
     """The figures in the data sheets."""
     assert Updater.latency(Config(rows=rows, lanes=2)) == cycles

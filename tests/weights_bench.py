@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from gradgate.arch import weights
+from gradgate.arch import latency, weights
 from gradgate.arch.commands import WEIGHT_LOOP, Command, Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.formats import Formats
@@ -128,7 +128,7 @@ class Bench:
     def __init__(self, config, ctx, dut, accumulators):
         self.config, self.ctx, self.dut = config, ctx, dut
         self.hold(accumulators)
-        self.acc_addrs = [0, 0]
+        self.acc_addrs = [0] * latency.ROW
 
     def hold(self, accumulators):
         """Set the accumulators, an array of shape (bank_words, rows, lanes)."""
@@ -136,7 +136,7 @@ class Bench:
         self.accumulators = [pack(words.ravel(), bits) for words in accumulators.astype(object)]
 
     async def tick(self):
-        """Answer an accumulator address of two cycles ago, then let the cycle pass."""
+        """Answer an accumulator address of ``latency.ROW`` cycles ago, then let the cycle pass."""
         self.acc_addrs.append(self.ctx.get(self.dut.acc_addr))
         self.ctx.set(self.dut.acc.as_value(), self.accumulators[self.acc_addrs.pop(0)])
         await self.ctx.tick()

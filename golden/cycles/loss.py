@@ -2,7 +2,7 @@
 
 from gradgate.arch import latency
 
-READ = latency.RAM + 1  #: row address to data
+READ = latency.ROW + 1  #: row address to data
 #: class number to its exponential: memory, distance, product, exponent, mantissa, shift
 EXPONENTIAL = latency.MULTIPLY + 5
 
