@@ -33,6 +33,12 @@ UNITS = {
     "": "between the units",
 }
 
+#: Yosys' commands that read a design. Amaranth shows word 1 of an array a as a[1], the name ABC9 gives to bit 1: hidden, they cannot
+#: collide. Verilog becomes RTLIL first: a module of Verilog with a primitive that Yosys 0.70 does not know yet is read again as soon as
+#: it does, at the latest by the check behind synthesis, which then has the unsynthesised top in the place of its result.
+READ_RTLIL = (f"read_rtlil {TOP}.il", "rename -hide w:*[*")
+READ_VERILOG = (f"read_verilog {TOP}.v", f"write_rtlil {TOP}.il", "design -reset", *READ_RTLIL)
+
 MODULE = re.compile(r"^module (\S+?) *\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 MEMORY = re.compile(r"^ *reg (?:signed )?(?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];$", re.MULTILINE)
 ZEROS = re.compile(r"^  initial begin\n(?:    \S+ ?\[\d+\] = \d+'[hd]0+;\n)+  end\n", re.MULTILINE)
@@ -206,12 +212,10 @@ def synthesise(text: str, directory: Path, *, top: str = TOP, keep=(), empty=(),
     """
     directory.mkdir(parents=True, exist_ok=True)
     # ECP5 memories are zero anyway, and to read their initial values takes longer than all the rest.
-    (directory / "design.v").write_text(ZEROS.sub("", text), encoding="utf-8")
+    (directory / f"{TOP}.v").write_text(ZEROS.sub("", text), encoding="utf-8")
     listed = [kind for costs in (CELLS["dsp"], CELLS["bram"], CELLS["lutram"]) for kind in costs]
     yosys(directory, [
-        "read_verilog design.v",
-        # Amaranth shows word 1 of an array a as a[1], the name ABC9 gives to bit 1: hidden, they cannot collide.
-        "rename -hide w:*[*",
+        *READ_VERILOG,
         *(f"blackbox {name}" for name in empty), *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in keep),
         *([f"scratchpad -set abc9.D {round(1000 * period)}"] if period else []),
         f"synth_ecp5 -top {top}",
