@@ -70,7 +70,8 @@ class Resources:
         return Resources(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
-DEVICES = {"LFE5U-85F": Resources(lut4=83640, ff=83640, dsp=156, bram=208)}
+DEVICE = "LFE5U-85F"  #: that cores are generated and synthesised for
+DEVICES = {DEVICE: Resources(lut4=83640, ff=83640, dsp=156, bram=208)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,27 +157,32 @@ def same_modules(text: str) -> dict:
     """For each module of generated Verilog the first module that is identical to it up to names.
 
     Names are numbered in the order in which a module mentions them; in an instance, the type becomes the first identical
-    module, and a port becomes the number it has in there. What is left has to be equal to the letter.
+    module, and a port becomes the number it has in there. What is left, primitives and their ports included, has to be equal to the
+    letter.
     """
     bodies = modules(text)
     forms, numbers, first, result = {}, {}, {}, {}
+
+    def named(token):
+        return re.match(r"[\\A-Za-z_]", token) and token not in WORDS
 
     def visit(name):
         if name in result:
             return result[name]
         number, form, instance, previous = {}, [], None, ""
-        for token in TOKEN.findall(bodies[name]):
+        tokens = [token for token in TOKEN.findall(bodies[name]) if not token.startswith("//")]
+        for token, after in zip(tokens, [*tokens[1:], ""]):
             plain = token.removeprefix("\\")
-            if token.startswith("//"):
-                continue
-            if not re.match(r"[\\A-Za-z_]", token) or token in WORDS:
+            if not named(token):
                 form.append(token)
                 instance = None if token == ";" else instance
             elif plain in bodies and plain != name and instance is None:
                 instance = plain
                 form.append(f"instance of {visit(plain)}")
-            elif instance is not None and previous == ".":
-                form.append(f"port {numbers[instance][plain]}")
+            elif previous == ".":
+                form.append(f"port {plain if instance is None else numbers[instance][plain]}")
+            elif instance is None and (after == "#" or named(after)):
+                form.append(f"primitive {plain}")
             else:
                 form.append(f"name {number.setdefault(plain, len(number))}")
             previous = token
@@ -216,7 +222,7 @@ def synthesise(text: str, directory: Path, *, top: str = TOP, keep=(), empty=(),
     listed = [kind for costs in (CELLS["dsp"], CELLS["bram"], CELLS["lutram"]) for kind in costs]
     yosys(directory, [
         *READ_VERILOG,
-        *(f"blackbox {name}" for name in empty), *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in keep),
+        *(f"blackbox {name}" for name in empty), *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in keep if name not in empty),
         *([f"scratchpad -set abc9.D {round(1000 * period)}"] if period else []),
         f"synth_ecp5 -top {top}",
         "tee -o cells.json stat -json",
@@ -246,13 +252,17 @@ def generic(path: str) -> str:
 
 
 def memories(text: str, netlist: Netlist) -> list:
-    """The memories of generated Verilog, and where they are in the netlist, whose top is flat."""
+    """The memories of Verilog that was generated for any device, and where they are in the netlist, whose top is flat.
+
+    In the place of ``mem``, a netlist for a device may have primitives called ``block0`` and so on.
+    """
     found = {}
     kinds = {**CELLS["bram"], **CELLS["lutram"]}
     for module, body in modules(text).items():
         for high, name, last in MEMORY.findall(body):
             path = ".".join([*module.split(".")[1:], name.removeprefix("\\")])
-            cells = {kind: sum(place.startswith(f"{path}.") for place in netlist.places[kind]) for kind in kinds}
+            inside = f"{path}.", f"{path.removesuffix('mem')}block"
+            cells = {kind: sum(place.startswith(inside) for place in netlist.places[kind]) for kind in kinds}
             kind = max(cells, key=cells.get)
             key = generic(path), int(last) + 1, int(high or 0) + 1, kind if cells[kind] else ""
             number, total = found.get(key, (0, 0))
@@ -270,7 +280,7 @@ def run(config: Config, directory: Path, *, period: float | None = None, progres
     begin = time.monotonic()
     progress("generate")
     use_yosys()
-    text = verilog(config)
+    text = verilog(config, device=DEVICE)
     same = same_modules(text)
     units = {module: unit_name(module) for module in same if unit_name(module)}
     progress("units")
@@ -283,7 +293,8 @@ def run(config: Config, directory: Path, *, period: float | None = None, progres
     progress("whole core")
     flat = synthesise(text, directory / "core", period=period)
     multipliers = [generic(place.rpartition(".")[0]) for kind in CELLS["dsp"] for place in flat.places[kind]]
-    return Synthesis(config=config, tool=tool_version(), period=period, units=table, core=flat.total(TOP), memories=memories(text, flat),
+    return Synthesis(config=config, tool=tool_version(), period=period, units=table, core=flat.total(TOP),
+                     memories=memories(verilog(config), flat),
                      multipliers={place: multipliers.count(place) for place in sorted(set(multipliers))},
                      wall_s=time.monotonic() - begin)
 

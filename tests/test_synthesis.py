@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from amaranth.back import verilog as backend
@@ -92,6 +93,17 @@ def test_identical_up_to_names():
     assert {name for name, first in same.items() if name == first} == {"top", "top.one", "top.three", "pair.a", "pair.c"}
 
 
+def test_identical_up_to_names_with_primitives():
+    """Types, parameters and ports of primitives matter; which bits are ports of their own does not, but their order does."""
+    one = ("module \\one (\\port$9$0 , \\port$9$1 , y);\n  input \\port$9$0 ;\n  input \\port$9$1 ;\n  output y;\n"
+           "  AND #(.KIND(\"a\")) gate (.A(\\port$9$0 ), .B(\\port$9$1 ), .Z(y));\n  NOT other (.A(y));\nendmodule\n")
+    two = one.replace("\\one", "\\two").replace("$9$", "$10$").replace("gate", "door")
+    changes = {"kept": ("y", "y"), "type": ("AND", "OR"), "port": (".B", ".C"), "bare": ("NOT", "BUF"), "parameter": ("KIND", "SORT"),
+               "value": ('"a"', '"b"'), "swapped": ("$0 ), .B(\\port$10$1", "$1 ), .B(\\port$10$0")}
+    for name, (old, new) in changes.items():
+        assert (synthesis.same_modules(one + two.replace(old, new))["two"] == "one") == (name == "kept"), name
+
+
 def test_identical_modules_synthesise_alike(tmp_path):
     netlist = synthesis.synthesise(TWINS, tmp_path, top="top", keep=["top.one", "top.two"])
     assert netlist.cells["top.one"] == netlist.cells["top.two"] != {}
@@ -109,11 +121,13 @@ def test_names_of_units():
     assert synthesis.generic("array.row12.fetch$229.fifo.storage") == "array.row*.fetch.fifo.storage"
 
 
-def test_lane(tmp_path):
+@pytest.mark.parametrize("device", ["", synthesis.DEVICE])
+def test_lane(tmp_path, device):
     """One multiplier in a DSP, its two large memories in a block RAM each, its targets in LUT RAM."""
     toolchain.use_yosys()
-    text = backend.convert(Lane(TINY), name="gradgate", emit_src=False, strip_internal_attrs=True)
-    netlist = synthesis.synthesise(text, tmp_path)
+    text, placed = (backend.convert(Lane(TINY), platform=SimpleNamespace(device=name), name="gradgate", emit_src=False,
+                                    strip_internal_attrs=True) for name in ("", device))
+    netlist = synthesis.synthesise(placed, tmp_path)
     found = netlist.total("gradgate")
     assert (found.dsp, found.bram) == (1, 2)
     assert 200 < found.lut4 < 1000 and 300 < found.ff < 1000
@@ -223,11 +237,12 @@ def test_units_add_up(tiny):
         assert 0.9 * getattr(tiny.sum, name) < getattr(tiny.core, name) <= getattr(tiny.sum, name)
 
 
-def test_other_configurations_have_the_same_units():
+@pytest.mark.parametrize("device", ["", synthesis.DEVICE])
+def test_other_configurations_have_the_same_units(device):
     """The names of units are found in cores of other shapes."""
     toolchain.use_yosys()
     config = Config(name="1x2", rows=1, lanes=2, act_bricks=512)
-    same = synthesis.same_modules(verilog(config))
+    same = synthesis.same_modules(verilog(config, device=device))
     units = [unit for unit in map(synthesis.unit_name, same) if unit]
     assert {name: units.count(name) for name in units} == {
         **dict.fromkeys([*synthesis.UNITS.values(), "weights", "loss", "move", "sequencer"], 1), "lane": 2}
