@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from gradgate.arch.config import Config
-from gradgate.hw.generate import TOP, verilog
+from gradgate.fpga.same import same_modules
+from gradgate.hw.generate import TOP, rtlil, verilog
 from gradgate.sim.toolchain import ToolError, first_error, use_yosys
 
 #: What cells take. A LUT RAM holds 16 words of 4 bits in 4 LUT4s, and its write port keeps 2 more from any other use.
@@ -42,9 +43,6 @@ READ_VERILOG = (f"read_verilog {TOP}.v", f"write_rtlil {TOP}.il", "design -reset
 MODULE = re.compile(r"^module (\S+?) *\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 MEMORY = re.compile(r"^ *reg (?:signed )?(?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];$", re.MULTILINE)
 ZEROS = re.compile(r"^  initial begin\n(?:    \S+ ?\[\d+\] = \d+'[hd]0+;\n)+  end\n", re.MULTILINE)
-TOKEN = re.compile(r"//[^\n]*|\"[^\"]*\"|\\\S+|\$?[A-Za-z_][\w$]*|\d*'s?[bdho][\da-fxz?]+|\d+|\S")
-WORDS = {"module", "endmodule", "input", "output", "inout", "wire", "reg", "signed", "assign", "always", "begin", "end", "if", "else",
-         "case", "casez", "casex", "endcase", "default", "posedge", "negedge", "or", "initial", "parameter"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,48 +151,6 @@ def modules(text: str) -> dict:
     return {match[1].removeprefix("\\"): match[0] for match in MODULE.finditer(text)}
 
 
-def same_modules(text: str) -> dict:
-    """For each module of generated Verilog the first module that is identical to it up to names.
-
-    Names are numbered in the order in which a module mentions them; in an instance, the type becomes the first identical
-    module, and a port becomes the number it has in there. What is left, primitives and their ports included, has to be equal to the
-    letter.
-    """
-    bodies = modules(text)
-    forms, numbers, first, result = {}, {}, {}, {}
-
-    def named(token):
-        return re.match(r"[\\A-Za-z_]", token) and token not in WORDS
-
-    def visit(name):
-        if name in result:
-            return result[name]
-        number, form, instance, previous = {}, [], None, ""
-        tokens = [token for token in TOKEN.findall(bodies[name]) if not token.startswith("//")]
-        for token, after in zip(tokens, [*tokens[1:], ""]):
-            plain = token.removeprefix("\\")
-            if not named(token):
-                form.append(token)
-                instance = None if token == ";" else instance
-            elif plain in bodies and plain != name and instance is None:
-                instance = plain
-                form.append(f"instance of {visit(plain)}")
-            elif previous == ".":
-                form.append(f"port {plain if instance is None else numbers[instance][plain]}")
-            elif instance is None and (after == "#" or named(after)):
-                form.append(f"primitive {plain}")
-            else:
-                form.append(f"name {number.setdefault(plain, len(number))}")
-            previous = token
-        forms[name], numbers[name] = "\n".join(form), number
-        result[name] = first.setdefault(forms[name], name)
-        return result[name]
-
-    for name in bodies:
-        visit(name)
-    return result
-
-
 def yosys(directory: Path, script: list) -> str:
     """Run Yosys in ``directory``, which holds all files that ``script`` names, and return its log. Raises :class:`ToolError`."""
     use_yosys()
@@ -281,8 +237,8 @@ def run(config: Config, directory: Path, *, period: float | None = None, progres
     progress("generate")
     use_yosys()
     text = verilog(config, device=DEVICE)
-    same = same_modules(text)
-    units = {module: unit_name(module) for module in same if unit_name(module)}
+    same = same_modules(rtlil(config, device=DEVICE))
+    units = {module: unit_name(module) for module in sorted(same) if unit_name(module)}
     progress("units")
     netlist = synthesise(text, directory / "units", period=period, keep=sorted(set(units) - {TOP}),
                          empty=sorted(module for module in units if same[module] != module))
