@@ -8,7 +8,7 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.fpga import place, synthesis
 from gradgate.fpga.families import FAMILIES, Family
-from gradgate.hw.generate import verilog
+from gradgate.hw.generate import TOP, verilog
 from gradgate.sim.toolchain import use_yosys
 
 
@@ -25,8 +25,8 @@ def run(config: Config, name: str, directory: Path) -> dict:
     use_yosys()
     directory.mkdir(parents=True, exist_ok=True)
     text = verilog(config, device="LFE5U" if name == "ecp5" else "")
-    (directory / "gradgate.v").write_text(synthesis.ZEROS.sub("", text), encoding="utf-8")
-    synthesis.yosys(directory, place.script(target, 100.0, read="read_verilog gradgate.v"))
+    (directory / f"{TOP}.v").write_text(synthesis.ZEROS.sub("", text), encoding="utf-8")
+    synthesis.yosys(directory, place.script(target, 100.0, read=synthesis.READ_VERILOG))
     found = place.cells(directory)
     return {"family": name, "config": config.to_dict(), "pes": config.pes, "synthesised": asdict(target.resources(found)),
             "cells": found, "tools": synthesis.tool_version(), "date": date.today().isoformat()}

@@ -4,18 +4,15 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
-from gradgate.fpga.synthesis import ZEROS, yosys
+from gradgate.fpga.synthesis import READ_VERILOG, ZEROS, yosys
 from gradgate.hw.generate import TOP
 from gradgate.sim import build
 
 MODELS = Path(__file__).with_name("models")
-DESIGN, RESULT = "design.v", "netlist.v"
+RESULT = "netlist.v"
 
 SCRIPT = (
-    f"read_verilog {DESIGN}",
-    # Modules that were read as Verilog are made anew when a primitive in them gets its parameters, unflattened.
-    "write_rtlil design.il", "design -reset", "read_rtlil design.il",
-    "rename -hide w:*[*", "synth_ecp5 -top {top}",
+    *READ_VERILOG, "synth_ecp5 -top {top}",
     # A name for every bit: a vector whose bits depend on each other looks like a loop to a simulator.
     "splitnets", "opt_clean -purge", f"write_verilog -noattr {RESULT}",
 )
@@ -31,7 +28,7 @@ def netlist(verilog: str, *, top: str = TOP) -> str:
     design = ZEROS.sub("", verilog)
 
     def make(work):
-        (work / DESIGN).write_text(design, encoding="utf-8")
+        (work / f"{TOP}.v").write_text(design, encoding="utf-8")
         yosys(work, script)
         for path in work.iterdir():
             if path.name != RESULT:

@@ -83,19 +83,10 @@ def tool(name: str, arguments: list, directory: Path, log: str) -> None:
         raise ToolError(f"{name} failed: {why} (all of it: {directory / log})", text)
 
 
-def script(family, mhz: float, read: str = "read_rtlil gradgate.il") -> list:
+def script(family, mhz: float, read=synthesis.READ_RTLIL) -> list:
     """Yosys' commands that make ``design.json`` and ``stat.json`` of what it is told to ``read``, for a clock of ``mhz``."""
-    begin = [read,
-             "rename -hide w:*[*"]  # words of arrays and bits of vectors may have the same name
-    if family.name != "ecp5":
-        return [*begin, f"{family.synthesis} -top {TOP}", "autoname", "tee -o stat.json stat -json", "write_json design.json"]
-    return [
-        *begin, f"scratchpad -set abc9.D {round(LOGIC * 1e6 / mhz)}", f"{family.synthesis} -top {TOP} -run begin:check", "autoname",
-        "tee -o stat.json stat -json",
-        # Yosys 0.70 takes the modules of primitives for parts of the design that are missing: they are read anew
-        "delete =A:blackbox=1 =A:whitebox=1 =A:lib_whitebox=1 %u %u",
-        "read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v", "proc =*",
-        "write_json design.json"]
+    time = [f"scratchpad -set abc9.D {round(LOGIC * 1e6 / mhz)}"] if family.name == "ecp5" else []
+    return [*read, *time, f"{family.synthesis} -top {TOP} -json design.json", "tee -o stat.json stat -json"]
 
 
 def cells(directory: Path) -> dict:

@@ -1,6 +1,6 @@
 """What a synthesis found, as text."""
 
-from gradgate.fpga.synthesis import CELLS, DEVICES, Resources, Synthesis
+from gradgate.fpga.synthesis import CELLS, DEVICE, DEVICES, Resources, Synthesis
 
 #: Memories of a few words that are read in the cycle of their address, which no block RAM can do.
 LUT_RAM = {
@@ -26,7 +26,7 @@ def table(heads: list, rows: list) -> list:
     return [lines[0], "|" + "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(width, right)) + "|", *lines[1:]]
 
 
-def report(synthesis: Synthesis, device: str = "LFE5U-85F") -> str:
+def report(synthesis: Synthesis, device: str = DEVICE) -> str:
     """The tables of a synthesis, in Markdown."""
     def row(name, number, each):
         return [name, number, each.lut4, each.ff, each.dsp, each.bram, each.lutram]
@@ -54,6 +54,7 @@ def page(results: list, date: str) -> str:
         f"Written by `{command}` on {date} with {results[0].tool} (`synth_ecp5`, before place and route, "
         f"{f'for {period:g} ns' if period else 'as fast as possible'}); do not edit.", "",
         " ".join(Resources.__doc__.split()), "",
+        "As on boards, multipliers and block RAMs are primitives from the generator, with all their registers.", "",
         "Units are synthesised with their boundaries kept, the whole core flattened, which lets Yosys optimise across them: the core's "
         "figures are those of the last line. Modules that are identical up to names, as all lanes are, are synthesised once and "
         "counted often; that they are is checked. Rows differ in the number they compare with: the table shows the largest.", "",

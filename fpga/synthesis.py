@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from gradgate.arch.config import Config
-from gradgate.hw.generate import TOP, verilog
+from gradgate.fpga.same import same_modules
+from gradgate.hw.generate import TOP, rtlil, verilog
 from gradgate.sim.toolchain import ToolError, first_error, use_yosys
 
 #: What cells take. A LUT RAM holds 16 words of 4 bits in 4 LUT4s, and its write port keeps 2 more from any other use.
@@ -33,12 +34,15 @@ UNITS = {
     "": "between the units",
 }
 
+#: Yosys' commands that read a design. Amaranth shows word 1 of an array a as a[1], the name ABC9 gives to bit 1: hidden, they cannot
+#: collide. Verilog becomes RTLIL first: a module of Verilog with a primitive that Yosys 0.70 does not know yet is read again as soon as
+#: it does, at the latest by the check behind synthesis, which then has the unsynthesised top in the place of its result.
+READ_RTLIL = (f"read_rtlil {TOP}.il", "rename -hide w:*[*")
+READ_VERILOG = (f"read_verilog {TOP}.v", f"write_rtlil {TOP}.il", "design -reset", *READ_RTLIL)
+
 MODULE = re.compile(r"^module (\S+?) *\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 MEMORY = re.compile(r"^ *reg (?:signed )?(?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];$", re.MULTILINE)
 ZEROS = re.compile(r"^  initial begin\n(?:    \S+ ?\[\d+\] = \d+'[hd]0+;\n)+  end\n", re.MULTILINE)
-TOKEN = re.compile(r"//[^\n]*|\"[^\"]*\"|\\\S+|\$?[A-Za-z_][\w$]*|\d*'s?[bdho][\da-fxz?]+|\d+|\S")
-WORDS = {"module", "endmodule", "input", "output", "inout", "wire", "reg", "signed", "assign", "always", "begin", "end", "if", "else",
-         "case", "casez", "casex", "endcase", "default", "posedge", "negedge", "or", "initial", "parameter"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,8 @@ class Resources:
         return Resources(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
-DEVICES = {"LFE5U-85F": Resources(lut4=83640, ff=83640, dsp=156, bram=208)}
+DEVICE = "LFE5U-85F"  #: that cores are generated and synthesised for
+DEVICES = {DEVICE: Resources(lut4=83640, ff=83640, dsp=156, bram=208)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,43 +151,6 @@ def modules(text: str) -> dict:
     return {match[1].removeprefix("\\"): match[0] for match in MODULE.finditer(text)}
 
 
-def same_modules(text: str) -> dict:
-    """For each module of generated Verilog the first module that is identical to it up to names.
-
-    Names are numbered in the order in which a module mentions them; in an instance, the type becomes the first identical
-    module, and a port becomes the number it has in there. What is left has to be equal to the letter.
-    """
-    bodies = modules(text)
-    forms, numbers, first, result = {}, {}, {}, {}
-
-    def visit(name):
-        if name in result:
-            return result[name]
-        number, form, instance, previous = {}, [], None, ""
-        for token in TOKEN.findall(bodies[name]):
-            plain = token.removeprefix("\\")
-            if token.startswith("//"):
-                continue
-            if not re.match(r"[\\A-Za-z_]", token) or token in WORDS:
-                form.append(token)
-                instance = None if token == ";" else instance
-            elif plain in bodies and plain != name and instance is None:
-                instance = plain
-                form.append(f"instance of {visit(plain)}")
-            elif instance is not None and previous == ".":
-                form.append(f"port {numbers[instance][plain]}")
-            else:
-                form.append(f"name {number.setdefault(plain, len(number))}")
-            previous = token
-        forms[name], numbers[name] = "\n".join(form), number
-        result[name] = first.setdefault(forms[name], name)
-        return result[name]
-
-    for name in bodies:
-        visit(name)
-    return result
-
-
 def yosys(directory: Path, script: list) -> str:
     """Run Yosys in ``directory``, which holds all files that ``script`` names, and return its log. Raises :class:`ToolError`."""
     use_yosys()
@@ -206,13 +174,11 @@ def synthesise(text: str, directory: Path, *, top: str = TOP, keep=(), empty=(),
     """
     directory.mkdir(parents=True, exist_ok=True)
     # ECP5 memories are zero anyway, and to read their initial values takes longer than all the rest.
-    (directory / "design.v").write_text(ZEROS.sub("", text), encoding="utf-8")
+    (directory / f"{TOP}.v").write_text(ZEROS.sub("", text), encoding="utf-8")
     listed = [kind for costs in (CELLS["dsp"], CELLS["bram"], CELLS["lutram"]) for kind in costs]
     yosys(directory, [
-        "read_verilog design.v",
-        # Amaranth shows word 1 of an array a as a[1], the name ABC9 gives to bit 1: hidden, they cannot collide.
-        "rename -hide w:*[*",
-        *(f"blackbox {name}" for name in empty), *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in keep),
+        *READ_VERILOG,
+        *(f"blackbox {name}" for name in empty), *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in keep if name not in empty),
         *([f"scratchpad -set abc9.D {round(1000 * period)}"] if period else []),
         f"synth_ecp5 -top {top}",
         "tee -o cells.json stat -json",
@@ -242,13 +208,17 @@ def generic(path: str) -> str:
 
 
 def memories(text: str, netlist: Netlist) -> list:
-    """The memories of generated Verilog, and where they are in the netlist, whose top is flat."""
+    """The memories of Verilog that was generated for any device, and where they are in the netlist, whose top is flat.
+
+    In the place of ``mem``, a netlist for a device may have primitives called ``block0`` and so on.
+    """
     found = {}
     kinds = {**CELLS["bram"], **CELLS["lutram"]}
     for module, body in modules(text).items():
         for high, name, last in MEMORY.findall(body):
             path = ".".join([*module.split(".")[1:], name.removeprefix("\\")])
-            cells = {kind: sum(place.startswith(f"{path}.") for place in netlist.places[kind]) for kind in kinds}
+            inside = f"{path}.", f"{path.removesuffix('mem')}block"
+            cells = {kind: sum(place.startswith(inside) for place in netlist.places[kind]) for kind in kinds}
             kind = max(cells, key=cells.get)
             key = generic(path), int(last) + 1, int(high or 0) + 1, kind if cells[kind] else ""
             number, total = found.get(key, (0, 0))
@@ -266,9 +236,9 @@ def run(config: Config, directory: Path, *, period: float | None = None, progres
     begin = time.monotonic()
     progress("generate")
     use_yosys()
-    text = verilog(config)
-    same = same_modules(text)
-    units = {module: unit_name(module) for module in same if unit_name(module)}
+    text = verilog(config, device=DEVICE)
+    same = same_modules(rtlil(config, device=DEVICE))
+    units = {module: unit_name(module) for module in sorted(same) if unit_name(module)}
     progress("units")
     netlist = synthesise(text, directory / "units", period=period, keep=sorted(set(units) - {TOP}),
                          empty=sorted(module for module in units if same[module] != module))
@@ -279,7 +249,8 @@ def run(config: Config, directory: Path, *, period: float | None = None, progres
     progress("whole core")
     flat = synthesise(text, directory / "core", period=period)
     multipliers = [generic(place.rpartition(".")[0]) for kind in CELLS["dsp"] for place in flat.places[kind]]
-    return Synthesis(config=config, tool=tool_version(), period=period, units=table, core=flat.total(TOP), memories=memories(text, flat),
+    return Synthesis(config=config, tool=tool_version(), period=period, units=table, core=flat.total(TOP),
+                     memories=memories(verilog(config), flat),
                      multipliers={place: multipliers.count(place) for place in sorted(set(multipliers))},
                      wall_s=time.monotonic() - begin)
 

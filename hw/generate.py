@@ -29,13 +29,24 @@ def verilog(config: Config, bus: str = "native", *, device: str = "") -> str:
     """
     from amaranth.back import verilog as backend
 
+    return backend.convert(_top(config, bus), platform=SimpleNamespace(device=device), name=TOP, emit_src=False, strip_internal_attrs=True)
+
+
+def rtlil(config: Config, bus: str = "native", *, device: str = "") -> str:
+    """What :func:`verilog` is made of, in the language of Yosys."""
+    from amaranth.back import rtlil as backend
+
+    return backend.convert(_top(config, bus), platform=SimpleNamespace(device=device), name=TOP, emit_src=False)
+
+
+def _top(config, bus):
+    """The core of ``config`` behind ``bus``."""
     from gradgate.hw.axilite import AxiLiteCore  # elaboration is slow to import, and not needed for the manifest
     from gradgate.hw.core import Core
     from gradgate.hw.wishbone import WishboneCore
 
     one_of("bus", bus, BUSES)
-    top = {"native": Core, "wishbone": WishboneCore, "axi-lite": AxiLiteCore}[bus]
-    return backend.convert(top(config), platform=SimpleNamespace(device=device), name=TOP, emit_src=False, strip_internal_attrs=True)
+    return {"native": Core, "wishbone": WishboneCore, "axi-lite": AxiLiteCore}[bus](config)
 
 
 def manifest(config: Config, bus: str = "native") -> dict:
