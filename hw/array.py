@@ -13,7 +13,7 @@ from gradgate.hw.post_walk import PostWalk
 from gradgate.hw.row import Row
 from gradgate.hw.rowport import RowPortSignature
 from gradgate.hw.run_check import RunCheck
-from gradgate.hw.shapes import below
+from gradgate.hw.shapes import Unreset, below
 
 
 class Array(wiring.Component):
@@ -72,6 +72,7 @@ class Array(wiring.Component):
         drain = Signal(range(self.RUN_LATENCY))
         clearing = Signal()
         clear_addr = Signal(range(config.bank_words))
+        fill_en = Mux(clearing, 0b11, Mux(self.w_en, Mux(self.w_addr[0], 0b10, 0b01), 0))
         rows = []
         for r in range(config.rows):
             m.submodules[f"row{r}"] = row = Row(config, r)
@@ -84,8 +85,8 @@ class Array(wiring.Component):
                 row.post_beat.eq(walk.beat),
                 row.port_addr.eq(self.port.addr), row.port_en.eq(Mux(self.port.row == r, self.port.en, 0)),
                 row.port_data.eq(self.port.w_data), row.choice_addr.eq(self.choice_addr),
-                row.w_en.eq(self.w_en), row.w_addr.eq(self.w_addr), row.w_data.eq(self.w_data),
-                row.clear_en.eq(clearing), row.clear_addr.eq(clear_addr),
+                row.fill_en.eq(fill_en), row.fill_addr.eq(Mux(clearing, clear_addr, self.w_addr[1:])),
+                *(to.eq(Mux(clearing, 0, word)) for to, word in zip(row.fill_data, self.w_data)),
                 row.acc_addr.eq(self.acc_addr), self.acc[r].eq(row.acc),
             ]
 
@@ -124,11 +125,13 @@ class Array(wiring.Component):
 
         # CLEAR
         words = layout(Opcode.CLEAR)(self.clear.payload).words
-        clear_left, clear_illegal = Signal.like(words), (words == 0) | (words > config.bank_words) | self.loading
+        clear_left, illegal_words, single_word = Signal.like(words), Unreset(), Unreset()
+        m.d.sync += [illegal_words.eq((words == 0) | (words > config.bank_words)), single_word.eq(words == 1)]
+        clear_illegal = illegal_words | self.loading
         m.d.sync += self.clear.fault.eq(self.clear.start & clear_illegal)
         m.d.sync += self.clear.done.eq(0)
         with m.If(self.clear.start):
-            m.d.sync += [clearing.eq(~clear_illegal), clear_addr.eq(0), clear_left.eq(words), self.clear.done.eq(words == 1)]
+            m.d.sync += [clearing.eq(~clear_illegal), clear_addr.eq(0), clear_left.eq(words), self.clear.done.eq(single_word)]
         with m.Elif(clearing):
             m.d.sync += [clear_addr.eq(clear_addr + 1), clear_left.eq(clear_left - 1), self.clear.done.eq(clear_left == 2)]
             with m.If(self.clear.done):

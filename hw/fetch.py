@@ -75,9 +75,11 @@ class Fetch(wiring.Component):
         brick = Unreset(shape)
         item = Signal(shape)
         item_valid = Signal()
-        words = Mux(is_list, self.list_words, self.target_words)
-        beyond = [Const((1 << lane + 1) - 1, 1 << len(words)).bit_select(words, 1) for lane in range(lanes)]  # a table; no comparator
-        inside = Cat(~(tag.tail & outside) for outside in beyond)
+        beyond = []  # words of a tail brick that do not belong to the tensor; a table, no comparator
+        for name, words in (("list", self.list_words), ("target", self.target_words)):
+            beyond.append(Unreset(lanes, name=f"{name}_beyond"))
+            m.d.sync += beyond[-1].eq(Cat(Const((1 << lane + 1) - 1, 1 << len(words)).bit_select(words, 1) for lane in range(lanes)))
+        inside = Mux(tag.tail, ~Mux(is_list, *beyond), -1)
         nonzero = Cat(self.r_data[lane].any() for lane in range(lanes))
         m.d.sync += [item_valid.eq(valid), brick.tag.eq(tag), brick.words.eq(self.r_data),
                      brick.flags.eq((nonzero | dense.replicate(lanes)) & inside)]

@@ -35,8 +35,8 @@ class Lane(wiring.Component):
         cycle before ``pending``
     fin : Out(lists), this cycle is the last one spent on the list
     t_en, t_slot, t_entry, claim, claim_list : In, of the lane's targets
-    w_en, w_addr, w_data : In, load a weight, not in a RUN of OUT turns, nor into a word that a RUN of RED turns reads;
-        clear_en, clear_addr : In, clear an accumulator, while not running
+    fill_en : In(2), fill_addr, fill_data : In, write a weight to the lower, the upper half of a word, or clear it by writing zeros;
+        not in a RUN of OUT turns, nor into a word that a RUN of RED turns reads
     acc_addr : In; acc : Out, accumulator, ``latency.RAM`` cycles later, while not running
     sum_addr : In; sum : Out, sums memory, ``latency.RAM`` cycles later, while not running
 
@@ -64,8 +64,7 @@ class Lane(wiring.Component):
             "bus": In(data.ArrayLayout(entry_layout(config), s)), "fin": Out(s),
             "t_en": In(1), "t_slot": In(range(s + 1)), "t_entry": In(target_layout(config)),
             "claim": In(1), "claim_list": In(below(s)),
-            "w_en": In(1), "w_addr": In(range(config.bank_weights)), "w_data": In(formats.act_bits),
-            "clear_en": In(1), "clear_addr": In(range(config.bank_words)),
+            "fill_en": In(2), "fill_addr": In(range(config.bank_words)), "fill_data": In(formats.act_bits),
             "acc_addr": In(range(config.bank_words)), "acc": Out(acc),
             "sum_addr": In(range(config.psum_words)), "sum": Out(acc),
         })
@@ -199,12 +198,9 @@ class Lane(wiring.Component):
         ]
         with m.If(write9):
             m.d.comb += [bank.w_addr.eq(address9), bank.w_data.eq(total), bank.w_en.eq(0b11)]
-        with m.Elif(self.clear_en):
-            m.d.comb += [bank.w_addr.eq(self.clear_addr), bank.w_en.eq(0b11)]
         with m.Else():
-            m.d.comb += [bank.w_addr.eq(self.w_addr[1:]),
-                         bank.w_data[:half_bits].eq(self.w_data), bank.w_data[half_bits:].eq(self.w_data),
-                         bank.w_en.eq(Mux(self.w_en, Mux(self.w_addr[0], 0b10, 0b01), 0))]
+            m.d.comb += [bank.w_addr.eq(self.fill_addr), bank.w_en.eq(self.fill_en),
+                         bank.w_data[:half_bits].eq(self.fill_data), bank.w_data[half_bits:].eq(self.fill_data)]
         return m
 
 

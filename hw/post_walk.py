@@ -62,8 +62,8 @@ class PostWalk(wiring.Component):
         add = Unreset(16)
         last = Unreset()
         second = Signal()
+        m.d.sync += self.double.eq(f.mask & (f.add | f.rows))
         m.d.comb += [
-            self.double.eq(f.mask & (f.add | f.rows)),
             self.valid.eq(self.active & (second | ~self.double)),
         ]
         # The innermost loop that has not ended advances, and those within it start again. Which one that will be is known a beat ahead.

@@ -35,7 +35,7 @@ class Row(wiring.Component):
     post_active, post_valid, post_double, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`
     port_addr, port_en, port_data : In; port_read : Out, access of other units, ``latency.ROW`` cycles to ``port_read``
     choice_addr : In; choices : Out, argmax memory, likewise
-    w_en, w_addr, w_data : In, weights for all lanes; clear_en, clear_addr : In; acc_addr : In; acc : Out, likewise; see :class:`Lane`
+    fill_en, fill_addr, fill_data : In, for all lanes; acc_addr : In; acc : Out, likewise; see :class:`Lane`
 
     All but ``start`` and ``running`` take effect a cycle later.
 
@@ -57,8 +57,7 @@ class Row(wiring.Component):
             "overflow": Out(range(lanes + 1)),
             "port_addr": In(range(config.act_bricks)), "port_en": In(lanes), "port_data": In(brick), "port_read": Out(brick),
             "choice_addr": In(range(config.argmax_bricks)), "choices": Out(data.ArrayLayout(2, lanes)),
-            "w_en": In(1), "w_addr": In(range(config.bank_weights)), "w_data": In(brick),
-            "clear_en": In(1), "clear_addr": In(range(config.bank_words)),
+            "fill_en": In(2), "fill_addr": In(range(config.bank_words)), "fill_data": In(brick),
             "acc_addr": In(range(config.bank_words)), "acc": Out(data.ArrayLayout(formats.acc_bits, lanes)),
         })
 
@@ -74,12 +73,11 @@ class Row(wiring.Component):
         m.submodules.post = post = Post(config)
 
         # what all rows get comes from a register of each row's own; what enables something is forgotten in a reset
-        names = ("payload", "post_double", "post_beat", "port_addr", "port_data", "choice_addr", "w_addr", "w_data", "clear_addr",
-                 "acc_addr")
+        names = ("payload", "post_double", "post_beat", "port_addr", "port_data", "choice_addr", "fill_addr", "fill_data", "acc_addr")
         m.submodules.copy = copy = Copy(data.StructLayout({name: getattr(self, name).shape() for name in names}))
         m.d.comb += [copy.i[name].eq(getattr(self, name)) for name in names]
         near = SimpleNamespace(**{name: copy.o[name] for name in names})
-        for name in ("post_active", "post_valid", "port_en", "w_en", "clear_en"):
+        for name in ("post_active", "post_valid", "port_en", "fill_en"):
             register = Signal.like(getattr(self, name), name=f"near_{name}")
             m.d.sync += register.eq(getattr(self, name))
             setattr(near, name, register)
@@ -143,8 +141,7 @@ class Row(wiring.Component):
                 lane.t_en.eq(t_en[j]), lane.t_slot.eq(t_slot),
                 lane.t_entry.t.eq(last_t), lane.t_entry.value.eq(t_words[j]),
                 lane.claim.eq(claim), lane.claim_list.eq(claim_list),
-                lane.w_en.eq(near.w_en), lane.w_addr.eq(near.w_addr), lane.w_data.eq(near.w_data[j]),
-                lane.clear_en.eq(near.clear_en), lane.clear_addr.eq(near.clear_addr),
+                lane.fill_en.eq(near.fill_en), lane.fill_addr.eq(near.fill_addr), lane.fill_data.eq(near.fill_data[j]),
                 lane.acc_addr.eq(near.acc_addr), self.acc[j].eq(lane.acc),
                 lane.sum_addr.eq(near.post_beat.src), post.sums[j].eq(lane.sum),
             ]

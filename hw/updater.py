@@ -111,6 +111,8 @@ class Updater(wiring.Component):
         config, lanes = self.config, self.config.lanes
         m.submodules.walk = walk = WeightLoop(config, bank_words=config.bank_words)
         fields = layout(Opcode.UPDATE)(self.unit.payload)
+        near = {name: Unreset(fields[name].shape(), name=name) for name in ("shift", "spread", "out_bricks", "diagonal")}
+        m.d.sync += [register.eq(fields[name]) for name, register in near.items()]
         illegal = Signal()
         m.d.comb += [walk.loop[f.name].eq(fields[f.name]) for f in WEIGHT_LOOP]
         m.d.comb += [walk.start.eq(self.unit.start), walk.spread.eq(fields.spread), self.unit.fault.eq(walk.fault | illegal),
@@ -128,7 +130,7 @@ class Updater(wiring.Component):
         begin = align - WeightMemory.MASTER
         for request, cycle in ((self.read, begin), (self.ahead, align)):
             m.d.comb += [request.addr.eq(addr[cycle]), request.rot.eq(rot[cycle]), request.first.eq(first[cycle]),
-                         request.spread.eq(fields.spread), request.out_bricks.eq(fields.out_bricks)]
+                         request.spread.eq(near["spread"]), request.out_bricks.eq(near["out_bricks"])]
         m.d.comb += [
             self.reading.eq(valid[begin]),
             self.acc_addr.eq(delays(m, walk.bank_addr[:len(self.acc_addr)], align - self._change(config))[-1]),
@@ -145,7 +147,7 @@ class Updater(wiring.Component):
 
         def enable(cycle):
             """Lanes that count, ``cycle`` cycles behind the walk."""
-            own = Cat(~fields.diagonal | (rot[cycle] == j) for j in range(lanes))
+            own = Cat(~near["diagonal"] | (rot[cycle] == j) for j in range(lanes))
             inside = Mux(last_t[cycle], Cat(rotated(list(tail), turn[cycle], -1)), ~0)
             return inside & own & valid[cycle].replicate(lanes)
 
@@ -167,14 +169,14 @@ class Updater(wiring.Component):
             ]
 
         for j, total in enumerate(sums):
-            step = self._step(m, total, half, beyond, fields.shift, j)
+            step = self._step(m, total, half, beyond, near["shift"], j)
             if config.momentum:
                 step = self._velocity(m, step, fields.decay, plain, j)
             difference = Signal(signed(config.formats.master_bits + 2), name=f"difference{j}")
             new = Unreset(signed(config.formats.master_bits), name=f"new{j}")
             m.d.comb += [difference.eq(self.master[j] - step), self.write.data[j].eq(new)]
             m.d.sync += new.eq(saturate(difference, config.formats.master_bits))
-        m.d.comb += [self.write.addr.eq(addr[-1]), self.write.rot.eq(rot[-1]), self.write.spread.eq(fields.spread),
+        m.d.comb += [self.write.addr.eq(addr[-1]), self.write.rot.eq(rot[-1]), self.write.spread.eq(near["spread"]),
                      self.write.en.eq(enable(-1))]
         return m
 

@@ -188,7 +188,7 @@ class Window(wiring.Component):
         m.d.comb += begin.eq(Mux(f.swap, Mux(has_window, Phase.WINDOW, Phase.HEAD), Mux(f.fetch, Phase.POINT, Phase.HEAD)))
 
         last_column = last_brick & last_wx
-        last_window = last_column & last_wy
+        last_window = Unreset()  # last_column & last_wy
         m.d.comb += [
             self.o.valid.eq(points | heads | windows | ends), self.addr.eq(Mux(points, t_addr, brick)),
             tag.turn.eq(turn), tag.t.eq(t), tag.k.eq(Mux(points, t * lanes, k)), tag.tail.eq(Mux(points, last_point, last_brick)),
@@ -235,14 +235,23 @@ class Window(wiring.Component):
         with m.If(aim | walk):
             m.d.sync += [brick.eq(next_brick), k.eq(next_k)]
         with m.If(aim | (walk & last_brick)):
-            m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(2), last_brick.eq(f.l_bricks == 1),
-                         wx_left.eq(Mux(aim | last_column, columns.inside, wx_left - 1)),
-                         last_wx.eq(Mux(aim | last_column, columns.inside == 1, wx_left == 2))]
+            m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(2),
+                         wx_left.eq(Mux(aim | last_column, columns.inside, wx_left - 1))]
         with m.Elif(walk):
-            m.d.sync += [bricks.eq(bricks + 1), last_brick.eq(bricks == f.l_bricks)]
+            m.d.sync += bricks.eq(bricks + 1)
         with m.If(aim | (walk & last_column)):
             m.d.sync += [window_row.eq(next_brick), k_row.eq(next_k), turn_row.eq(next_turn),
-                         wy_left.eq(Mux(aim, rows.inside, wy_left - 1)), last_wy.eq(Mux(aim, rows.inside == 1, wy_left == 2))]
+                         wy_left.eq(Mux(aim, rows.inside, wy_left - 1))]
+        one_brick = Unreset()
+        m.d.sync += one_brick.eq(f.l_bricks == 1)
+        with m.If(aim | walk):
+            lasts = [Signal(name=f"next_last_{name}") for name in ("brick", "wx", "wy")]
+            m.d.comb += [
+                lasts[0].eq(Mux(aim | last_brick, one_brick, bricks == f.l_bricks)),
+                lasts[1].eq(Mux(aim | last_column, columns.inside == 1, Mux(last_brick, wx_left == 2, last_wx))),
+                lasts[2].eq(Mux(aim, rows.inside == 1, Mux(last_column, wy_left == 2, last_wy))),
+            ]
+            m.d.sync += [Cat(last_brick, last_wx, last_wy).eq(Cat(lasts)), last_window.eq(Cat(lasts).all())]
 
         # no list word and no target without its brick; no word of a brick, zero or not, without its place in the banks
         depth = self.config.act_bricks

@@ -67,25 +67,25 @@ class Bench:
         ctx, dut = self.ctx, self.dut
         addresses = list(range(self.config.bank_weights))
         self.rng.shuffle(addresses)
-        ctx.set(dut.w_en, 1)
         for address in addresses:
             weight = 1 << self.act - 1 if extreme else self.rng.getrandbits(self.act)
-            ctx.set(dut.w_addr, address)
-            ctx.set(dut.w_data, weight)
+            ctx.set(dut.fill_en, 1 << address % 2)
+            ctx.set(dut.fill_addr, address // 2)
+            ctx.set(dut.fill_data, weight)
             shift = self.half * (address % 2)
             self.bank[address // 2] &= ~(((1 << self.half) - 1) << shift)
             self.bank[address // 2] |= weight << shift
             await self.tick()
-        ctx.set(dut.w_en, 0)
+        ctx.set(dut.fill_en, 0)
 
     async def clear(self):
         """Clear all accumulators."""
-        self.ctx.set(self.dut.clear_en, 1)
+        self.ctx.set(self.dut.fill_en, 3)
+        self.ctx.set(self.dut.fill_data, 0)
         for address in range(self.config.bank_words):
-            self.ctx.set(self.dut.clear_addr, address)
-            self.ctx.set(self.dut.w_addr, self.rng.randrange(self.config.bank_weights))
+            self.ctx.set(self.dut.fill_addr, address)
             await self.tick()
-        self.ctx.set(self.dut.clear_en, 0)
+        self.ctx.set(self.dut.fill_en, 0)
         self.bank = [0] * self.config.bank_words
 
     async def read(self, address_port, data_port, addresses):

@@ -105,9 +105,8 @@ class LaneDataProof(LaneControlProof):
         with m.Elif(issue[1] & self.past(last[0]) & (psum[1] == sums.chosen)):
             m.d.sync += summed.eq(1)
         self.assume(~(issue[1] & first[1] & (psum[1] == sums.chosen) & summed))
-        self.assume(~(dut.w_en & dut.clear_en))
-        loads_here = dut.w_en & (dut.w_addr[1:] == bank.chosen)
-        self.assume(~(dut.running & (dut.clear_en | (dut.outer & dut.w_en) | loads_here)))
+        fills, fills_here = dut.fill_en.any(), dut.fill_en.any() & (dut.fill_addr == bank.chosen)
+        self.assume(~(dut.running & ((dut.outer & fills) | fills_here)))
 
         # the chosen word of the bank: an accumulator, or two weights
         half = AnyConst(1)
@@ -120,14 +119,12 @@ class LaneDataProof(LaneControlProof):
         with m.If(update & here[9]):
             self.check(implies(acc_known, bank.w_data[:formats.acc_bits] == (acc + product9)[:formats.acc_bits]))
             m.d.sync += [acc.eq(acc + product9), weight_known.eq(0)]
-        with m.If(dut.clear_en & (dut.clear_addr == bank.chosen)):
-            m.d.sync += [acc.eq(0), acc_known.eq(1), weight_known.eq(0)]
-        with m.If(dut.w_en & (dut.w_addr[1:] == bank.chosen)):
-            m.d.sync += acc_known.eq(0)
-            with m.If(dut.w_addr[0] == half):
-                m.d.sync += [weight.eq(dut.w_data), weight_known.eq(1)]
+        with m.If(fills_here):
+            m.d.sync += [acc.eq(0), acc_known.eq(dut.fill_en.all() & (dut.fill_data == 0))]
+            with m.If(dut.fill_en.bit_select(half, 1)):
+                m.d.sync += [weight.eq(dut.fill_data), weight_known.eq(1)]
         # nothing else writes, and nowhere else
-        self.check(bank.w_en == Mux(update | dut.clear_en, 3, Mux(dut.w_en, Mux(dut.w_addr[0], 2, 1), 0)))
+        self.check(bank.w_en == Mux(update, 3, dut.fill_en))
         with m.If(update):
             self.check(bank.w_addr == address[9][:word_bits])
 
@@ -156,9 +153,9 @@ class LaneDataProof(LaneControlProof):
             m.d.sync += [kept.eq(total), kept_known.eq(total_known)]
 
         # results, while no RUN is active
-        quiet = self.past(self.past(~dut.running & ~dut.w_en & ~dut.clear_en))
+        quiet = self.past(self.past(~dut.running & ~fills))
         with m.If(quiet & acc_known & (delay(dut.acc_addr, 2) == bank.chosen)):
-            self.check(self.past(dut.clear_en | dut.w_en) | (dut.acc == acc))
+            self.check(self.past(fills) | (dut.acc == acc))
         with m.If(delay(~dut.running, 2) & kept_known & (delay(dut.sum_addr, 2) == sums.chosen)):
             self.check(dut.sum == kept)
 

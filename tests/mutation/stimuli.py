@@ -131,10 +131,9 @@ def record_lane(config) -> Recorder:
 
 
 def lane_legal(proof, m):
-    """Loading and clearing are not done at once, nor while a RUN is active."""
+    """Nothing is loaded or cleared while a RUN is active."""
     dut = proof.unit
-    proof.assume(~(dut.w_en & dut.clear_en))
-    proof.assume(~(dut.running & (dut.w_en | dut.clear_en)))
+    proof.assume(~(dut.running & dut.fill_en.any()))
 
 
 #: Of a command's payload, the bits that are its own.
