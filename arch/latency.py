@@ -5,5 +5,5 @@ with input, pipeline and output registers) in the portable version too, so that 
 """
 
 RAM = 2  #: address to data of every block RAM: array register, output register
-ROW = RAM + 1  #: address at a row to data of its memories: a copy of the row's own, memory
+ROW = RAM + 2  #: address at a row to data of its memories: a copy of the row's own, memory, a register on the way out
 MULTIPLY = 3  #: operands to product: input, pipeline, output register

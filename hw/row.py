@@ -122,6 +122,11 @@ class Row(wiring.Component):
             *(word.eq(turned[j][:formats.act_bits]) for j, word in enumerate(t_words)),
             last_t.eq(t), t_slot.eq(builder.target_slot), claim.eq(builder.claim), claim_list.eq(builder.slot), biased.eq(bias),
         ]
+        acc = Signal(self.acc.shape())
+        for to, value in ((self.acc, acc), (self.port_read, act.r_data), (self.choices, argmax.r_data)):
+            register = Unreset(value.shape(), name="out")
+            m.d.sync += register.eq(value)
+            m.d.comb += to.eq(register)
         fewer = Signal.like(f.t_count)
         m.d.comb += fewer.eq(f.t_count - 1)
         for j in range(lanes):
@@ -142,7 +147,7 @@ class Row(wiring.Component):
                 lane.t_entry.t.eq(last_t), lane.t_entry.value.eq(t_words[j]),
                 lane.claim.eq(claim), lane.claim_list.eq(claim_list),
                 lane.fill_en.eq(near.fill_en), lane.fill_addr.eq(near.fill_addr), lane.fill_data.eq(near.fill_data[j]),
-                lane.acc_addr.eq(near.acc_addr), self.acc[j].eq(lane.acc),
+                lane.acc_addr.eq(near.acc_addr), acc[j].eq(lane.acc),
                 lane.sum_addr.eq(near.post_beat.src), post.sums[j].eq(lane.sum),
             ]
 
@@ -156,12 +161,11 @@ class Row(wiring.Component):
             *(getattr(post, name).eq(p[name]) for name in ("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "tail")),
             post.owns.eq(owns), post.valid.eq(near.post_valid), post.double.eq(near.post_double), post.beat.eq(near.post_beat),
             post.row.eq(act.r_data), post.choices.eq(argmax.r_data), self.overflow.eq(post.overflow),
-            argmax.r_addr.eq(Mux(near.post_active, near.post_beat.aux, near.choice_addr)), self.choices.eq(argmax.r_data),
+            argmax.r_addr.eq(Mux(near.post_active, near.post_beat.aux, near.choice_addr)),
             argmax.w_addr.eq(post.c_addr), argmax.w_data.eq(post.c_data), argmax.w_en.eq(post.c_en),
         ]
 
         # the memory belongs to one unit at a time
-        m.d.comb += self.port_read.eq(act.r_data)
         with m.If(self.running):
             m.d.comb += act.r_addr.eq(fetch.r_addr)
         with m.Elif(near.post_active):

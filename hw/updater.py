@@ -64,9 +64,9 @@ class Updater(wiring.Component):
 
     A fault: an address outside the weight memory or the banks, a count or a shift of 0.
 
-    Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: bricks + 12 for up
-    to 2 rows, + 13 up to 4, + 14 up to 8, + 15 up to 16;
-    with momentum one more from 2 rows on. In the cycle of ``done`` the last brick is in the banks.
+    Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: bricks + 12 for a
+    row, + 13 for 2, + 14 up to 4, + 15 up to 8, + 16 up to 16; with momentum one more.
+    In the cycle of ``done`` the last brick is in the banks.
     Throughput: one brick a cycle.
     Resources: no DSP, no block RAM.
     """

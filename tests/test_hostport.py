@@ -96,10 +96,10 @@ def test_rates():
         for csr in (Csr.START, Csr.STOP):
             assert (await master.transfer(ctx, 1, address(Region.CSR, csr), 9))[1] == 1
             assert (await master.transfer(ctx, 0, address(Region.CSR, csr))) == (9, 5)
-        for region, cycles in ((Region.COUNTERS, 6), (Region.ARGMAX, 9)):
+        for region, cycles in ((Region.COUNTERS, 6), (Region.ARGMAX, 8)):
             assert (await master.transfer(ctx, 0, address(region, 1)))[1] == cycles
         assert around.dut.latency == {Region.CSR: 1, Region.COUNTERS: 2, Region.STAGING: 2, Region.WEIGHTS: 7,
-                                      Region.ROWS: 5, Region.ARGMAX: 5}
+                                      Region.ROWS: 6, Region.ARGMAX: 4}
 
     around.simulate(body)
 

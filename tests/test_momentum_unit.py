@@ -188,7 +188,7 @@ def test_update_while_the_host_addresses_a_velocity():
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize("rows, cycles", [(1, 12), (2, 13), (3, 14), (4, 14), (5, 15), (8, 15), (9, 16), (16, 16)])
+@pytest.mark.parametrize("rows, cycles", [(1, 13), (2, 14), (3, 15), (4, 15), (5, 16), (8, 16), (9, 17), (16, 17)])
 def test_latencies(rows, cycles):
     """The figures in the data sheets, and the cycle model's."""
     config = Config(rows=rows, lanes=2, momentum=True)

@@ -177,7 +177,7 @@ def test_host(config, seed):
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize("rows, cycles", [(1, 12), (2, 12), (3, 13), (4, 13), (5, 14), (8, 14), (9, 15), (16, 15)])
+@pytest.mark.parametrize("rows, cycles", [(1, 12), (2, 13), (3, 14), (4, 14), (5, 15), (8, 15), (9, 16), (16, 16)])
 def test_latencies(rows, cycles):
     """The figures in the data sheets."""
     assert Updater.latency(Config(rows=rows, lanes=2)) == cycles

@@ -5,7 +5,7 @@ AHEAD = 2  #: cycles of a LOAD with ``ahead``, as its counter has them
 RUN_END = 7  #: from the cycle of a LOAD's last brick to the ``done`` of the RUN that waits for it
 UPDATE_LATENCY = 5  #: the same for UPDATE, beyond the longer of its two pipelines
 MASTER = 7  #: pipeline of the master weight: address, memory, rotator
-GRADIENT = 6  #: pipeline of the gradient: row, rounding, shift; and one for each level of the adder tree over the rows
+GRADIENT = 7  #: pipeline of the gradient: row, rounding, shift; and one for each level of the adder tree over the rows
 MOMENTUM = 1  #: with momentum in the core, one more in that pipeline, whether a command uses it or not
 
 
