@@ -132,7 +132,7 @@ class Lane(wiring.Component):
                          index.eq(0)]
         with m.Elif(last):
             m.d.sync += [turns.eq(turns - 1), final.eq(turns == 2), index.eq(index + 1)]
-        later = Cat(fin & ~nothing & self.outer, bubble[:-1])
+        later = Cat(fin & ~nothing & self.outer, bubble[:-1])[:self.BUBBLE]
         m.d.sync += [bubble.eq(later), waits.eq(later.any())]
         with m.If(self.start):
             m.d.sync += [at.eq(0), bubble.eq(0), waits.eq(0)]
