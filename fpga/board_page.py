@@ -3,6 +3,7 @@
 from gradgate.arch.commands import ERROR_DOC, Error
 from gradgate.fpga.boards import BOARDS
 from gradgate.fpga.families import FAMILIES
+from gradgate.fpga.peers import peer_section
 from gradgate.fpga.place import Placement
 from gradgate.fpga.report import table
 from gradgate.fpga.top import LEDS
@@ -93,8 +94,7 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
         "synthesis. Dense: PEs times Fmax. "
         + (f"Effective: times {factor:.2f}, which skipping zeros was worth in the demo, for the demo's configuration `{of}` alone. "
            if factor else "")
-        + "`macs32` is no core: 32 bare multipliers, registers and banks of accumulators, a yardstick of flow and device.", "",
-        "No other project's array stands in the table: none has been put through this flow yet.", ""]
+        + "`macs32` is no core: 32 bare multipliers, registers and banks of accumulators, a yardstick of flow and device.", ""]
     for f in placed:
         path = f["critical_path"]
         lines += [f"- {f['config']['name']} on {f['board']} ({f['date']}, {f['tools']}): the longest path goes from `{path['from']}` to "
@@ -102,6 +102,7 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
                   f"{', '.join(path['units'])}."]
     for f in placed:
         lines += ["", f"### {f['config']['name']} on {BOARDS[f['board']].title}", "", *units(f["units"])]
+    lines += ["", *peer_section()]
     for name in pictures:
         lines += ["", f"![Placement of the units: {name}](images/{name})"]
     if any("family" in f for f in found):
