@@ -1,4 +1,4 @@
-"""Block RAM and multiplier as the ECP5 primitives that the generator places, and their portable twins: the same words in each cycle.
+"""Block RAM, multiplier and copies as the ECP5 primitives that the generator places, and their portable twins: the same in each cycle.
 
 The primitives are our models, tested in ``test_primitives.py`` and ``test_block_ram_models.py``. All cases are one design, built once.
 """
@@ -17,6 +17,8 @@ from primitives import answers, design
 from units import pack, signed, unpack
 
 from gradgate.arch import latency
+from gradgate.fpga import synthesis
+from gradgate.hw.copy import Copy
 from gradgate.hw.ecp5 import WIDTHS
 from gradgate.hw.multiplier import Multiplier
 from gradgate.hw.ram import Ram
@@ -38,6 +40,7 @@ RAMS = {
 }
 CASES = {f"ram_{width}_{depth}_{parts}": (width, depth, parts) for rams in RAMS.values() for width, depth, parts in rams}
 MULTIPLIERS = {f"multiplier_{width}": width for width in range(2, 19)}
+COPIES = {f"copy_{width}": width for width in (1, 37)}
 
 
 def inputs(unit):
@@ -46,7 +49,7 @@ def inputs(unit):
 
 
 def output(unit):
-    return unit.o if isinstance(unit, Multiplier) else unit.r_data
+    return unit.r_data if isinstance(unit, Ram) else unit.o
 
 
 class Units(wiring.Component):
@@ -55,6 +58,7 @@ class Units(wiring.Component):
     def __init__(self):
         self.units = {name: Ram(width=width, depth=depth, parts=parts) for name, (width, depth, parts) in CASES.items()}
         self.units |= {name: Multiplier(width) for name, width in MULTIPLIERS.items()}
+        self.units |= {name: Copy(width) for name, width in COPIES.items()}
         ports = {f"{name}_{field}": In(bits) for name, unit in self.units.items() for field, bits in inputs(unit).items()}
         super().__init__(ports | {f"{name}_out": Out(len(output(unit))) for name, unit in self.units.items()})
 
@@ -84,6 +88,9 @@ def run(request, built):
     print(f"seed {seed}")
     given = {name: ram_inputs(random.Random(f"{seed} {name}"), *case) for name, case in CASES.items()}
     given |= {name: multiplier_inputs(random.Random(f"{seed} {name}"), width) for name, width in MULTIPLIERS.items()}
+    for name, width in COPIES.items():
+        rng = random.Random(f"{seed} {name}")
+        given[name] = [{"i": rng.getrandbits(width)} for _ in range(CYCLES)]
     rows, connections, instances, at = [0] * CYCLES, [], {}, 0
     for name, unit in units.items():
         for field, bits in inputs(unit).items():
@@ -168,6 +175,37 @@ def test_multiplier(run, name):
     compare({unit: [signed(word, 2 * width) for word in words] for unit, words in found.items() if unit[1] == name},
             name, latency.MULTIPLY, [row["a"] * row["b"] for row in given[name]])
     assert {"a": -(1 << width - 1), "b": -(1 << width - 1)} in given[name]
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copy(run, name):
+    """What came in, a cycle late."""
+    given, found = run
+    compare(found, name, 1, [row["i"] for row in given[name]])
+
+
+class Twins(wiring.Component):
+    """Two copies of the same."""
+
+    def __init__(self):
+        super().__init__({"i": In(5), "o": Out(10)})
+
+    def elaborate(self, platform):
+        m = Module()
+        for number in range(2):
+            m.submodules[f"copy{number}"] = copy = Copy(5)
+            m.d.comb += [copy.i.eq(self.i), self.o[5 * number:5 * number + 5].eq(copy.o)]
+        return m
+
+
+@pytest.mark.parametrize("device, registers", [("LFE5U-85F", 10), ("", 5)])
+def test_copies_stay_apart(tmp_path, device, registers):
+    """Synthesis for an ECP5 merges registers that hold the same, but no copies."""
+    toolchain.use_yosys()
+    text = backend.convert(Twins(), platform=SimpleNamespace(device=device), name="twins", emit_src=False)
+    (tmp_path / "gradgate.v").write_text(text, encoding="utf-8")
+    synthesis.yosys(tmp_path, [*synthesis.READ_VERILOG, "synth_ecp5 -top twins", "tee -o cells.txt select -list t:TRELLIS_FF"])
+    assert len((tmp_path / "cells.txt").read_text(encoding="utf-8").split()) == registers
 
 
 def test_primitives(built):

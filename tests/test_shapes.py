@@ -1,0 +1,35 @@
+"""Shapes that components share."""
+
+import pytest
+from amaranth.hdl import Cat, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
+
+from gradgate.hw.shapes import ones
+
+
+class Ones(wiring.Component):
+    def __init__(self, width):
+        super().__init__({"flags": In(width), "o": Out(3)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.o.eq(Cat(ones(self.flags)))
+        return m
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7, 8])
+def test_ones(width):
+    """None, exactly one, exactly two, for all that there can be."""
+    dut = Ones(width)
+
+    async def bench(ctx):
+        for flags in range(1 << width):
+            ctx.set(dut.flags, flags)
+            await ctx.delay(1e-9)
+            assert ctx.get(dut.o) == (1 << flags.bit_count() if flags.bit_count() < 3 else 0)
+
+    sim = Simulator(dut)
+    sim.add_testbench(bench)
+    sim.run()
