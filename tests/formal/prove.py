@@ -94,7 +94,7 @@ JOBS = {
               ("Mux(self.fetch, targets.count[s], self.every)", "Mux(self.fetch, targets.count[0], self.every)"),
               ("with m.If(~issue | fin):", "with m.If(~issue):"))),
     "lane data": Job(
-        proof=LaneDataProof, unit=lane, depth=14, reach=27,
+        proof=LaneDataProof, unit=lane, depth=14, reach=31,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3, "psum_words": 50}),
         bugs=(("address9 = delay(address6, 3", "address9 = delay(address6, 2"),
               ("BUBBLE = 3", "BUBBLE = 2"),  # an update read before it is written
