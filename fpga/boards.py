@@ -68,8 +68,8 @@ def _ulx3s(size, lut4, dsp, bram, die, config, mhz):
 
 BOARDS = {board.name: board for board in (
     # the 12F is a 25F die: Lattice promises 12k LUTs and 32 block RAMs, the open tools give all that is there
-    _ulx3s("12F", 24288, 28, 56, "12k", "nano", 62.5),
-    _ulx3s("25F", 24288, 28, 56, "25k", "nano", 62.5),
+    _ulx3s("12F", 24288, 28, 56, "12k", "nano", 80.0),
+    _ulx3s("25F", 24288, 28, 56, "25k", "nano", 80.0),
     _ulx3s("45F", 43848, 72, 108, "45k", "tiny", 62.5),
     # small fits by count, but not at a clock that is worth it yet: docs/architecture.md
     _ulx3s("85F", 83640, 156, 208, "85k", "tiny", 62.5),

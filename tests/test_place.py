@@ -124,7 +124,7 @@ def test_picture(tmp_path):
 
 
 def test_worst_seed_counts_and_best_is_packed(tools, tmp_path):
-    done = call("--board", "ulx3s_25f", "--seeds", "1,2,3", "--json", "a.json")
+    done = call("--board", "ulx3s_25f", "--freq", "62.5", "--seeds", "1,2,3", "--json", "a.json")
     assert done.exit_code == 0, done.output
     assert sorted(tools.calls[:3]) == [("route", 62.5, seed) for seed in (1, 2, 3)]  # side by side
     assert tools.calls[3:] == [("pack", 3)]
@@ -189,7 +189,7 @@ def test_seeds_that_are_none(tools, seeds):
 def test_page(tools, tmp_path):
     """The page has what earlier runs found; skipping is worth something for the demo's configuration alone."""
     (tmp_path / "docs").mkdir()
-    assert call("--board", "ulx3s_25f", "--docs").exit_code == 0
+    assert call("--board", "ulx3s_25f", "--freq", "62.5", "--docs").exit_code == 0
     assert call("--board", "ulx3s_45f", "--docs").exit_code == 0
     assert call("--board", "ulx3s_45f", "--macs", "8", "--docs").exit_code == 0
     pictures = sorted(path.name for path in (tmp_path / "docs/images").iterdir())
