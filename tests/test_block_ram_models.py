@@ -155,7 +155,7 @@ REFUSED = [
     ('.REGMODE_A("REG")', "REGMODE must be"), ('.REGMODE_B("REG")', "REGMODE must be"),
     ('.WRITEMODE_A("WRITETHROUGH")', "WRITEMODE must be"), ('.WRITEMODE_B("WRITETHROUGH")', "WRITEMODE must be"),
     ('.CLKAMUX("INV")', "must not be inverted"), ('.CLKBMUX("INV")', "must not be inverted"),
-    ('.RESETMODE("ASYNC")', "RESETMODE must be SYNC"), (".INITVAL_3F(1)", "INITVAL must be zero"), (".WEAMUX(1)", "WEAMUX"),
+    (".INITVAL_3F(1)", "INITVAL must be zero"), (".WEAMUX(1)", "WEAMUX"),
     ('.DATA_WIDTH_A(36), .DATA_WIDTH_B(36), .REGMODE_B("OUTREG")', "both REGMODE must be the same"),
 ]
 
@@ -174,6 +174,7 @@ MISUSED = {
     "both write": ("DP16KD x1 (.CLKA(clk), .CLKB(clk), .CEA(1), .CEB(1), .WEA(in[66]), .WEB(in[66]), .ADA0(1), .ADB0(1));",
                    {"wea": 1}, "both ports write the same word"),
     "reset": ('DP16KD #(.REGMODE_B("OUTREG")) x2 (.CLKA(clk), .CLKB(clk), .RSTB(in[71]));', {"rstb": 1}, "with its clock enable low"),
+    "asynchronous reset": ('DP16KD #(.RESETMODE("ASYNC")) x9 (.CLKA(clk), .CLKB(clk), .RSTA(in[67]));', {"rsta": 1}, "must be SYNC"),
     "clocks": ("DP16KD x3 (.CLKA(clk), .CLKB(clk && !in[68]));", {"ceb": 1}, "must be one clock"),
     "wide port writes": ("DP16KD #(.DATA_WIDTH_A(36), .DATA_WIDTH_B(36)) x5 (.CLKA(clk), .CLKB(clk), .WEB(in[70]));", {"web": 1},
                          "cannot write"),

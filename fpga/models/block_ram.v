@@ -51,8 +51,9 @@ module DP16KD #(
         $fatal(1, "DP16KD: REGMODE must be NOREG or OUTREG");
     if (WRITEMODE_A != "NORMAL" && WRITEMODE_A != "READBEFOREWRITE" || WRITEMODE_B != "NORMAL" && WRITEMODE_B != "READBEFOREWRITE")
         $fatal(1, "DP16KD: WRITEMODE must be NORMAL or READBEFOREWRITE");
-    if (CLKAMUX != "CLKA" || CLKBMUX != "CLKB" || RESETMODE != "SYNC")
-        $fatal(1, "DP16KD: clocks must not be inverted, RESETMODE must be SYNC");
+    if (CLKAMUX != "CLKA" || CLKBMUX != "CLKB") $fatal(1, "DP16KD: clocks must not be inverted");
+    // Yosys says ASYNC of a block without a reset.
+    always_comb if (RESETMODE != "SYNC" && (RSTA || RSTB)) $fatal(1, "DP16KD: RESETMODE must be SYNC where there is a reset");
     if (DATA_WIDTH_B == 36 && REGMODE_A != REGMODE_B) $fatal(1, "DP16KD: both REGMODE must be the same for a word of 36 bits");
     always_comb if (CLKA != CLKB) $fatal(1, "DP16KD: CLKA and CLKB must be one clock");
 
