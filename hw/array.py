@@ -10,10 +10,11 @@ from gradgate.arch.commands import Opcode
 from gradgate.hw.command import UnitSignature, layout
 from gradgate.hw.lane import Lane
 from gradgate.hw.post_walk import PostWalk
+from gradgate.hw.registers import Unreset, delays
 from gradgate.hw.row import Row
 from gradgate.hw.rowport import RowPortSignature
 from gradgate.hw.run_check import RunCheck
-from gradgate.hw.shapes import Unreset, below
+from gradgate.hw.shapes import below
 
 
 class Array(wiring.Component):
@@ -31,8 +32,7 @@ class Array(wiring.Component):
     overflow : Out, final sums of this cycle whose two top bits differ
 
     Cycles: RUN: ``RUN_LATENCY`` more than from ``start`` to the last lane's last control cycle; rows begin ``Row.SETTLE`` = 3 cycles
-    behind ``start``. CLEAR: words + 1; POST: see
-    :class:`PostWalk`. Resources: ``rows * lanes`` DSPs; block RAM of the rows.
+    behind ``start``. CLEAR: words + 1. POST: see :class:`PostWalk`. Resources: ``rows * lanes`` DSPs; block RAM of the rows.
     """
 
     #: cycles from the last control cycle to ``done``
@@ -63,11 +63,7 @@ class Array(wiring.Component):
         ]
         m.d.sync += self.post.fault.eq(walk.fault)
 
-        begin = self.run.start  # of the rows
-        for stage in range(Row.SETTLE):
-            register = Signal(name=f"begin{stage}")
-            m.d.sync += register.eq(begin)
-            begin = register
+        begin = delays(m, self.run.start, Row.SETTLE, Signal, "begin")[-1]  # of the rows
         running = Signal()
         drain = Signal(range(self.RUN_LATENCY))
         clearing = Signal()
@@ -91,12 +87,8 @@ class Array(wiring.Component):
             ]
 
         # reads of one row: the choice follows the row's latency
-        row_select, choice_select = self.port.row, self.choice_row
-        for stage in range(latency.ROW):
-            next_row = Signal(below(config.rows), name=f"row_{stage}")
-            next_choice = Signal(below(config.rows), name=f"choice_{stage}")
-            m.d.sync += [next_row.eq(row_select), next_choice.eq(choice_select)]
-            row_select, choice_select = next_row, next_choice
+        row_select, choice_select = (
+            delays(m, select, latency.ROW, name=name)[-1] for name, select in (("row_", self.port.row), ("choice_", self.choice_row)))
         m.d.sync += [
             self.port.r_data.eq(Choice(row.port_read.as_value() for row in rows)[row_select]),
             self.choices.eq(Choice(row.choices.as_value() for row in rows)[choice_select]),

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.hw.list_builder import entry_layout
 from gradgate.hw.ram import Ram
-from gradgate.hw.shapes import Unreset, below
+from gradgate.hw.registers import Unreset, behind
+from gradgate.hw.shapes import below
 
 
 class Carousel(wiring.Component):
@@ -62,16 +63,12 @@ class Carousel(wiring.Component):
             visited = Signal(name=f"visited{s}")
             arm = Signal(2, name=f"arm{s}")  # waits until the first entry is on the bus
             pointer = Unreset(range(config.list_entries), name=f"pointer{s}")
-            bus = Unreset(entry_layout(config), name=f"bus{s}")
-            length, psum, target, void = (Unreset(shape, name=f"{name}{s}") for name, shape in (
-                ("length", self.length[s].shape()), ("psum", self.psum[s].shape()), ("target", self.target[s].shape()), ("void", 1)))
-            single = Unreset(name=f"single{s}")
+            bus, length, single, psum, target, void = (
+                behind(m, getattr(self, name)[s], f"{name}{s}") for name in ("bus", "length", "single", "psum", "target", "void"))
             pending = self.pending[s * lanes:(s + 1) * lanes]
             m.d.comb += [
                 ram.w_addr.eq(self.e_addr), ram.w_data.eq(self.e_entry), ram.w_en.eq(self.e_en & (self.e_list == s)),
                 ram.r_addr.eq(pointer),
-                self.bus[s].eq(bus), self.length[s].eq(length), self.psum[s].eq(psum), self.target[s].eq(target), self.void[s].eq(void),
-                self.single[s].eq(single),
             ]
             m.d.sync += [bus.eq(ram.r_data), arm.eq(Cat(opened, arm[0]))]
             m.d.sync += pending.eq(pending & ~self.fin[s * lanes:(s + 1) * lanes])

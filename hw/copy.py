@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.hw import ecp5
-from gradgate.hw.shapes import Unreset
+from gradgate.hw.registers import behind
 
 
 class Copy(wiring.Component):
@@ -27,7 +27,5 @@ class Copy(wiring.Component):
         if ecp5.has(platform):
             return ecp5.copy(i, o)
         m = Module()
-        register = Unreset(len(i))
-        m.d.sync += register.eq(i)
-        m.d.comb += o.eq(register)
+        m.d.sync += behind(m, o, "register").eq(i)
         return m

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.item import Kind, item_layout, tag_layout
-from gradgate.hw.shapes import Unreset, ones
+from gradgate.hw.registers import Unreset, delays
+from gradgate.hw.shapes import ones
 
 
 class Fetch(wiring.Component):
@@ -19,7 +20,8 @@ class Fetch(wiring.Component):
     o : Out, stream of items; a flag is set where the word counts: it is not zero, or its kind is dense, and it belongs to the
         tensor
     dense_list, dense_target : In, zeros count too
-    list_words, target_words : In(5), words of a ``tail`` brick of a list, of targets, that belong to the tensor
+    list_words, target_words : In(5), words of a ``tail`` brick of a list, of targets, that belong to the tensor; from the cycle
+        before it is read on
     r_addr : Out; r_data : In, row memory, ``latency.RAM`` cycles later
 
     Latency: ``LATENCY`` = 4 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.
@@ -63,12 +65,7 @@ class Fetch(wiring.Component):
         two = Signal()
 
         m.d.comb += self.r_addr.eq(self.i_addr)
-        valid, tag = taken, self.i.payload
-        for stage in range(latency.RAM):
-            next_valid = Signal(name=f"valid{stage}")
-            next_tag = Unreset(tag_layout(self.config), name=f"tag{stage}")
-            m.d.sync += [next_valid.eq(valid), next_tag.eq(tag)]
-            valid, tag = next_valid, next_tag
+        valid, tag = delays(m, taken, latency.RAM, Signal, "valid")[-1], delays(m, self.i.payload, latency.RAM, name="tag")[-1]
 
         is_list = tag.kind == Kind.LIST
         dense = Mux(is_list, self.dense_list, self.dense_target)

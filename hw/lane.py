@@ -11,7 +11,8 @@ from gradgate.arch import latency
 from gradgate.hw.list_builder import entry_layout
 from gradgate.hw.multiplier import Multiplier
 from gradgate.hw.ram import Ram
-from gradgate.hw.shapes import Unreset, below
+from gradgate.hw.registers import Unreset, delays
+from gradgate.hw.shapes import below
 from gradgate.hw.targets import Targets, target_layout
 
 
@@ -31,8 +32,8 @@ class Lane(wiring.Component):
     -------
     start : In, one cycle; outer, fetch, accumulate, bank_addr : In, fields of RUN; running : In
     every : In, number of this lane's targets without ``fetch``
-    pending, length, psum, void, target, bus : In, of the carousel (this lane's ``pending`` bits); ``length`` and ``void`` already a
-        cycle before ``pending``
+    pending, length, single, psum, void, target, bus : In, of the carousel (this lane's ``pending`` bits); ``length`` and ``single``
+        already a cycle before ``pending``, ``void``, the list's targets and the fields two
     fin : Out(lists), this cycle is the last one spent on the list
     t_en, t_slot, t_entry, claim, claim_list : In, of the lane's targets
     fill_en : In(2), fill_addr, fill_data : In, write a weight to the lower, the upper half of a word, or clear it by writing zeros;
@@ -80,11 +81,7 @@ class Lane(wiring.Component):
         m.submodules.multiplier = multiplier = Multiplier(act_bits)
 
         def delay(value, cycles, name, kind=Unreset):
-            for i in range(cycles):
-                register = kind(value.shape(), name=f"{name}_{i}")
-                m.d.sync += register.eq(value)
-                value = register
-            return value
+            return delays(m, value, cycles, kind, f"{name}_")[-1]
 
         def only(condition, value, name):
             register = Unreset(len(value), name=name)

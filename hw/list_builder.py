@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
 from gradgate.hw.item import Kind, item_layout
-from gradgate.hw.shapes import Unreset, below, beyond, ones
+from gradgate.hw.registers import Unreset, behind
+from gradgate.hw.shapes import below, beyond, ones
 
 
 def entry_layout(config) -> data.StructLayout:
@@ -64,12 +65,13 @@ class ListBuilder(wiring.Component):
         first_k = Unreset(len(self.i.payload.tag.k))
         pitch = Mux(f.swap, 1, f.t_count)
         multiples = [Unreset(len(first_k), name=f"multiple{lane}") for lane in range(lanes)]
-        m.d.sync += [bias.eq(f.bias & ~f.swap), first_k.eq(Mux(f.bias & ~f.swap, f.k_bias, 0))]
+        of_list = f.bias & ~f.swap
+        m.d.sync += [bias.eq(of_list), first_k.eq(Mux(of_list, f.k_bias, 0))]
         m.d.sync += [multiple.eq(sum(pitch << bit for bit in range(lane.bit_length()) if lane >> bit & 1))
                      for lane, multiple in enumerate(multiples)]
 
         # The current item; what has to be known of it is decided while it is taken.
-        item = Unreset(item_layout(config))
+        item = behind(m, self.item, "item")
         kinds = is_target, is_head, is_list, is_end = [Signal(name=f"is_{kind.name.lower()}") for kind in Kind]  # and there is one
         quick = Signal(init=1)  # there is no item, or this is its last cycle; heads wait
         adds = Signal()  # of a list: this cycle appends
@@ -77,7 +79,7 @@ class ListBuilder(wiring.Component):
         void = Unreset()  # no lane has a target
         none_void = f.fetch & ~(f.swap & f.bias)
         done = Signal()
-        m.d.comb += [self.item.eq(item), done.eq(quick | (is_head & self.free.bit_select(self.slot, 1))), self.i.ready.eq(done)]
+        m.d.comb += [done.eq(quick | (is_head & self.free.bit_select(self.slot, 1))), self.i.ready.eq(done)]
         come, tag = self.i.payload, self.i.payload.tag
         with m.If(done):
             m.d.sync += [
@@ -100,13 +102,11 @@ class ListBuilder(wiring.Component):
         psum_end = Signal(17)
         complete = Signal()
         still_empty = Mux(is_head, ~bias, empty & ~adds)
-        length = Unreset(count.shape())
-        e_addr, e_entry, e_list, psum, open_void = (Unreset(one.shape(), name=name) for name, one in (
-            ("e_addr", self.e_addr), ("e_entry", self.e_entry), ("e_list", self.e_list), ("psum", self.psum), ("open_void", self.void)))
+        length, e_addr, e_entry, e_list, psum = (
+            behind(m, getattr(self, name), name) for name in ("length", "e_addr", "e_entry", "e_list", "psum"))
+        open_void = behind(m, self.void, "open_void")
         m.d.comb += [
             complete.eq(ends & done), psum_end.eq(psum_wide + f.t_count), self.target.eq(is_target), self.claim.eq(is_head & done),
-            self.length.eq(length), self.psum.eq(psum), self.void.eq(open_void),
-            self.e_list.eq(e_list), self.e_addr.eq(e_addr), self.e_entry.eq(e_entry),
         ]
         with m.If(is_target & item.some):
             m.d.sync += void.eq(0)

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import WEIGHT_LOOP, Opcode
 from gradgate.hw.command import UnitSignature, layout
-from gradgate.hw.shapes import Unreset
+from gradgate.hw.registers import Unreset, delays
 from gradgate.hw.weight_loop import WeightLoop
-from gradgate.hw.weight_memory import WeightMemory, delays, read_request, working_brick
+from gradgate.hw.weight_memory import WeightMemory, read_request, working_brick
 
 
 class Loader(wiring.Component):

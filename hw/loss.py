@@ -9,6 +9,7 @@ from gradgate.arch import latency
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import UnitSignature, layout
 from gradgate.hw.multiplier import Multiplier
+from gradgate.hw.registers import delays
 from gradgate.hw.rowport import RowPortSignature
 from gradgate.hw.shapes import outside
 
@@ -170,11 +171,7 @@ class Loss(wiring.Component):
             dividing & (get == 1) & outside(last_addr, config.act_bricks)))
 
         def pipe(name, value, stages):
-            for stage in range(stages):
-                register = Signal.like(value, name=f"{name}{stage}")
-                m.d.sync += register.eq(value)
-                value = register
-            return value
+            return delays(m, value, stages, Signal, name)[-1]
 
         # Inwards: the word that the port shows now, in a register; the largest logit so far and its class.
         scaling = Signal()

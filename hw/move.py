@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import UnitSignature, layout
+from gradgate.hw.registers import Unreset, delays
 from gradgate.hw.rowport import RowPortSignature
-from gradgate.hw.shapes import Unreset, outside
+from gradgate.hw.shapes import outside
 
 
 class StageSignature(wiring.Signature):
@@ -86,11 +87,7 @@ class Move(wiring.Component):
         m.d.sync += self.unit.fault.eq(walking & (outside(staged, config.staging_words) | outside(addr, config.act_bricks)))
 
         def pipe(name, value, stages):
-            for number in range(stages):
-                register = Signal.like(value, name=f"{name}{number}")
-                m.d.sync += register.eq(value)
-                value = register
-            return value
+            return delays(m, value, stages, Signal, name)[-1]
 
         # Inwards: word and row address meet in registers in front of the row memories.
         m.d.comb += stage.addr.eq(staged)

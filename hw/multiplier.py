@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.arch.checks import integer
 from gradgate.hw import ecp5
-from gradgate.hw.shapes import Unreset
+from gradgate.hw.registers import Unreset, behind
 
 
 class Multiplier(wiring.Component):
@@ -28,9 +28,9 @@ class Multiplier(wiring.Component):
         m = Module()
         a = Unreset(signed(self.width))
         b = Unreset(signed(self.width))
-        pipe, product = (Unreset(signed(2 * self.width), name=name) for name in ("pipe", "product"))
+        pipe = Unreset(signed(2 * self.width))
+        product = behind(m, self.o, "product")
         m.d.sync += [a.eq(self.a), b.eq(self.b), pipe.eq(a * b), product.eq(pipe)]
-        m.d.comb += self.o.eq(product)
         return m
 
 

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.post_walk import beat_layout
-from gradgate.hw.shapes import Unreset
+from gradgate.hw.registers import Unreset, behind, delays
 
 #: bits that a sum of up to 64 words has more than a word
 POOL = 6
@@ -53,15 +53,10 @@ class Post(wiring.Component):
         m = Module()
         lanes = self.config.lanes
         # p0: beat; p2: data, a register behind the memories; p3: saturated sum, and addend; p4: word; p5: pooled; p6: shifted, written
-        beat, valid = Unreset(beat_layout(self.config)), Signal()
+        beats, valids = delays(m, self.beat, self.WRITE, name="beat")[1:], delays(m, self.valid, self.WRITE, Signal, "valid")[1:]
         sums, row, choices = inputs = [Unreset(one.shape(), name=f"{name}2") for name, one in (
             ("sums", self.sums), ("row", self.row), ("choices", self.choices))]
-        m.d.sync += [beat.eq(self.beat), valid.eq(self.valid), sums.eq(self.sums), row.eq(self.row), choices.eq(self.choices)]
-        beats, valids = [beat], [valid]
-        for stage in range(1, self.WRITE):
-            beats.append(Unreset(beat_layout(self.config), name=f"beat{stage}"))
-            valids.append(Signal(name=f"valid{stage}"))
-            m.d.sync += [beats[-1].eq(beats[-2]), valids[-1].eq(valids[-2])]
+        m.d.sync += [sums.eq(self.sums), row.eq(self.row), choices.eq(self.choices)]
 
         wraps = Signal(lanes)
         choice5 = Unreset(self.choice)
@@ -70,9 +65,7 @@ class Post(wiring.Component):
         m.d.sync += fresh.eq(beats[3].first | ~self.pool | self.mean)
         for lane in range(lanes):
             self.elaborate_lane(m, lane, [one[lane] for one in inputs], beats, valids, begin, fresh, choice5, wraps)
-        choice6 = Unreset(self.choice)
-        m.d.comb += self.c_data.eq(choice6)
-        m.d.sync += [choice6.eq(choice5), self.overflow.eq(sum(wraps[lane] for lane in range(lanes)))]
+        m.d.sync += [behind(m, self.c_data, "choice6").eq(choice5), self.overflow.eq(sum(wraps[lane] for lane in range(lanes)))]
         m.d.comb += [
             self.w_en.eq(valids[6] & (beats[6].last | ~(self.pool | self.mean))), self.w_addr.eq(beats[6].dst),
             self.c_en.eq(self.w_en & self.pool), self.c_addr.eq(beats[6].aux),
@@ -143,8 +136,8 @@ class Post(wiring.Component):
         for level in reversed(range(len(self.shift))):
             width = bits + (1 << level) - 1
             shifted = Mux(self.shift[level], (shifted >> (1 << level))[:width], shifted[:width])
-        word6 = register(shifted, "word6", bits)
-        m.d.comb += [self.w_data[lane].eq(word6), wraps[lane].eq(wrap4)]
+        m.d.sync += behind(m, self.w_data[lane], f"word6_{lane}").eq(shifted)
+        m.d.comb += wraps[lane].eq(wrap4)
 
 
 assert Post.WRITE == 7, "the stages p0 to p6 are laid out for this latency"

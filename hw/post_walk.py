@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Out
 
 from gradgate.arch.commands import POST_LEVELS, Opcode
 from gradgate.hw.command import UnitSignature, layout
-from gradgate.hw.shapes import Unreset
+from gradgate.hw.registers import Unreset
 
 
 def beat_layout(config) -> data.StructLayout:

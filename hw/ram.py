@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.arch.checks import integer
 from gradgate.hw import ecp5
-from gradgate.hw.shapes import Unreset
+from gradgate.hw.registers import Unreset, behind
 
 
 class Ram(wiring.Component):
@@ -52,9 +52,8 @@ class Ram(wiring.Component):
             read.addr.eq(self.r_addr),
             write.addr.eq(self.w_addr), write.data.eq(self.w_data), write.en.eq(self.w_en),
         ]
-        latch, output = (Unreset(self.width, name=name) for name in ("latch", "output"))
-        m.d.sync += [latch.eq(read.data), output.eq(latch)]
-        m.d.comb += self.r_data.eq(output)
+        latch = Unreset(self.width)
+        m.d.sync += [latch.eq(read.data), behind(m, self.r_data, "output").eq(latch)]
         return m
 
 

@@ -17,8 +17,9 @@ from gradgate.hw.list_builder import ListBuilder
 from gradgate.hw.post import Post
 from gradgate.hw.post_walk import beat_layout
 from gradgate.hw.ram import Ram
+from gradgate.hw.registers import Unreset, behind
 from gradgate.hw.run_check import RunCheck
-from gradgate.hw.shapes import Unreset, rotated
+from gradgate.hw.shapes import rotated
 from gradgate.hw.window import Window
 
 
@@ -37,12 +38,13 @@ class Row(wiring.Component):
     choice_addr : In; choices : Out, argmax memory, likewise
     fill_en, fill_addr, fill_data : In, for all lanes; acc_addr : In; acc : Out, likewise; see :class:`Lane`
 
-    All but ``start`` and ``running`` take effect a cycle later.
+    All inputs but ``start``, ``running`` and what is of :class:`RunCheck` take effect a cycle later.
 
     Latency: of its parts. Throughput: ``lanes`` multiplications a cycle.
     Resources: ``lanes`` DSPs; block RAM for activations, argmax, ``lists`` lists, ``2 * lanes`` banks and sums.
     """
 
+    #: cycles from the ``start`` of a RUN to that of the row
     SETTLE = Window.SETTLE
 
     def __init__(self, config, number):
@@ -123,10 +125,8 @@ class Row(wiring.Component):
             last_t.eq(t), t_slot.eq(builder.target_slot), claim.eq(builder.claim), claim_list.eq(builder.slot), biased.eq(bias),
         ]
         acc = Signal(self.acc.shape())
-        for to, value in ((self.acc, acc), (self.port_read, act.r_data), (self.choices, argmax.r_data)):
-            register = Unreset(value.shape(), name="out")
-            m.d.sync += register.eq(value)
-            m.d.comb += to.eq(register)
+        for name, value in (("acc", acc), ("port_read", act.r_data), ("choices", argmax.r_data)):
+            m.d.sync += behind(m, getattr(self, name), f"out_{name}").eq(value)
         fewer = Signal.like(f.t_count)
         m.d.comb += fewer.eq(f.t_count - 1)
         for j in range(lanes):

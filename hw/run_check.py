@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
-from gradgate.hw.shapes import Unreset
+from gradgate.hw.registers import Unreset
 
 
 class RunCheck(wiring.Component):

@@ -1,11 +1,6 @@
 """Shapes and checks that several components share."""
 
-from functools import partial
-
-from amaranth.hdl import Const, Mux, Signal
-
-#: A register that a reset leaves alone, because nobody looks at it before it is written: what a reset reaches costs time.
-Unreset = partial(Signal, reset_less=True)
+from amaranth.hdl import Const, Mux
 
 
 def ones(flags) -> tuple:

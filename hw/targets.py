@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from gradgate.hw.shapes import Unreset, below
+from gradgate.hw.registers import behind
+from gradgate.hw.shapes import below
 
 
 def target_layout(config) -> data.StructLayout:
@@ -51,8 +52,7 @@ class Targets(wiring.Component):
             write.addr.eq(count), write.data.eq(self.entry.as_value().replicate(slots)),
             write.en.eq(Cat(self.en & (self.slot == slot) for slot in range(slots))),
         ]
-        counts = Unreset(self.count.shape())
-        m.d.comb += self.count.eq(counts)
+        counts = behind(m, self.count, "counts")
         m.d.sync += count.eq(count + self.en)
         with m.If(self.claim):
             m.d.sync += [count.eq(0), counts[self.claim_list].eq(count + self.en)]

@@ -7,10 +7,11 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.arch.commands import WEIGHT_LOOP, Opcode
 from gradgate.hw.command import UnitSignature, layout
-from gradgate.hw.shapes import Unreset, rotated
+from gradgate.hw.registers import Unreset, delays
+from gradgate.hw.shapes import rotated
 from gradgate.hw.velocity_memory import VelocityMemory, velocity_request
 from gradgate.hw.weight_loop import WeightLoop
-from gradgate.hw.weight_memory import WeightMemory, address_bits, delays, master_brick, read_request, saturate, write_request
+from gradgate.hw.weight_memory import WeightMemory, address_bits, master_brick, read_request, saturate, write_request
 
 
 def acc_shape(config) -> data.ArrayLayout:

@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import WEIGHT_LOOP
-from gradgate.hw.shapes import Unreset, outside
+from gradgate.hw.registers import Unreset, behind
+from gradgate.hw.shapes import outside
 from gradgate.hw.weight_memory import rotation_bits
 
 #: The fields of a command that :class:`WeightLoop` needs.
@@ -66,9 +67,7 @@ class WeightLoop(wiring.Component):
         outer_addr = Unreset(16)
         outer_rot = Unreset(len(self.rot))
         output = Unreset(len(self.rot))
-        addr, rot, bank_addr, turn = (Unreset(len(one), name=name) for name, one in (
-            ("addr", self.addr), ("rot", self.rot), ("bank_addr", self.bank_addr), ("turn", self.turn)))
-        m.d.comb += [self.addr.eq(addr), self.rot.eq(rot), self.bank_addr.eq(bank_addr), self.turn.eq(turn)]
+        addr, rot, bank_addr, turn = (behind(m, getattr(self, name), name) for name in ("addr", "rot", "bank_addr", "turn"))
         inner_last, outer_last = inner_left[-1], outer_left[-1]
         m.d.comb += [
             self.last_t.eq(t_left[-1]),

@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.ram import Ram
-from gradgate.hw.shapes import Unreset, rotated
+from gradgate.hw.registers import Unreset, behind, delays
+from gradgate.hw.shapes import rotated
 
 
 def address_bits(config) -> int:
@@ -39,16 +40,6 @@ def write_request(config) -> data.StructLayout:
     """Which words of which brick to write; see :class:`WeightMemory`."""
     return data.StructLayout({"addr": address_bits(config), "rot": rotation_bits(config), "spread": 1, "en": config.lanes,
                               "data": master_brick(config)})
-
-
-def delays(m, value, cycles, kind=Unreset) -> list:
-    """``value`` delayed by 0, 1, .. ``cycles`` cycles, in registers of a ``kind``."""
-    taps = [value]
-    for _ in range(cycles):
-        stage = kind(taps[-1].shape(), name="delayed")
-        m.d.sync += stage.eq(taps[-1])
-        taps.append(stage)
-    return taps
 
 
 def saturate(value, bits):
@@ -115,9 +106,8 @@ class BankAddresses(wiring.Component):
             wrapped.eq(addr + product(back, "back_product")),
             below.eq(Cat(b < first for b in range(lanes))),
         ]
-        banks = Unreset(self.banks.shape())
+        banks = behind(m, self.banks, "banks")
         m.d.sync += [banks[b].eq(Mux(below[b], wrapped, base) + multiples[b]) for b in range(lanes)]
-        m.d.comb += self.banks.eq(banks)
         return m
 
 
@@ -194,9 +184,8 @@ class WeightMemory(wiring.Component):
         rots = delays(m, self.read.rot, latency.RAM + 4)
         half = self._registers(m, "half_read", width)
         m.d.sync += [a.eq(b) for a, b in zip(half, rotated([ram.r_data for ram in banks], rots[-2][:2], 1))]
-        master = self._registers(m, "master", width)
+        master = behind(m, self.master, "master")
         m.d.sync += [master[j].eq(word) for j, word in enumerate(rotated(half, rots[-1][2:], 4))]
-        m.d.comb += [a.eq(b) for a, b in zip(self.master, master)]
 
         # lane order -> bank order: bank b takes lane (b - rot) mod lanes
         half = self._registers(m, "half_write", width + 1)
@@ -211,12 +200,11 @@ class WeightMemory(wiring.Component):
 
         # rounding
         drop = self.config.formats.master_drop
+        working = behind(m, self.working, "working")
         for j in range(lanes):
             total = Signal(signed(width + 1), name=f"total{j}")
             m.d.comb += total.eq(self.master[j] + (1 << (drop - 1)))
-            working = Unreset(self.config.formats.act_bits, name=f"working{j}")
-            m.d.sync += working.eq(saturate(total >> drop, self.config.formats.act_bits))
-            m.d.comb += self.working[j].eq(working)
+            m.d.sync += working[j].eq(saturate(total >> drop, self.config.formats.act_bits))
         return m
 
     def _registers(self, m, name, width):

@@ -113,10 +113,10 @@ class Weights(wiring.Component):
             self.host.r_data.eq(memory.master[0]),
         ]
         if self.config.momentum:
-            self._velocities(m, memory, updater)
+            self._velocities(m, memory, updater, updating)
         return m
 
-    def _velocities(self, m, memory, updater):
+    def _velocities(self, m, memory, updater, updating):
         """The velocity memory, and the host's access to it."""
         host = self.host
         m.submodules.velocities = velocities = VelocityMemory(self.config)
@@ -128,10 +128,11 @@ class Weights(wiring.Component):
         ]
         with m.If(host.velocity):
             m.d.comb += host.r_data.eq(word)
-        with m.If(host.we):
-            with m.If(host.velocity):
-                m.d.comb += memory.write.en.eq(0)
-            m.d.comb += [velocities.write.addr.eq(host.addr), velocities.write.en.eq(Mux(host.velocity, 1 << host.bank, 0))]
-            m.d.comb += [velocities.write.data[j].eq(host.w_data) for j in range(self.config.lanes)]
-        with m.Else():
+        with m.If(updating):
             m.d.comb += velocities.write.eq(updater.velocity_write)
+        with m.Else():
+            m.d.comb += [
+                memory.write.en.eq(host.we & ~host.velocity),
+                velocities.write.addr.eq(host.addr), velocities.write.en.eq(Mux(host.we & host.velocity, 1 << host.bank, 0)),
+                *(word.eq(host.w_data) for word in velocities.write.data),
+            ]

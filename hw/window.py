@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
 from gradgate.hw.item import Kind, tag_layout
+from gradgate.hw.registers import Unreset, behind
 from gradgate.hw.run_check import RunCheck
-from gradgate.hw.shapes import Unreset, outside
+from gradgate.hw.shapes import outside
 
 
 class Axis(wiring.Component):
@@ -30,6 +31,7 @@ class Axis(wiring.Component):
     Latency: 1 cycle from ``step``. Resources: no DSP, no block RAM.
     """
 
+    #: cycles that the fields stand before the first ``load``
     SETTLE = 3
 
     def __init__(self, lanes):
@@ -74,7 +76,9 @@ class Axis(wiring.Component):
         skip3, room3 = Unreset(4), Unreset(signed(14))
         skip2, end2 = Unreset(4), Unreset(4)
         skip1, span1 = Unreset(4), Unreset(4)
-        skip, inside, some = Unreset(4), Unreset(4), Unreset()
+        skip = Unreset(4)
+        inside, some, offset, k, turn = (behind(m, output, name) for name, output in (
+            ("inside", self.inside), ("some", self.any), ("offset", self.offset), ("k", self.k), ("turn", self.turn)))
         enters = Unreset()  # the next step enters the image, or goes on in it
         with m.If(self.load):
             m.d.sync += [skip3.eq(skips[3]), room3.eq(rooms[3]), skip2.eq(skips[2]), end2.eq(ends[2]),
@@ -85,8 +89,6 @@ class Axis(wiring.Component):
                          skip1.eq(skip2), span1.eq(span(end2, skip2)), skip.eq(skip1), inside.eq(span1), some.eq(span1.any()),
                          enters.eq(skip1 < self.stride)]
 
-        offset, k, turn = (Unreset(len(one), name=name) for name, one in (("offset", self.offset), ("k", self.k), ("turn", self.turn)))
-        m.d.comb += [self.offset.eq(offset), self.k.eq(k), self.turn.eq(turn), self.inside.eq(inside), self.any.eq(some)]
         enter = self.step & ~self.load & enters
         # what becomes zero comes first: it is the reset of a register then
         with m.If(enter):
@@ -133,6 +135,7 @@ class Window(wiring.Component):
     Resources: no DSP, no block RAM.
     """
 
+    #: cycles that the fields stand before ``start``
     SETTLE = Axis.SETTLE
 
     def __init__(self, config):
