@@ -7,7 +7,7 @@ import numpy as np
 from gradgate.bench.walks import Walk, over_windows, point_pixels, window_pixels
 from gradgate.compiler.tiles import Span
 from gradgate.compiler.weight_gradient import TURN
-from gradgate.golden.cycles.run import AIM, BUBBLE, FIRST_ITEM, done, row_times
+from gradgate.golden.cycles.run import BUBBLE, done, row_times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Work:
 
     entries, build, fetches, targets : as :func:`gradgate.golden.cycles.run.row_times` takes them
     bias_entries, bias_targets : how many of them are the bias
-    alike : lane 0 has as many targets as any, everywhere; first : cycle of the builder's first item
+    alike : lane 0 has as many targets as any, everywhere
     """
 
     outer: bool
@@ -41,7 +41,6 @@ class Work:
     bias_entries: np.ndarray
     bias_targets: np.ndarray
     alike: bool
-    first: int
 
     def macs(self, bias: bool = True) -> np.ndarray:
         """Multiplications where both factors are not zero, with those of the bias or without: (sequences, inputs, outputs)."""
@@ -65,7 +64,7 @@ class Work:
     def times(self, lists: int, bubble: int = BUBBLE) -> tuple:
         """Release of every position, and the builder's first cycle behind it."""
         targets = self.targets[..., :1] if self.alike else self.targets  # a lane with fewer targets is never later
-        return row_times(lists, self.outer, self.fetches, self.build, self.entries, targets, bubble, self.first)
+        return row_times(lists, self.outer, self.fetches, self.build, self.entries, targets, bubble)
 
 
 def sums(values, spans, axis: int) -> np.ndarray:
@@ -150,7 +149,7 @@ def work(walk: Walk, masks, cut: Cut, options: Options, lanes: int, images, firs
     targets, fetches = targets[place], fetches[place] if fetches.shape[-1] == len(ends) else fetches[..., None]
     build = np.where(targets.any(axis=-1), build, void_build)
     return Work(outer=walk.outer, entries=entries, build=build, fetches=fetches, targets=targets, bias_entries=bias_entries,
-                bias_targets=bias_targets, alike=alike, first=FIRST_ITEM + AIM * swap)
+                bias_targets=bias_targets, alike=alike)
 
 
 def run_cycles(config, walk, masks, cut, options, slots: Span, span: Span, batch: int) -> np.ndarray:
@@ -162,6 +161,6 @@ def run_cycles(config, walk, masks, cut, options, slots: Span, span: Span, batch
     job = work(walk, masks, cut, options, config.lanes, images, span.first, span.count)
     released, free = job.times(options.lists or config.lists, options.bubble)
     counts = (images < batch).sum(axis=1) * span.count * walk.grid.columns
-    rows = [done(released[:count, row], free[:count, row], job.first) for row, count in enumerate(counts)]
+    rows = [done(released[:count, row], free[:count, row]) for row, count in enumerate(counts)]
     return np.maximum.reduce([np.broadcast_to(row, released.shape[2:]) for row in rows]) + 1
 

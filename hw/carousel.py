@@ -1,6 +1,6 @@
 """The lists of a row, and their endless broadcast."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -72,11 +72,15 @@ class Carousel(wiring.Component):
             ]
             m.d.sync += [bus.eq(ram.r_data), arm.eq(Cat(opened, arm[0]))]
             m.d.sync += pending.eq(pending & ~self.fin[s * lanes:(s + 1) * lanes])
+            # while the list does not run, nobody looks at its pointer
+            before_last = Unreset(length.shape(), name=f"before_last{s}")  # length - 1
+            after = Unreset(length.shape(), name=f"after{s}", init=1)  # pointer + 1
+            last = Unreset(name=f"last{s}")  # after == length
+            m.d.sync += last.eq(Mux(last, single, after == before_last))
             with m.If(opened):
                 m.d.sync += [length.eq(self.o_length), single.eq(self.o_length == 1), psum.eq(self.o_psum), void.eq(self.o_void),
-                             running.eq(1)]
-            after = Unreset(length.shape(), name=f"after{s}", init=1)  # pointer + 1
-            with m.If(opened | (after == length)):  # a register's reset; while the list does not run, nobody looks
+                             running.eq(1), before_last.eq(self.o_length - 1), last.eq(self.o_length == 1)]
+            with m.If(opened | last):
                 m.d.sync += [pointer.eq(0), after.eq(1)]
             with m.Elif(running):
                 m.d.sync += [pointer.eq(after), after.eq(after + 1)]

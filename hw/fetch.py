@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.item import Kind, item_layout, tag_layout
-from gradgate.hw.registers import Unreset, delays
+from gradgate.hw.registers import Unreset, behind, delays
 from gradgate.hw.shapes import ones
 
 
@@ -24,11 +24,11 @@ class Fetch(wiring.Component):
         before it is read on
     r_addr : Out; r_data : In, row memory, ``latency.RAM`` cycles later
 
-    Latency: ``LATENCY`` = 4 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.
+    Latency: ``LATENCY`` = 5 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.
     Resources: a FIFO of 16 items in distributed memory, no DSP, no block RAM.
     """
 
-    LATENCY = latency.RAM + 2
+    LATENCY = latency.RAM + 3
     DEPTH = 16
 
     def __init__(self, config):
@@ -57,12 +57,19 @@ class Fetch(wiring.Component):
             m.d.sync += held.eq(held + 1)
         with m.Elif(given & ~taken):
             m.d.sync += held.eq(held - 1)
-        with m.If(given):
-            m.d.sync += gone.eq(gone + 1)
-        # Whether one, whether two can be given away: what is given away now is known late.
+
+        # The next item to give away leaves the FIFO for a register, where there is one; whether there are two is known then too.
+        out = behind(m, self.o.payload, "out")
+        out_valid = Signal()
         stored = Signal(range(self.DEPTH + 1))
         one = Signal()
         two = Signal()
+        leaves = Signal()
+        m.d.comb += [self.o.valid.eq(out_valid), leaves.eq(one & (self.o.ready | ~out_valid))]
+        with m.If(self.o.ready | ~out_valid):
+            m.d.sync += [out.eq(read.data), out_valid.eq(one)]
+        with m.If(leaves):
+            m.d.sync += gone.eq(gone + 1)
 
         m.d.comb += self.r_addr.eq(self.i_addr)
         valid, tag = delays(m, taken, latency.RAM, Signal, "valid")[-1], delays(m, self.i.payload, latency.RAM, name="tag")[-1]
@@ -80,20 +87,19 @@ class Fetch(wiring.Component):
         nonzero = Cat(self.r_data[lane].any() for lane in range(lanes))
         m.d.sync += [item_valid.eq(valid), brick.tag.eq(tag), brick.words.eq(self.r_data),
                      brick.flags.eq((nonzero | dense.replicate(lanes)) & inside)]
-        none, single, _ = ones(brick.flags)
+        none, single = ones(brick.flags)
         m.d.comb += [
             item.eq(brick), item.some.eq(~none), item.single.eq(none | single),
             item.lowest.eq(Cat(brick.flags[lane] & ~brick.flags[:lane].any() for lane in range(lanes))),
         ]
         m.d.comb += [
-            write.addr.eq(come), write.data.eq(item), write.en.eq(item_valid),
-            read.addr.eq(gone), self.o.payload.eq(read.data), self.o.valid.eq(one),
+            write.addr.eq(come), write.data.eq(item), write.en.eq(item_valid), read.addr.eq(gone),
         ]
         with m.If(item_valid):
             m.d.sync += come.eq(come + 1)
-        m.d.sync += one.eq(item_valid | Mux(given, two, one))
-        with m.If(item_valid & ~given):
+        m.d.sync += one.eq(item_valid | Mux(leaves, two, one))
+        with m.If(item_valid & ~leaves):
             m.d.sync += [stored.eq(stored + 1), two.eq(one)]
-        with m.Elif(given & ~item_valid):
+        with m.Elif(leaves & ~item_valid):
             m.d.sync += [stored.eq(stored - 1), two.eq(two & (stored != 2))]
         return m

@@ -74,6 +74,7 @@ class ListBuilder(wiring.Component):
         item = behind(m, self.item, "item")
         kinds = is_target, is_head, is_list, is_end = [Signal(name=f"is_{kind.name.lower()}") for kind in Kind]  # and there is one
         quick = Signal(init=1)  # there is no item, or this is its last cycle; heads wait
+        rest = Unreset(lanes)  # flags of the item above the lowest
         adds = Signal()  # of a list: this cycle appends
         ends = Signal()  # an item that is the last of its list
         void = Unreset()  # no lane has a target
@@ -83,7 +84,8 @@ class ListBuilder(wiring.Component):
         come, tag = self.i.payload, self.i.payload.tag
         with m.If(done):
             m.d.sync += [
-                item.eq(come), *(one.eq(self.i.valid & (tag.kind == kind)) for one, kind in zip(kinds, Kind)),
+                item.eq(come), rest.eq(come.flags & ~come.lowest),
+                *(one.eq(self.i.valid & (tag.kind == kind)) for one, kind in zip(kinds, Kind)),
                 quick.eq(~self.i.valid | Mux(tag.kind == Kind.LIST, come.single | void, tag.kind != Kind.HEAD)),
                 adds.eq(self.i.valid & (tag.kind == Kind.LIST) & come.some & ~void),
                 ends.eq(self.i.valid & tag.last & ((tag.kind == Kind.HEAD) | (tag.kind == Kind.LIST))),
@@ -91,9 +93,9 @@ class ListBuilder(wiring.Component):
             with m.If(tag.kind == Kind.HEAD):
                 m.d.sync += [item.tag.k.eq(first_k), item.lowest.eq(0)]
         with m.Elif(is_list):
-            none, one, two = ones(item.flags)
-            m.d.sync += [item.flags.eq(item.flags & ~item.lowest), quick.eq(none | one | two),
-                         item.lowest.eq(Cat(item.flags[lane] & (ones(item.flags[:lane])[1] if lane else 0) for lane in range(lanes)))]
+            none, one = ones(rest)
+            first = Cat(rest[lane] & ~rest[:lane].any() for lane in range(lanes))
+            m.d.sync += [item.lowest.eq(first), rest.eq(rest & ~first), quick.eq(none | one)]
 
         # The list so far.
         count = Unreset(range(config.list_entries + 1))

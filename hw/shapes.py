@@ -4,11 +4,11 @@ from amaranth.hdl import Const, Mux
 
 
 def ones(flags) -> tuple:
-    """Whether of ``flags`` none, exactly one, exactly two are set."""
+    """Whether of ``flags`` none, exactly one is set."""
     if len(flags) == 1:
-        return ~flags[0], flags[0], Const(0, 1)
-    (none, one, two), (none2, one2, two2) = ones(flags[:len(flags) // 2]), ones(flags[len(flags) // 2:])
-    return none & none2, (one & none2) | (none & one2), (two & none2) | (one & one2) | (none & two2)
+        return ~flags[0], flags[0]
+    (none, one), (none2, one2) = ones(flags[:len(flags) // 2]), ones(flags[len(flags) // 2:])
+    return none & none2, (one & none2) | (none & one2)
 
 
 def below(n: int) -> range:

@@ -42,42 +42,27 @@ module \one
 end
 """
 
-#: The same with other names, two ports for one, in another order, and without a second name for a bit.
-TWO = r"""
-module \two
+#: What ``TWO`` has instead: other names, two ports for one, and no second name for a bit.
+RENAMED = {
+    r"\one": r"\two", r"\state": r"\register", r"\gate": r"\door", "$1\n": "$7\n",
+    "  wire width 2 output 1 \\y": "  wire width 2 output 2 \\out", r"\y": r"\out", r"output 2 \z": r"output 0 \z",
+    "  wire width 3 input 0 \\port$9$0": "  wire width 2 input 1 \\port$10$1\n\n  wire width 1 input 3 \\port$10$0",
+    r"\port$9$0 [0]": r"\port$10$0 [0]", r"\port$9$0 [1]": r"\port$10$1 [0]",
+    r"\port$9$0 [2:1]": r"\port$10$1 [1:0]", r"\port$9$0 [2]": r"\port$10$1 [1]",
+    "  wire width 1 \\again\n\n": "", "  connect \\again [0] \\register [0]\n": "",
+}
 
-  wire width 2 output 0 \z
 
-  wire width 2 input 1 \port$10$1
+def twin(module: str) -> str:
+    """``module`` with ``RENAMED``, its declarations in the opposite order."""
+    for old, new in RENAMED.items():
+        assert old in module, old
+        module = module.replace(old, new)
+    head, *declarations, cell, process, connections, end = module.split("\n\n")
+    return "\n\n".join([head, *reversed(declarations), cell, process, connections, end])
 
-  wire width 2 output 2 \out
 
-  wire width 1 input 3 \port$10$0
-
-  attribute \init 2'10
-  wire width 2 \register
-
-  memory width 2 size 4 \mem
-
-  cell \AND \door
-    parameter \KIND "a"
-    connect \A \port$10$0 [0]
-    connect \B { 1'0 \port$10$1 [1:0] }
-    connect \Z \out [1:0]
-  end
-
-  process $7
-    assign \register [1:0] 2'00
-    switch { \port$10$0 [0] \port$10$1 [1] }
-      case 2'1-, 2'01
-        assign \register [1:0] { \port$10$1 [0] \register [0] }
-    end
-  end
-
-  connect \z [1:0] \register [1:0]
-
-end
-"""
+TWO = twin(ONE)
 
 #: A parent of each. What goes in comes the other way round in the second.
 PARENTS = r"""

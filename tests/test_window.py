@@ -72,8 +72,8 @@ def scene(config, seed):
 @pytest.mark.parametrize("seed", range(3), ids=lambda s: f"seed{s}")
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_walk(config, seed, stall):
-    """Items, their order, addresses and k; one a cycle without gaps at full rate, the first one cycle behind start, with swap two; no
-    reset between. A fault two cycles behind every item whose address or k is too large, or for which there is no target left.
+    """Items, their order, addresses and k; one a cycle without gaps at full rate, the first ``LATENCY`` cycles behind start; no reset
+    between. A fault two cycles behind every item whose address or k is too large, or for which there is no target left.
     """
     window, idle = Window(config), stalls(seed, stall)
     rng, bits = random.Random(seed), (config.act_bricks - 1).bit_length()
@@ -110,7 +110,7 @@ def test_walk(config, seed, stall):
             await ctx.tick()
             ctx.set(window.start, 0)
             got, cycles, before = [], 0, [None, None]  # the items offered in the last two cycles
-            if fields["swap"] and slots:
+            for _ in range(1, Window.LATENCY):
                 assert not ctx.get(window.o.valid) and not ctx.get(window.fault)
                 await ctx.tick()
             while not got or got[-1] != (Kind.END,):

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FIRST_ITEM = 9  #: from ``start`` to the list builder's first item
-AIM = 1  #: with swap so much later, for the address of the first window
+FIRST_ITEM = 12  #: from ``start`` to the list builder's first item
 OPEN = 4  #: from the decision on the last entry of a list until lanes may visit it
 FREE = 2  #: from the last lane's last cycle on a list until it may be filled again
 BUBBLE = 3  #: idle cycles of a lane behind the OUT turns of a list
@@ -70,10 +69,9 @@ def run_cost(config, command, list_flags, target_flags=None) -> RunCost:
     build = np.where(targets.any(axis=2), build, least)
 
 
-    first = FIRST_ITEM + c.swap * AIM
-    released, free = row_times(config.lists, bool(c.outer), fetches[:, None], build.T, entries.T, targets.swapaxes(0, 1), first=first)
+    released, free = row_times(config.lists, bool(c.outer), fetches[:, None], build.T, entries.T, targets.swapaxes(0, 1))
     owned = [c.y_count * c.x_count * (c.slots - (row >= c.last_rows)) for row in range(config.rows)]
-    cycles = max(int(done(released[:count, row], free[:count, row], first)) for row, count in enumerate(owned))
+    cycles = max(int(done(released[:count, row], free[:count, row])) for row, count in enumerate(owned))
     work = targets * (entries if c.outer else np.maximum(entries, 1))[..., None]
     return RunCost(cycles=cycles + 1, macs=int(sum(work[row, :count].sum() for row, count in enumerate(owned))))
 
@@ -118,13 +116,13 @@ def _turned(c, counted) -> np.ndarray:
     return np.take_along_axis(counted, np.broadcast_to(source, counted.shape), axis=3)
 
 
-def row_times(lists: int, outer: bool, fetches, build, entries, targets, bubble: int = BUBBLE, first: int = FIRST_ITEM) -> tuple:
+def row_times(lists: int, outer: bool, fetches, build, entries, targets, bubble: int = BUBBLE) -> tuple:
     """When rows get on with their positions: many rows, and tiles, at once.
 
     lists : S; outer : OUT turns instead of RED turns
     fetches : (positions, ...) bricks of targets; build : (positions, ...) cycles from a position's first brick to its close
     entries : (positions, ...) length of the list, 0 for an empty one; targets : (positions, ..., lanes) targets of each lane
-    bubble : idle cycles of a lane behind the OUT turns of a list; first : cycle of the builder's first item
+    bubble : idle cycles of a lane behind the OUT turns of a list
 
     Axes behind the positions are independent rows, and broadcast against each other. Returns two arrays (positions, ...) of
     cycles counted from ``start``: the last lane's last cycle on the position's list, and the builder's first cycle behind it.
@@ -134,7 +132,7 @@ def row_times(lists: int, outer: bool, fetches, build, entries, targets, bubble:
     shape = np.broadcast_shapes(fetches.shape[1:], build.shape[1:], entries.shape[1:], targets.shape[1:-1])
     dtype = np.result_type(build, length, targets)
     released, free = np.empty((2, len(build)) + shape, dtype)
-    now = np.full(shape, first, dtype)
+    now = np.full(shape, FIRST_ITEM, dtype)
     ready = np.zeros(shape + targets.shape[-1:], dtype)  # cycle in which each lane could begin
     for m in range(len(build)):
         head = now + fetches[m]
@@ -151,8 +149,8 @@ def row_times(lists: int, outer: bool, fetches, build, entries, targets, bubble:
     return released, free
 
 
-def done(released, free, first=FIRST_ITEM):
+def done(released, free):
     """Cycle, counted from ``start``, in which rows would be ``done`` that end with the last position of ``row_times``' results."""
     if not len(free):
-        return first + ENDED
+        return FIRST_ITEM + ENDED
     return np.maximum(free[-1] + ENDED, released[-1] + LAST)

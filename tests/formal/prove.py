@@ -57,8 +57,8 @@ JOBS = {
               ("pitch << bit for", "pitch << bit + 1 for"),  # wrong k
               ("Mux(is_head, 0, count)", "count"),  # the head behind the entries of the list before
               ("m.Elif(adds)", "m.Elif(is_list)"),  # counts an empty brick
-              ("quick.eq(none | one | two)", "quick.eq(none | one)"), ("come.some & ~void", "~void"),
-              ("item.flags[:lane])[1]", "item.flags[:lane])[0]"),  # the lowest flag again
+              ("quick.eq(none | one)", "quick.eq(none)"), ("come.some & ~void", "~void"),
+              ("rest.eq(rest & ~first)", "rest.eq(rest)"),  # the lowest flag again
               ("count | empty", "count"),  # a list of no entries
               ("open_void.eq(void | (f.outer & still_empty))", "open_void.eq(void)"),
               ("complete.eq(ends & done)", "complete.eq(ends)"),
