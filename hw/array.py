@@ -68,27 +68,37 @@ class Array(wiring.Component):
         drain = Signal(range(self.RUN_LATENCY))
         clearing = Signal()
         clear_addr = Signal(range(config.bank_words))
-        fill_en = Mux(clearing, 0b11, Mux(self.w_en, Mux(self.w_addr[0], 0b10, 0b01), 0))
+        # what goes on to the rows
+        fill_en, fill_addr, fill_data = Signal(2), Unreset(range(config.bank_words)), Unreset(self.w_data.shape())
+        m.d.sync += [
+            fill_en.eq(Mux(clearing, 0b11, Mux(self.w_en, Mux(self.w_addr[0], 0b10, 0b01), 0))),
+            fill_addr.eq(Mux(clearing, clear_addr, self.w_addr[1:])), fill_data.eq(Mux(clearing, 0, self.w_data)),
+        ]
+        port_row, port_addr, port_data, choice_row, choice_addr = (Unreset(one.shape(), name=name) for name, one in (
+            ("port_row", self.port.row), ("port_addr", self.port.addr), ("port_data", self.port.w_data),
+            ("choice_row", self.choice_row), ("choice_addr", self.choice_addr)))
+        m.d.sync += [port_row.eq(self.port.row), port_addr.eq(self.port.addr), port_data.eq(self.port.w_data),
+                     choice_row.eq(self.choice_row), choice_addr.eq(self.choice_addr)]
         rows = []
         for r in range(config.rows):
             m.submodules[f"row{r}"] = row = Row(config, r)
             rows.append(row)
+            port_en = Signal(config.lanes, name=f"port_en{r}")
+            m.d.sync += port_en.eq(Mux(self.port.row == r, self.port.en, 0))
             m.d.comb += [
                 row.start.eq(begin), row.running.eq(running),
                 row.k_most.eq(check.k_most), row.k_most_tail.eq(check.k_most_tail),
                 row.payload.eq(self.run.payload),
                 row.post_active.eq(walk.active), row.post_valid.eq(walk.valid), row.post_double.eq(walk.double),
                 row.post_beat.eq(walk.beat),
-                row.port_addr.eq(self.port.addr), row.port_en.eq(Mux(self.port.row == r, self.port.en, 0)),
-                row.port_data.eq(self.port.w_data), row.choice_addr.eq(self.choice_addr),
-                row.fill_en.eq(fill_en), row.fill_addr.eq(Mux(clearing, clear_addr, self.w_addr[1:])),
-                *(to.eq(Mux(clearing, 0, word)) for to, word in zip(row.fill_data, self.w_data)),
+                row.port_addr.eq(port_addr), row.port_en.eq(port_en), row.port_data.eq(port_data), row.choice_addr.eq(choice_addr),
+                row.fill_en.eq(fill_en), row.fill_addr.eq(fill_addr), row.fill_data.eq(fill_data),
                 row.acc_addr.eq(self.acc_addr), self.acc[r].eq(row.acc),
             ]
 
         # reads of one row: the choice follows the row's latency
         row_select, choice_select = (
-            delays(m, select, latency.ROW, name=name)[-1] for name, select in (("row_", self.port.row), ("choice_", self.choice_row)))
+            delays(m, select, latency.ROW, name=name)[-1] for name, select in (("row_", port_row), ("choice_", choice_row)))
         m.d.sync += [
             self.port.r_data.eq(Choice(row.port_read.as_value() for row in rows)[row_select]),
             self.choices.eq(Choice(row.choices.as_value() for row in rows)[choice_select]),

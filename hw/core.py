@@ -1,6 +1,6 @@
 """A whole core."""
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,8 +8,9 @@ from gradgate.hw.array import Array
 from gradgate.hw.hostport import BusSignature, HostPort
 from gradgate.hw.loss import Loss
 from gradgate.hw.move import Move
+from gradgate.hw.registers import Unreset
 from gradgate.hw.rowport import RowPortSignature
-from gradgate.hw.sequencer import UNITS, Sequencer
+from gradgate.hw.sequencer import Sequencer
 from gradgate.hw.weights import Weights
 
 
@@ -48,19 +49,16 @@ class Core(wiring.Component):
         m.submodules.host = host = HostPort(config, weight_read=Weights.HOST, choice_read=RowPortSignature.READ)
         m.submodules.sequencer = sequencer = Sequencer(config)
         array, weights, loss, move = Array(config), Weights(config), Loss(config), Move(config)
-        left_over = Signal()
-        m.d.sync += left_over.eq(host.control.go & weights.failed)  # nobody waited for a LOAD ahead, and it failed
-        for name, unit, reset in (("array", array, 0), ("weights", weights, left_over), ("loss", loss, 0), ("move", move, 0)):
-            m.submodules[name] = ResetInserter(sequencer.abort | reset)(unit)
+        left_over = host.control.go & weights.failed  # nobody waited for a LOAD ahead, and it failed
+        self.connect_units(m, sequencer, "array", array, run=array.run, clear=array.clear, post=array.post)
+        self.connect_units(m, sequencer, "weights", weights, left_over, load=weights.load, update=weights.update)
+        self.connect_units(m, sequencer, "loss", loss, loss=loss.unit)
+        self.connect_units(m, sequencer, "move", move, move=move.unit)
 
         wiring.connect(m, wiring.flipped(self.bus), host.bus)
         wiring.connect(m, host.control, sequencer.control)
         wiring.connect(m, host.stage, move.stage)
         wiring.connect(m, host.weights, weights.host)
-        units = {"move": move.unit, "load": weights.load, "clear": array.clear, "run": array.run, "post": array.post,
-                 "loss": loss.unit, "update": weights.update}
-        for name in UNITS.values():
-            wiring.connect(m, getattr(sequencer.units, name), units[name])
         m.d.comb += [self.busy.eq(host.busy), self.error.eq(sequencer.control.error != 0)]
 
         # LOAD and UPDATE
@@ -91,6 +89,21 @@ class Core(wiring.Component):
         with m.Else():
             self.connect_port(m, array.port, host.rows)
         return m
+
+    @staticmethod
+    def connect_units(m, sequencer, domain, component, reset=0, **units):
+        """Add a component that has units of the sequencer, in a clock domain with a reset of its own.
+
+        That reset is a register. A fault of a unit does not wait for the sequencer: it resets the component a cycle later.
+        """
+        stop = Unreset(name=f"{domain}_reset")
+        m.d.sync += stop.eq(ResetSignal(allow_reset_less=True) | sequencer.abort | reset
+                            | Cat(unit.fault for unit in units.values()).any())
+        m.domains += ClockDomain(domain, local=True)
+        m.d.comb += [ClockSignal(domain).eq(ClockSignal()), ResetSignal(domain).eq(stop)]
+        m.submodules[domain] = DomainRenamer(domain)(component)
+        for name, unit in units.items():
+            wiring.connect(m, getattr(sequencer.units, name), unit)
 
     @staticmethod
     def connect_port(m, port, user):

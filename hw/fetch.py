@@ -22,13 +22,14 @@ class Fetch(wiring.Component):
     dense_list, dense_target : In, zeros count too
     list_words, target_words : In(5), words of a ``tail`` brick of a list, of targets, that belong to the tensor; from the cycle
         before it is read on
-    r_addr : Out; r_data : In, row memory, ``latency.RAM`` cycles later
+    r_addr : Out; r_data : In, row memory, ``READ`` = 3 cycles later
 
-    Latency: ``LATENCY`` = 5 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.
+    Latency: ``LATENCY`` = 6 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.
     Resources: a FIFO of 16 items in distributed memory, no DSP, no block RAM.
     """
 
-    LATENCY = latency.RAM + 3
+    READ = latency.RAM + 1
+    LATENCY = READ + 3
     DEPTH = 16
 
     def __init__(self, config):
@@ -72,7 +73,7 @@ class Fetch(wiring.Component):
             m.d.sync += gone.eq(gone + 1)
 
         m.d.comb += self.r_addr.eq(self.i_addr)
-        valid, tag = delays(m, taken, latency.RAM, Signal, "valid")[-1], delays(m, self.i.payload, latency.RAM, name="tag")[-1]
+        valid, tag = delays(m, taken, self.READ, Signal, "valid")[-1], delays(m, self.i.payload, self.READ, name="tag")[-1]
 
         is_list = tag.kind == Kind.LIST
         dense = Mux(is_list, self.dense_list, self.dense_target)

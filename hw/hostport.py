@@ -67,7 +67,7 @@ class HostPort(wiring.Component):
 
     Latency: a write is accepted in the cycle of its request and done 2 cycles later, in order with all other
     accesses; a read takes ``4 + n`` cycles, its request's and its answer's included: n = 1 registers, 2 counters and
-    staging, 6 rows, ``choice_read + 1`` choices, ``weight_read`` weights and velocities. Throughput: one write a cycle; one read at
+    staging, 7 rows, ``choice_read + 1`` choices, ``weight_read`` weights and velocities. Throughput: one write a cycle; one read at
     a time.
     Resources: block RAM for program (32 bits a word), counters (32) and staging (``act_bits``), no DSP; 4x8: 12
     (8 program, 2 counters, 2 staging).

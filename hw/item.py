@@ -17,8 +17,8 @@ def tag_layout(config) -> data.StructLayout:
     """An item without its brick.
 
     kind; last: the position's list ends here; tail: the brick's last words do not belong to the tensor; k: bank index of the
-    brick's first word (``k * t_count``; of its target, with ``swap``); t: number of the brick of targets; turn: with ``swap``, lane
-    of a target brick's first word.
+    brick's first word (``k * t_count``; of its target, with ``swap``); t: number of the brick of targets; turn: lane of a target
+    brick's first word, 0 but for ``swap``.
     """
     return data.StructLayout({
         "kind": Kind, "last": 1, "tail": 1,

@@ -63,7 +63,8 @@ class ListBuilder(wiring.Component):
         # Of the fields: the bias is an entry of every list, or with swap a target; lane * t_count, by adding, not with a DSP.
         bias = Unreset()
         first_k = Unreset(len(self.i.payload.tag.k))
-        pitch = Mux(f.swap, 1, f.t_count)
+        pitch = Unreset(f.t_count.shape())
+        m.d.sync += pitch.eq(Mux(f.swap, 1, f.t_count))
         multiples = [Unreset(len(first_k), name=f"multiple{lane}") for lane in range(lanes)]
         of_list = f.bias & ~f.swap
         m.d.sync += [bias.eq(of_list), first_k.eq(Mux(of_list, f.k_bias, 0))]

@@ -41,7 +41,7 @@ class Loader(wiring.Component):
     rubbish), a bank address outside the banks, a count of 0; a ``start`` while ``busy``.
 
     Latency: from ``start`` to ``done``, both included, ``bricks + LATENCY`` cycles with ``bricks = t_count *
-    inner_count * outer_count`` and ``LATENCY`` = 10; with ``ahead`` 2. The last brick is on ``bank_data`` ``bricks + LATENCY`` cycles
+    inner_count * outer_count`` and ``LATENCY`` = 11; with ``ahead`` 2. The last brick is on ``bank_data`` ``bricks + LATENCY`` cycles
     from ``start``, both included.
     Throughput: one brick a cycle.
     Resources: no DSP, no block RAM; one ``WeightLoop``, a register for the command.

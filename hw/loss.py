@@ -119,7 +119,7 @@ class Loss(wiring.Component):
     rows : RowPortSignature, used from ``start`` to ``done``
     correct : Out, one cycle for each correct prediction, between ``start`` and ``done``
 
-    Latency: ``2 + images * (classes + 9)`` cycles without, ``2 + images * (3 * classes + grad_frac + 19)`` with
+    Latency: ``2 + images * (classes + 10)`` cycles without, ``2 + images * (3 * classes + grad_frac + 20)`` with
     gradient, from ``start`` to ``done``, both included. Throughput: one image at a time.
     Resources: 1 DSP, no block RAM, a distributed memory of 32 words for logits, then exponentials.
 

@@ -41,7 +41,7 @@ class Move(wiring.Component):
     unit : UnitSignature, fields of ``Opcode.MOVE``; any count may be 0, then nothing is moved
     rows : RowPortSignature, stage : StageSignature, used from ``start`` to ``done``
 
-    Latency: ``channels * pixels * images + 7`` cycles from ``start`` to ``done``, both included.
+    Latency: ``channels * pixels * images + 8`` cycles from ``start`` to ``done``, both included.
     Throughput: one word a cycle. Resources: no DSP, no block RAM.
 
         walk -> stage -> word -> rows  |  walk -> rows -> lane -> word -> stage

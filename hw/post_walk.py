@@ -36,11 +36,11 @@ class PostWalk(wiring.Component):
     active : Out, row memory is read for this unit; valid, beat : Out, to the post-processors of all rows; double : Out
     fault : Out, in the cycle behind a beat of which an address lies outside its memory
 
-    Latency: first beat one cycle after ``start`` (two if double). A command takes its beats (twice) and ``LATENCY`` = 10 cycles
+    Latency: first beat one cycle after ``start`` (two if double). A command takes its beats (twice) and ``LATENCY`` = 11 cycles
     more. Throughput: one beat a cycle, or every two. Resources: no DSP, no block RAM.
     """
 
-    LATENCY = 10
+    LATENCY = 11
 
     def __init__(self, config):
         self.config = config

@@ -74,15 +74,11 @@ class Row(wiring.Component):
         m.submodules.carousel = carousel = Carousel(config)
         m.submodules.post = post = Post(config)
 
-        # what all rows get comes from a register of each row's own; what enables something is forgotten in a reset
-        names = ("payload", "post_double", "post_beat", "port_addr", "port_data", "choice_addr", "fill_addr", "fill_data", "acc_addr")
+        # what all rows get comes from a register of each row's own
+        names = ("payload", "post_valid", "post_double", "post_beat", "fill_en", "fill_addr", "fill_data", "acc_addr")
         m.submodules.copy = copy = Copy(data.StructLayout({name: getattr(self, name).shape() for name in names}))
         m.d.comb += [copy.i[name].eq(getattr(self, name)) for name in names]
         near = SimpleNamespace(**{name: copy.o[name] for name in names})
-        for name in ("post_active", "post_valid", "port_en", "fill_en"):
-            register = Signal.like(getattr(self, name), name=f"near_{name}")
-            m.d.sync += register.eq(getattr(self, name))
-            setattr(near, name, register)
         f, p = layout(Opcode.RUN)(near.payload), layout(Opcode.POST)(near.payload)
 
         slots, list_words, target_words = (Unreset(shape, name=name) for name, shape in (
@@ -108,10 +104,9 @@ class Row(wiring.Component):
 
         # a swapped brick of targets is turned, so that equal channels of a window's pixels are not one lane's work
         item = builder.item
-        turn = Signal.like(item.tag.turn)
         t = Signal.like(item.tag.k)
-        m.d.comb += [turn.eq(Mux(f.swap, item.tag.turn, 0)), t.eq(Mux(f.swap, item.tag.k, item.tag.t))]
-        turned = rotated([Cat(item.words[j], item.flags[j]) for j in range(lanes)], turn, -1)
+        m.d.comb += t.eq(Mux(f.swap, item.tag.k, item.tag.t))
+        turned = rotated([Cat(item.words[j], item.flags[j]) for j in range(lanes)], item.tag.turn, -1)
         bias = builder.claim & f.swap & f.bias  # one more target of the last lane
 
         # in registers: a list opens long after its targets are complete
@@ -161,19 +156,21 @@ class Row(wiring.Component):
             *(getattr(post, name).eq(p[name]) for name in ("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "tail")),
             post.owns.eq(owns), post.valid.eq(near.post_valid), post.double.eq(near.post_double), post.beat.eq(near.post_beat),
             post.row.eq(act.r_data), post.choices.eq(argmax.r_data), self.overflow.eq(post.overflow),
-            argmax.r_addr.eq(Mux(near.post_active, near.post_beat.aux, near.choice_addr)),
             argmax.w_addr.eq(post.c_addr), argmax.w_data.eq(post.c_data), argmax.w_en.eq(post.c_en),
         ]
 
-        # the memory belongs to one unit at a time
-        with m.If(self.running):
-            m.d.comb += act.r_addr.eq(fetch.r_addr)
-        with m.Elif(near.post_active):
-            m.d.comb += act.r_addr.eq(near.post_beat.row)
-        with m.Else():
-            m.d.comb += act.r_addr.eq(near.port_addr)
+        # the memories belong to one unit at a time; their inputs are registers
+        r_addr, w_addr, choice_addr = (behind(m, to, name) for name, to in (
+            ("r_addr", act.r_addr), ("w_addr", act.w_addr), ("choice_addr", argmax.r_addr)))
+        w_data = behind(m, act.w_data, "w_data")
+        w_en = Signal(lanes)
+        m.d.comb += act.w_en.eq(w_en)
+        m.d.sync += [
+            r_addr.eq(Mux(self.running, fetch.r_addr, Mux(self.post_active, self.post_beat.row, self.port_addr))),
+            choice_addr.eq(Mux(self.post_active, self.post_beat.aux, self.choice_addr)),
+        ]
         with m.If(post.w_en):
-            m.d.comb += [act.w_addr.eq(post.w_addr), act.w_data.eq(post.w_data), act.w_en.eq(~0)]
+            m.d.sync += [w_addr.eq(post.w_addr), w_data.eq(post.w_data), w_en.eq(~0)]
         with m.Else():
-            m.d.comb += [act.w_addr.eq(near.port_addr), act.w_data.eq(near.port_data), act.w_en.eq(near.port_en)]
+            m.d.sync += [w_addr.eq(self.port_addr), w_data.eq(self.port_data), w_en.eq(self.port_en)]
         return m

@@ -15,8 +15,8 @@ class RowPortSignature(wiring.Signature):
     w_data, r_data : bricks, word of lane 0 first. ``r_data`` belongs to the ``row`` and ``addr`` of ``READ`` cycles ago.
     """
 
-    #: cycles from address to ``r_data``: the row, and a register behind the choice of the row
-    READ = latency.ROW + 1
+    #: cycles from address to ``r_data``
+    READ = latency.PORT
 
     def __init__(self, config):
         brick = data.ArrayLayout(config.formats.act_bits, config.lanes)

@@ -11,6 +11,8 @@ from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Error, Opcode
 from gradgate.arch.memorymap import STOP_NONE, WATCHDOG_DEFAULT
 from gradgate.hw.command import PAYLOAD, UnitSignature
+from gradgate.hw.copy import Copy
+from gradgate.hw.registers import Unreset, delays
 
 #: Name of the unit of every opcode that has one.
 UNITS = {op: op.name.lower() for op in Opcode if op != Opcode.END}
@@ -61,19 +63,19 @@ class Sequencer(wiring.Component):
     units : one UnitSignature for each opcode but ``END``, named like the opcode in lower case, seen from the sequencer;
         all share the payload, only the unit of the opcode sees ``start`` and is listened to
     failed : In, a LOAD ahead is at fault: counts as a fault of the command under way, or of the next
-    abort : Out, the last cycle that a program is busy when a unit was at fault or too slow: all units are to be reset
+    abort : Out, the last cycle but one that a program is busy when a unit was at fault or too slow: all units are to be reset
 
-    Latency: ``abort`` comes one cycle behind a ``fault``, and ``watchdog + 1`` cycles behind a command's first fetch. A
-    command of L words takes ``L + 3`` cycles (L, ``latency.RAM`` and 1) from its first fetch up to the
-    cycle before ``start``; ``END`` takes 6 cycles. The first fetch follows ``go``, or the last cycle of the command
-    before, so that the counters of a program add up to the cycles it is busy. The counter of a command has the cycles
-    from its first fetch to its ``done``, both included; commands with an index of ``config.counters`` or more are not
-    recorded.
+    Latency: ``abort`` comes two cycles behind a ``fault``, and ``watchdog + 1`` cycles behind a command's first fetch. A
+    command of L words takes ``L + 5`` cycles (L, ``latency.RAM``, and 3 registers: of the word, of what it is, on the way to the
+    unit) from its first fetch up to the cycle before ``start``; ``END`` takes 7 cycles. A command ends a cycle behind ``done``. The
+    first fetch follows ``go``, or the last cycle of the command before, so that the counters of a program add up to the cycles it is
+    busy. The counter of a command has the cycles from its first fetch to its last, both included; commands with an index of
+    ``config.counters`` or more are not recorded.
     Throughput: one command at a time; no fetch ahead.
-    Resources: one register of the longest command's bits; no DSP, no block RAM.
+    Resources: a register of the longest command's bits, and one for each unit; no DSP, no block RAM.
 
-        pc -> p_addr .. p_data -> header -> hit (opcode, one-hot) -> start
-                              \\-> payload words, by beat -> units
+        pc -> p_addr .. p_data -> word -> header -> hit (opcode, one-hot) -> | -> start
+                                     \\-> payload words, by beat -----------> | -> payload, one for each unit
 
     Source: own.
     """
@@ -89,7 +91,7 @@ class Sequencer(wiring.Component):
         c, program_words = self.control, self.config.program_words
         units = {op: getattr(self.units, name) for op, name in UNITS.items()}
         lengths = {op: commands.length(op) for op in Opcode}
-        ready = latency.RAM + 1  # beat in which the header is in its register
+        ready = latency.RAM + 2  # beat in which the header is in its register
         decided = ready + 1  # beat in which it is known to be legal or not
 
         # Fetch: an address each cycle up to the end of the memory; ``beyond`` says of a word that it is not there.
@@ -99,29 +101,27 @@ class Sequencer(wiring.Component):
         m.d.comb += [c.p_addr.eq(fetch), beyond.eq(fetch >= program_words)]
         with m.If(fetching & ~beyond):
             m.d.sync += fetch.eq(fetch + 1)
-        beyond_word = beyond
-        for stage in range(ready):
-            register = Signal(name=f"beyond{stage}")
-            m.d.sync += register.eq(beyond_word)
-            beyond_word = register
+        beyond_word = delays(m, beyond, ready, Signal, "beyond")[-1]
 
-        # Beat ``ready`` + i has payload word i on ``p_data``, and the ``beyond`` of the word before it in
+        # Beat ``ready`` + i has payload word i in ``word``, and the ``beyond`` of the word before it in
         # ``beyond_word``.
         beat = Signal(range(max(lengths.values()) + decided))
+        word = Unreset(WORD)
         header = Signal(WORD)
         missing = Signal()
         hit = {op: Signal(name=f"hit_{op.name}") for op in Opcode}
         payload = Signal(PAYLOAD)
+        m.d.sync += word.eq(c.p_data)
         with m.If(fetching):
             m.d.sync += beat.eq(beat + 1)
-            with m.If(beat == latency.RAM):
-                m.d.sync += header.eq(c.p_data)
+            with m.If(beat == ready - 1):
+                m.d.sync += header.eq(word)
             with m.If(beat == ready):
                 m.d.sync += missing.eq(beyond_word)
                 m.d.sync += [hit[op].eq(header == (op | length << 8)) for op, length in lengths.items()]
             for index in range(PAYLOAD // WORD):
                 with m.If(beat == ready + index):
-                    m.d.sync += payload.word_select(index, WORD).eq(c.p_data)
+                    m.d.sync += payload.word_select(index, WORD).eq(word)
         # beats that matter, known a cycle ahead
         due = {last: Signal(name=f"beat_{last}") for last in {decided, *(max(decided, ready + length - 1) for length in lengths.values())}}
         m.d.sync += [one.eq(fetching & (beat == last - 1)) for last, one in due.items()]
@@ -133,18 +133,21 @@ class Sequencer(wiring.Component):
         elapsed = Signal(WORD)
         finished = Signal()
         stops = Signal()
+        ending = hit[Opcode.END] | finished
         m.d.sync += next_pc.eq(c.pc + reduce(or_, (Mux(hit[op], lengths[op], 0) for op in Opcode)))
-        m.d.comb += finished.eq(hit[Opcode.END] | Cat(hit[op] & unit.done for op, unit in units.items()).any())
+        m.d.sync += finished.eq(Cat(hit[op] & unit.done for op, unit in units.items()).any())
         m.d.comb += stops.eq((c.index == c.stop_at) & (c.stop_at != STOP_NONE))
         fault = Signal()
         late = Signal()
-        m.d.comb += fault.eq(Cat(hit[op] & unit.fault for op, unit in units.items()).any() | self.failed)
+        m.d.sync += fault.eq(Cat(hit[op] & unit.fault for op, unit in units.items()).any() | self.failed)
         m.d.sync += late.eq(elapsed >= c.watchdog)  # behind a cycle with ``elapsed`` = n this says that n + 1 is too many
 
         m.d.sync += [elapsed.eq(elapsed + 1), c.c_en.eq(0), c.c_addr.eq(c.index), c.c_data.eq(elapsed), self.abort.eq(0)]
-        for unit in units.values():
-            m.d.comb += unit.payload.eq(payload)
-            m.d.sync += unit.start.eq(0)
+        launch = {op: Signal(name=f"launch_{op.name}") for op in units}
+        for op, unit in units.items():
+            m.submodules[f"payload_{op.name}"] = copy = Copy(PAYLOAD)
+            m.d.comb += [copy.i.eq(payload), unit.payload.eq(copy.o)]
+            m.d.sync += [launch[op].eq(0), unit.start.eq(launch[op])]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [elapsed.eq(1), beat.eq(0)]
@@ -163,16 +166,16 @@ class Sequencer(wiring.Component):
                     m.d.sync += [c.error.eq(Error.ILLEGAL), c.busy.eq(0)]
                     m.next = "IDLE"
                 with m.Elif(complete):
-                    m.d.sync += [unit.start.eq(hit[op]) for op, unit in units.items()]
+                    m.d.sync += [launch[op].eq(hit[op]) for op in units]
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.sync += [fetch.eq(next_pc), beat.eq(0)]  # whether it goes on or not
-                with m.If(finished):
+                with m.If(ending):
                     m.d.sync += elapsed.eq(1)
                 with m.If(fault | late):
                     m.d.sync += [c.error.eq(Mux(fault, Error.ADDRESS, Error.WATCHDOG)), self.abort.eq(1)]
                     m.next = "ABORT"
-                with m.Elif(finished):
+                with m.Elif(ending):
                     m.d.sync += [
                         c.c_en.eq(c.index < self.config.counters),
                         c.index.eq(c.index + 1), c.pc.eq(next_pc),
@@ -182,6 +185,8 @@ class Sequencer(wiring.Component):
                         m.d.sync += [c.busy.eq(0), c.ended.eq(hit[Opcode.END])]
                         m.next = "IDLE"
             with m.State("ABORT"):
+                m.next = "RESET"
+            with m.State("RESET"):
                 m.d.sync += c.busy.eq(0)
                 m.next = "IDLE"
         return m

@@ -65,8 +65,8 @@ class Updater(wiring.Component):
 
     A fault: an address outside the weight memory or the banks, a count or a shift of 0.
 
-    Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: bricks + 12 for a
-    row, + 13 for 2, + 14 up to 4, + 15 up to 8, + 16 up to 16; with momentum one more.
+    Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: bricks + 13 up to
+    2 rows, + 14 up to 4, + 15 up to 8, + 16 up to 16; with momentum one more from 2 rows up.
     In the cycle of ``done`` the last brick is in the banks.
     Throughput: one brick a cycle.
     Resources: no DSP, no block RAM.
@@ -177,8 +177,9 @@ class Updater(wiring.Component):
             new = Unreset(signed(config.formats.master_bits), name=f"new{j}")
             m.d.comb += [difference.eq(self.master[j] - step), self.write.data[j].eq(new)]
             m.d.sync += new.eq(saturate(difference, config.formats.master_bits))
-        m.d.comb += [self.write.addr.eq(addr[-1]), self.write.rot.eq(rot[-1]), self.write.spread.eq(near["spread"]),
-                     self.write.en.eq(enable(-1))]
+        en = Signal(lanes)
+        m.d.sync += en.eq(enable(align))
+        m.d.comb += [self.write.addr.eq(addr[-1]), self.write.rot.eq(rot[-1]), self.write.spread.eq(near["spread"]), self.write.en.eq(en)]
         return m
 
     def _tree(self, m, values):

@@ -116,7 +116,7 @@ class WeightMemory(wiring.Component):
 
     ::
 
-        read -> BankAddresses | | | banks | | rotate by 0..3 | by 4,8,12 |-> master
+        read -> | BankAddresses | | | banks | | rotate by 0..3 | by 4,8,12 |-> master
                                                                          '-> round, saturate |-> working
         write -> rotate by 0..3 | by 4,8,12 | banks
         ahead -> BankAddresses | | |         '
@@ -144,15 +144,15 @@ class WeightMemory(wiring.Component):
 
     A word alone: ``rot`` = its bank, then it is lane 0's (read and write).
 
-    Latency: ``MASTER`` = 7 and ``WORKING`` = 8 cycles; a write is in the banks ``WRITE`` = 3 cycles after its request,
+    Latency: ``MASTER`` = 8 and ``WORKING`` = 9 cycles; a write is in the banks ``WRITE`` = 3 cycles after its request,
     and is seen by every read requested in its own cycle or later. A read of the same brick requested one cycle before a
     write meets it in the bank (see :class:`Ram`): users avoid it. Throughput: one read and one write a cycle.
     Resources: no DSP; ``lanes`` memories of ``weight_bricks`` x ``master_bits`` (two 18-kbit blocks each for 1024 x 24).
     Source: the skewing of arrays over parallel memories is Budnik's and Kuck's (1971).
     """
 
-    #: cycles from a read request to ``master``: two for the bases, one for the banks' adders, two for the rotator
-    MASTER = latency.RAM + 5
+    #: cycles from a read request to ``master``: its register, two for the bases, one for the banks' adders, two for the rotator
+    MASTER = latency.RAM + 6
     #: cycles from a read request to ``working``
     WORKING = MASTER + 1
     #: cycles from a write request to the first in which the banks hold it
@@ -175,13 +175,15 @@ class WeightMemory(wiring.Component):
             m.submodules[f"bank{bank}"] = ram
         m.submodules.read_addresses = reads = BankAddresses(self.config)
         m.submodules.write_addresses = writes = BankAddresses(self.config)
+        read = Unreset(self.read.shape())
+        m.d.sync += read.eq(self.read)
         m.d.comb += [
-            reads.addr.eq(self.read.addr), reads.first.eq(self.read.first), reads.stride.eq(Mux(self.read.spread, self.read.out_bricks, 0)),
+            reads.addr.eq(read.addr), reads.first.eq(read.first), reads.stride.eq(Mux(read.spread, read.out_bricks, 0)),
             writes.addr.eq(self.ahead.addr), writes.first.eq(self.ahead.first), writes.stride.eq(self.ahead.out_bricks),
         ]
 
         # bank order -> lane order
-        rots = delays(m, self.read.rot, latency.RAM + 4)
+        rots = delays(m, read.rot, latency.RAM + 4)
         half = self._registers(m, "half_read", width)
         m.d.sync += [a.eq(b) for a, b in zip(half, rotated([ram.r_data for ram in banks], rots[-2][:2], 1))]
         master = behind(m, self.master, "master")

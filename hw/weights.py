@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.hw.command import UnitSignature
 from gradgate.hw.loader import Loader
+from gradgate.hw.registers import behind
 from gradgate.hw.updater import Updater, acc_shape
 from gradgate.hw.velocity_memory import VelocityMemory
 from gradgate.hw.weight_memory import WeightMemory, address_bits, rotation_bits, working_brick
@@ -55,12 +56,12 @@ class Weights(wiring.Component):
     acc_addr, acc, overflow : as of :class:`Updater`
     host : In(HostWeightSignature); only while neither unit is busy. A read may follow a write of the same word at once.
 
-    Latency: as of the units; the host reads in ``HOST`` = 7 cycles. Throughput: one brick, or one host word, a cycle.
+    Latency: as of the units; the host reads in ``HOST`` = 9 cycles. Throughput: one brick, or one host word, a cycle.
     Resources: no DSP; block RAM of :class:`WeightMemory`.
     """
 
     #: cycles from the host's address to its ``r_data``
-    HOST = WeightMemory.MASTER
+    HOST = WeightMemory.MASTER + 1
 
     def __init__(self, config):
         self.config = config
@@ -98,25 +99,26 @@ class Weights(wiring.Component):
             m.d.sync += updating.eq(1)
         with m.Elif(self.update.done):
             m.d.sync += updating.eq(0)
-        with m.If(updating):
-            m.d.comb += memory.write.eq(updater.write)
-        with m.Else():
+        m.d.comb += memory.write.eq(updater.write)
+        with m.If(~updating):  # only lane 0 is the host's
             m.d.comb += [
-                memory.write.addr.eq(self.host.addr), memory.write.rot.eq(self.host.bank),
-                memory.write.en.eq(self.host.we), memory.write.data[0].eq(self.host.w_data),
+                memory.write.addr.eq(self.host.addr), memory.write.rot.eq(self.host.bank), memory.write.spread.eq(0),
+                memory.write.en[0].eq(self.host.we), memory.write.data[0].eq(self.host.w_data),
             ]
 
         m.d.comb += [
             loader.working.eq(memory.working), updater.master.eq(memory.master),
             self.bank_en.eq(loader.bank_en), self.bank_addr.eq(loader.bank_addr), self.bank_data.eq(loader.bank_data),
             self.acc_addr.eq(updater.acc_addr), updater.acc.eq(self.acc), self.overflow.eq(updater.overflow),
-            self.host.r_data.eq(memory.master[0]),
         ]
+        shown = Signal.like(memory.master[0])
+        m.d.comb += shown.eq(memory.master[0])
+        m.d.sync += behind(m, self.host.r_data, "r_data").eq(shown)
         if self.config.momentum:
-            self._velocities(m, memory, updater, updating)
+            self._velocities(m, memory, updater, updating, shown)
         return m
 
-    def _velocities(self, m, memory, updater, updating):
+    def _velocities(self, m, memory, updater, updating, shown):
         """The velocity memory, and the host's access to it."""
         host = self.host
         m.submodules.velocities = velocities = VelocityMemory(self.config)
@@ -127,12 +129,12 @@ class Weights(wiring.Component):
             updater.velocity.eq(velocities.brick),
         ]
         with m.If(host.velocity):
-            m.d.comb += host.r_data.eq(word)
+            m.d.comb += shown.eq(word)
         with m.If(updating):
             m.d.comb += velocities.write.eq(updater.velocity_write)
         with m.Else():
             m.d.comb += [
-                memory.write.en.eq(host.we & ~host.velocity),
+                memory.write.en[0].eq(host.we & ~host.velocity),
                 velocities.write.addr.eq(host.addr), velocities.write.en.eq(Mux(host.we & host.velocity, 1 << host.bank, 0)),
                 *(word.eq(host.w_data) for word in velocities.write.data),
             ]

@@ -94,7 +94,8 @@ class Window(wiring.Component):
         m.d.comb += [
             positions.step.eq(aim),
             self.o.valid.eq(points | heads | windows | ends), self.addr.eq(Mux(points, t_addr, brick)),
-            tag.turn.eq(turn), tag.t.eq(t), tag.k.eq(Mux(points, t * lanes, k)), tag.tail.eq(Mux(points, last_point, last_brick)),
+            tag.turn.eq(Mux(f.swap, turn, 0)), tag.t.eq(t), tag.k.eq(Mux(points, t * lanes, k)),
+            tag.tail.eq(Mux(points, last_point, last_brick)),
             tag.last.eq(Mux(f.swap, points & last_point, (heads & no_window) | (windows & last_window))),
             tag.kind.eq(Mux(heads, Kind.HEAD, Mux(ends, Kind.END, Mux(points ^ f.swap, Kind.TARGET, Kind.LIST)))),
             aim.eq(aiming | (self.o.ready & tag.last)), walk.eq(self.o.ready & windows),

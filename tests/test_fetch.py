@@ -52,7 +52,7 @@ def test_items(config, seed, rate):
     wait_source, wait_sink = (stalls(seed + i, chance) for i, chance in enumerate(rate))
     bits, tag_bits = config.formats.act_bits, tag_layout(config).size
     raw = dut.o.payload.as_value()
-    port = ReadPort([pack(brick, bits) for brick in bricks], dut.r_addr, dut.r_data.as_value())
+    port = ReadPort([pack(brick, bits) for brick in bricks], dut.r_addr, dut.r_data.as_value(), Fetch.READ)
     deepest = 0
 
     async def bench(ctx):

@@ -99,7 +99,7 @@ def test_rates():
         for region, cycles in ((Region.COUNTERS, 6), (Region.ARGMAX, 8)):
             assert (await master.transfer(ctx, 0, address(region, 1)))[1] == cycles
         assert around.dut.latency == {Region.CSR: 1, Region.COUNTERS: 2, Region.STAGING: 2, Region.WEIGHTS: 7,
-                                      Region.ROWS: 6, Region.ARGMAX: 4}
+                                      Region.ROWS: 7, Region.ARGMAX: 4}
 
     around.simulate(body)
 

@@ -129,7 +129,7 @@ def test_fault(opcode, fault_at, duration):
         busy = await core.run(ctx, len(words))
         core.expect(ctx, index=1, pc=len(words), error=Error.ADDRESS)
         assert core.aborts == 1 and set(core.counters) == {0}
-        assert busy == fetch_cycles(len(command)) + fault_at + 1
+        assert busy == fetch_cycles(len(command)) + fault_at + 3
         await core.run(ctx, len(words))
         core.expect(ctx, index=3, pc=len(words + command) + 1, ended=True)
         assert core.aborts == 1 and core.counters[1] == command_cycles(opcode, 2)
@@ -156,13 +156,13 @@ def test_watchdog(opcode):
             core.aborts, core.durations, core.counters = 0, [duration], {}
             busy = await core.run(ctx, len(words))
             core.expect(ctx, index=1 if ended else 2, pc=len(words), error=Error.WATCHDOG)
-            assert core.aborts == 1 and busy == cycles + 1
+            assert core.aborts == 1 and busy == cycles + 2
         ctx.set(core.control.watchdog, 100)
         core.durations = [10**9]
         busy = await core.run(ctx, 0)
         if not ended:
             core.expect(ctx, index=0, pc=0, error=Error.WATCHDOG)
-            assert busy == 102
+            assert busy == 103
         ctx.set(core.control.watchdog, 0)
         busy = await core.run(ctx, 0)
         core.expect(ctx, index=0, pc=0, error=Error.WATCHDOG)
@@ -252,7 +252,7 @@ def test_illegal_header(header):
         busy = await core.run(ctx, 0)
         core.expect(ctx, index=2, pc=len(words), error=Error.ILLEGAL)
         assert core.log == starts(program) and set(core.counters) == {0, 1}
-        assert busy == sum(command_cycles(c.opcode, 2) for c in program) + fetch_cycles(1) + 1
+        assert busy == sum(command_cycles(c.opcode, 2) for c in program) + fetch_cycles(1)
         core.load(END, at=len(words))
         await core.run(ctx, len(words))
         core.expect(ctx, index=3, pc=len(words) + 1, ended=True)
@@ -322,6 +322,6 @@ def test_start_at_zero_counts_anew():
 
 def test_cycle_formulas():
     """What the formulas say, in numbers."""
-    assert [fetch_cycles(n) for n in (1, 2, 14)] == [4, 5, 17]
-    assert command_cycles(Opcode.END) == 6
-    assert command_cycles(Opcode.CLEAR, 10) == 15
+    assert [fetch_cycles(n) for n in (1, 2, 14)] == [6, 7, 19]
+    assert command_cycles(Opcode.END) == 7
+    assert command_cycles(Opcode.CLEAR, 10) == 18

@@ -177,9 +177,9 @@ def test_host(config, seed):
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize("rows, cycles", [(1, 12), (2, 13), (3, 14), (4, 14), (5, 15), (8, 15), (9, 16), (16, 16)])
+@pytest.mark.parametrize("rows, cycles", [(1, 13), (2, 13), (3, 14), (4, 14), (5, 15), (8, 15), (9, 16), (16, 16)])
 def test_latencies(rows, cycles):
     """The figures in the data sheets."""
     assert Updater.latency(Config(rows=rows, lanes=2)) == cycles
-    assert (WeightMemory.MASTER, WeightMemory.WORKING, WeightMemory.WRITE) == (7, 8, 3)
-    assert (Weights.HOST, Loader.LATENCY) == (7, 10)
+    assert (WeightMemory.MASTER, WeightMemory.WORKING, WeightMemory.WRITE) == (8, 9, 3)
+    assert (Weights.HOST, Loader.LATENCY) == (9, 11)

@@ -79,11 +79,11 @@ def stalls(seed: int, chance: float):
 
 
 class ReadPort:
-    """The read port of a memory, played by a testbench: the word of the address of ``latency.RAM`` cycles ago."""
+    """The read port of a memory, played by a testbench: the word of the address of ``cycles`` cycles ago."""
 
-    def __init__(self, words, address, data):
+    def __init__(self, words, address, data, cycles=latency.RAM):
         self.words, self.address, self.data = words, address, data
-        self.pipe = deque([0] * latency.RAM)
+        self.pipe = deque([0] * cycles)
 
     def step(self, ctx):
         """Give this cycle's data and take its address; to be called once a cycle, when the inputs are set."""

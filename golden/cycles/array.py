@@ -2,7 +2,7 @@
 
 from gradgate.arch.commands import POST_LEVELS
 
-POST_LATENCY = 10  #: cycles of POST beyond its beats
+POST_LATENCY = 11  #: cycles of POST beyond its beats
 
 
 def post_cycles(command) -> int:

@@ -2,7 +2,6 @@
 
 from gradgate.arch import latency
 
-READ = latency.ROW + 1  #: row address to data
 #: class number to its exponential: memory, distance, product, exponent, mantissa, shift
 EXPONENTIAL = latency.MULTIPLY + 5
 
@@ -14,7 +13,7 @@ def loss_cycles(config, images: int, classes: int, grad: bool) -> int:
     one cycle for the prediction and one for the next image. With ``grad`` also one cycle for each exponential and the
     way of the last, and one for each division and the way of the last.
     """
-    image = 1 + classes + READ + 1 + 2
+    image = 1 + classes + latency.PORT + 1 + 2
     if grad:
         image += classes + EXPONENTIAL + classes + config.formats.grad_frac + 2
     return 2 + images * image

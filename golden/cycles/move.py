@@ -2,7 +2,7 @@
 
 from gradgate.arch import latency
 
-DRAIN = latency.ROW + 2  #: cycles from a word's row address to its cycle on the staging memory's write port
+DRAIN = latency.PORT + 1  #: cycles from a word's row address to its cycle on the staging memory's write port
 
 
 def move_cycles(config, words: int) -> int:

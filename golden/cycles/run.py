@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FIRST_ITEM = 12  #: from ``start`` to the list builder's first item
+FIRST_ITEM = 13  #: from ``start`` to the list builder's first item
 OPEN = 4  #: from the decision on the last entry of a list until lanes may visit it
 FREE = 2  #: from the last lane's last cycle on a list until it may be filled again
 BUBBLE = 3  #: idle cycles of a lane behind the OUT turns of a list

@@ -1,10 +1,12 @@
 """Cycles of LOAD and UPDATE."""
 
-LOAD_LATENCY = 10  #: cycles of LOAD beyond one for each brick: command register, walk, weight memory, rotator, rounding
+from gradgate.golden.cycles.sequencer import BACK
+
+LOAD_LATENCY = 11  #: cycles of LOAD beyond one for each brick: command register, walk, request, weight memory, rotator, rounding
 AHEAD = 2  #: cycles of a LOAD with ``ahead``, as its counter has them
 RUN_END = 7  #: from the cycle of a LOAD's last brick to the ``done`` of the RUN that waits for it
 UPDATE_LATENCY = 5  #: the same for UPDATE, beyond the longer of its two pipelines
-MASTER = 7  #: pipeline of the master weight: address, memory, rotator
+MASTER = 8  #: pipeline of the master weight: request, address, memory, rotator
 GRADIENT = 7  #: pipeline of the gradient: row, rounding, shift; and one for each level of the adder tree over the rows
 MOMENTUM = 1  #: with momentum in the core, one more in that pipeline, whether a command uses it or not
 
@@ -20,7 +22,7 @@ def load_cycles(command) -> int:
 
 def run_at_least(load, fetch: int) -> int:
     """The least a RUN takes, ``start`` to ``done``, behind a ``load`` with ``ahead``; the RUN's fetch takes ``fetch`` cycles."""
-    return _bricks(load) + LOAD_LATENCY - AHEAD - fetch + RUN_END
+    return _bricks(load) + LOAD_LATENCY - AHEAD - BACK - fetch + RUN_END
 
 
 def update_latency(config) -> int:
