@@ -1,12 +1,15 @@
 """A system on a board: clock, reset, pins."""
 
-from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Module, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Module, ResetSignal, Signal
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.io import Buffer
 
 from gradgate.fpga import pll
 from gradgate.fpga.boards import Board
+from gradgate.hw.registers import delays
 
+#: registers between what ends the reset, beside the PLL, and what is reset
+RESET_WAY = 3
 LEDS = ("busy", "error", "alive", "link")  #: in the order of the board's LEDs, as many as it has
 
 
@@ -44,6 +47,7 @@ class BoardTop(Elaboratable):
         if platform is None:
             return m
         m.domains.sync = ClockDomain()
+        m.domains.early = ClockDomain()
         m.submodules.clock = source = Buffer("i", platform.request(platform.default_clk, dir="-"))
         reset = Const(0)
         if self.board.button:
@@ -55,8 +59,9 @@ class BoardTop(Elaboratable):
             reset |= ~locked
         else:
             clock = source.i
-        m.d.comb += ClockSignal().eq(clock)
-        m.submodules.reset = ResetSynchronizer(reset)
+        m.d.comb += [ClockSignal().eq(clock), ClockSignal("early").eq(clock)]
+        m.submodules.reset = ResetSynchronizer(reset, domain="early")
+        m.d.comb += ResetSignal().eq(delays(m, ResetSignal("early"), RESET_WAY)[-1])
 
         line = platform.request("uart", 0, dir="-")
         m.submodules.rx, m.submodules.tx = rx, tx = Buffer("i", line.rx), Buffer("o", line.tx)

@@ -22,7 +22,7 @@ class Carousel(wiring.Component):
     e_en, e_list, e_addr, e_entry, open, o_length, o_psum, o_void : In, from the list builder
     claim, claim_list, claim_target : In, the builder begins to fill this list; where its targets are
     fin : In(lists * lanes), lane j is done with list s (bit s * lanes + j), one cycle
-    free : Out(lists), the list may be filled
+    free : Out(lists), the list may be filled from the next cycle on
     pending : Out(lists * lanes), lane j still has to visit list s
     length, psum, void, target : Out, one for each list, stable while it is pending; single : Out, length is 1
     bus : Out, one entry for each list
@@ -54,7 +54,8 @@ class Carousel(wiring.Component):
         m = Module()
         config, lanes = self.config, self.config.lanes
         claimed = Signal(config.lists)
-        m.d.comb += [self.free.eq(~claimed), self.idle.eq(~claimed.any())]
+        m.d.comb += self.idle.eq(~claimed.any())
+        m.d.sync += claimed.eq(~self.free)
         for s in range(config.lists):
             ram = Ram(width=entry_layout(config).size, depth=config.list_entries)
             m.submodules[f"list{s}"] = ram
@@ -87,9 +88,13 @@ class Carousel(wiring.Component):
             with m.If(arm[1]):
                 m.d.sync += [pending.eq(~0), visited.eq(1)]
             with m.If(self.claim & (self.claim_list == s)):
-                m.d.sync += [claimed[s].eq(1), target.eq(self.claim_target)]
+                m.d.comb += self.free[s].eq(0)
+                m.d.sync += target.eq(self.claim_target)
             with m.Elif(visited & ~pending.any()):
-                m.d.sync += [claimed[s].eq(0), visited.eq(0), running.eq(0)]
+                m.d.comb += self.free[s].eq(1)
+                m.d.sync += [visited.eq(0), running.eq(0)]
+            with m.Else():
+                m.d.comb += self.free[s].eq(~claimed[s])
         return m
 
 

@@ -96,7 +96,7 @@ class HostPort(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        bus, busy = self.bus, self.control.busy
+        bus, busy = self.bus, self.control.busy | self.control.go
 
         # Request, in registers.
         reading = Signal()
@@ -246,7 +246,7 @@ class HostPort(wiring.Component):
 
         order = Signal(2)  # bits of CONTROL
         m.d.comb += order.eq(Mux(writes[Csr.CONTROL], word, 0))
-        m.d.comb += control.go.eq(order[0])
+        m.d.sync += control.go.eq(order[0])
         correct = Signal.like(self.correct)
         overflow = Signal.like(self.overflow)
         m.d.sync += [
@@ -263,7 +263,8 @@ class HostPort(wiring.Component):
 
         m.d.comb += [
             values[Csr.ID].eq(ID_VALUE), values[Csr.START].eq(control.start_at), values[Csr.STOP].eq(control.stop_at),
-            values[Csr.STATUS].eq(Cat(control.busy, control.ended, refused, Const(0, 5), control.error)),
+            values[Csr.STATUS].eq(Cat(control.busy | control.go, control.ended & ~control.go, refused, Const(0, 5),
+                                      Mux(control.go, 0, control.error))),
             values[Csr.INDEX].eq(control.index), values[Csr.PC].eq(control.pc), values[Csr.WATCHDOG].eq(control.watchdog),
             values[Csr.FINGERPRINT].eq(fingerprint(self.config)),
         ]

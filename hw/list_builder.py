@@ -26,7 +26,7 @@ class ListBuilder(wiring.Component):
     -------
     start : In, one cycle; payload : In, fields of RUN
     i : In, stream of items
-    free : In(lists), the list's memory may be written
+    free : In(lists), the list's memory may be written from the next cycle on
     e_en, e_list, e_addr, e_entry : Out, list write, one register behind the decision
     open : Out, one cycle: list ``e_list`` is complete; with it ``length`` (entries), ``psum`` (address of the position's
         sums) and ``void`` (no lane has anything to do)
@@ -81,7 +81,8 @@ class ListBuilder(wiring.Component):
         void = Unreset()  # no lane has a target
         none_void = f.fetch & ~(f.swap & f.bias)
         done = Signal()
-        m.d.comb += [done.eq(quick | (is_head & self.free.bit_select(self.slot, 1))), self.i.ready.eq(done)]
+        free = Signal()  # the list under construction, or the next, may be filled
+        m.d.comb += [done.eq(quick | (is_head & free)), self.i.ready.eq(done)]
         come, tag = self.i.payload, self.i.payload.tag
         with m.If(done):
             m.d.sync += [
@@ -104,6 +105,7 @@ class ListBuilder(wiring.Component):
         psum_wide = Unreset(17)
         psum_end = Signal(17)
         complete = Signal()
+        next_slot = Mux(self.slot == config.lists - 1, 0, self.slot + 1)
         still_empty = Mux(is_head, ~bias, empty & ~adds)
         length, e_addr, e_entry, e_list, psum = (
             behind(m, getattr(self, name), name) for name in ("length", "e_addr", "e_entry", "e_list", "psum"))
@@ -134,8 +136,10 @@ class ListBuilder(wiring.Component):
             m.d.sync += [
                 length.eq(Mux(is_head, 1, Mux(adds, count + 1, count | empty))), psum.eq(psum_wide), psum_wide.eq(psum_end),
                 open_void.eq(void | (f.outer & still_empty)), void.eq(none_void),
-                self.slot.eq(Mux(self.slot == config.lists - 1, 0, self.slot + 1)),
+                self.slot.eq(next_slot), free.eq(self.free.bit_select(next_slot, 1)),
             ]
+        with m.Else():
+            m.d.sync += free.eq(self.free.bit_select(self.slot, 1))
         with m.If(self.start):
             m.d.sync += [self.ended.eq(0), psum_wide.eq(f.psum_addr), void.eq(none_void), self.slot.eq(0), self.target_slot.eq(0)]
         return m

@@ -147,7 +147,7 @@ class Sequencer(wiring.Component):
         for op, unit in units.items():
             m.submodules[f"payload_{op.name}"] = copy = Copy(PAYLOAD)
             m.d.comb += [copy.i.eq(payload), unit.payload.eq(copy.o)]
-            m.d.sync += [launch[op].eq(0), unit.start.eq(launch[op])]
+            m.d.sync += [launch[op].eq(0), unit.start.eq(launch[op] & ~(fault | late))]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [elapsed.eq(1), beat.eq(0)]

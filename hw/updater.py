@@ -104,8 +104,8 @@ class Updater(wiring.Component):
 
     @classmethod
     def latency(cls, config) -> int:
-        """Cycles of a command beyond one for each brick: start, up to the subtraction, its register, the write."""
-        return 1 + cls._align(config) + 1 + WeightMemory.WRITE
+        """Cycles of a command beyond one for each brick: start, up to the subtraction, the write."""
+        return 1 + cls._align(config) + WeightMemory.WRITE
 
     def elaborate(self, platform):
         m = Module()
@@ -122,12 +122,12 @@ class Updater(wiring.Component):
 
         # The shorter of the two pipelines, gradient and master weight, starts later.
         align = self._align(config)
-        valid, last_t = delays(m, walk.valid, align + 1, Signal), delays(m, walk.last_t, align + 1)
-        addr = delays(m, walk.addr[:len(self.read.addr)], align + 1)
-        first, turn = delays(m, walk.rot, align + 1), delays(m, walk.turn, align + 1)
+        valid, last_t = delays(m, walk.valid, align, Signal), delays(m, walk.last_t, align)
+        addr = delays(m, walk.addr[:len(self.read.addr)], align)
+        first, turn = delays(m, walk.rot, align), delays(m, walk.turn, align)
         unturned = Signal.like(walk.rot)
         m.d.comb += unturned.eq(walk.rot - walk.turn)
-        rot = delays(m, unturned, align + 1)
+        rot = delays(m, unturned, align)
         begin = align - WeightMemory.MASTER
         for request, cycle in ((self.read, begin), (self.ahead, align)):
             m.d.comb += [request.addr.eq(addr[cycle]), request.rot.eq(rot[cycle]), request.first.eq(first[cycle]),
@@ -135,7 +135,7 @@ class Updater(wiring.Component):
         m.d.comb += [
             self.reading.eq(valid[begin]),
             self.acc_addr.eq(delays(m, walk.bank_addr[:len(self.acc_addr)], align - self._change(config))[-1]),
-            self.unit.done.eq(delays(m, walk.valid & walk.last, align + 1 + WeightMemory.WRITE, Signal)[-1]),
+            self.unit.done.eq(delays(m, walk.valid & walk.last, align + WeightMemory.WRITE, Signal)[-1]),
         ]
 
         # Derived from the command, stable long before the first sum.
@@ -177,9 +177,8 @@ class Updater(wiring.Component):
             new = Unreset(signed(config.formats.master_bits), name=f"new{j}")
             m.d.comb += [difference.eq(self.master[j] - step), self.write.data[j].eq(new)]
             m.d.sync += new.eq(saturate(difference, config.formats.master_bits))
-        en = Signal(lanes)
-        m.d.sync += en.eq(enable(align))
-        m.d.comb += [self.write.addr.eq(addr[-1]), self.write.rot.eq(rot[-1]), self.write.spread.eq(near["spread"]), self.write.en.eq(en)]
+        m.d.comb += [self.write.addr.eq(addr[align]), self.write.rot.eq(rot[align]), self.write.spread.eq(near["spread"]),
+                     self.write.en.eq(enable(align))]
         return m
 
     def _tree(self, m, values):

@@ -118,8 +118,9 @@ class WeightMemory(wiring.Component):
 
         read -> | BankAddresses | | | banks | | rotate by 0..3 | by 4,8,12 |-> master
                                                                          '-> round, saturate |-> working
-        write -> rotate by 0..3 | by 4,8,12 | banks
-        ahead -> BankAddresses | | |         '
+        write, but for data -> | --.
+        its data, a cycle later ---+-> rotate by 0..3 | by 4,8,12 | banks
+        ahead -> BankAddresses | | | ------------------------------'
 
     A bar is a register. Lane j's word is in bank ``(j + rot) mod lanes``. Without ``spread`` all banks access brick
     ``addr``: a *co-brick*, ``lanes`` consecutive outputs of input k, with ``rot = k mod lanes``. With ``spread`` bank
@@ -138,13 +139,13 @@ class WeightMemory(wiring.Component):
     master : Out(brick of signed master_bits), lane order, the answer to the request of ``MASTER`` cycles ago
     working : Out(brick of signed act_bits), lane order, ``(M + 2**(drop-1)) >> drop`` saturated, for the request of
         ``WORKING`` cycles ago; ``drop = formats.master_drop``
-    write : In(write_request): ``addr`` brick, ``rot``, ``en`` one bit a lane, ``data`` in lane order. With ``spread`` a brick along
-        inputs, whose ``addr``, ``first`` and ``out_bricks`` were on ``ahead`` one cycle before
+    write : In(write_request): ``addr`` brick, ``rot``, ``en`` one bit a lane; and one cycle later their ``data``, in lane order. With
+        ``spread`` a brick along inputs, whose ``addr``, ``first`` and ``out_bricks`` are on ``ahead`` in the cycle of the request
     ahead : In(read_request)
 
     A word alone: ``rot`` = its bank, then it is lane 0's (read and write).
 
-    Latency: ``MASTER`` = 8 and ``WORKING`` = 9 cycles; a write is in the banks ``WRITE`` = 3 cycles after its request,
+    Latency: ``MASTER`` = 8 and ``WORKING`` = 9 cycles; a write is in the banks ``WRITE`` = 4 cycles after its request,
     and is seen by every read requested in its own cycle or later. A read of the same brick requested one cycle before a
     write meets it in the bank (see :class:`Ram`): users avoid it. Throughput: one read and one write a cycle.
     Resources: no DSP; ``lanes`` memories of ``weight_bricks`` x ``master_bits`` (two 18-kbit blocks each for 1024 x 24).
@@ -156,7 +157,7 @@ class WeightMemory(wiring.Component):
     #: cycles from a read request to ``working``
     WORKING = MASTER + 1
     #: cycles from a write request to the first in which the banks hold it
-    WRITE = 3
+    WRITE = 4
 
     def __init__(self, config):
         self.config = config
@@ -192,10 +193,13 @@ class WeightMemory(wiring.Component):
         # lane order -> bank order: bank b takes lane (b - rot) mod lanes
         half = self._registers(m, "half_write", width + 1)
         full = self._registers(m, "full_write", width + 1)
-        words = [Cat(self.write.data[j], self.write.en[j]) for j in range(lanes)]
-        m.d.sync += [a.eq(b) for a, b in zip(half, rotated(words, self.write.rot[:2], -1))]
-        m.d.sync += [a.eq(b) for a, b in zip(full, rotated(half, delays(m, self.write.rot, 1)[1][2:], -4))]
-        addr, spread = delays(m, self.write.addr, 2)[-1], delays(m, self.write.spread, 2)[-1]
+        en = Signal(lanes, name="write_en")
+        m.d.sync += en.eq(self.write.en)
+        _, rot, rot_late = delays(m, self.write.rot, 2)
+        words = [Cat(self.write.data[j], en[j]) for j in range(lanes)]
+        m.d.sync += [a.eq(b) for a, b in zip(half, rotated(words, rot[:2], -1))]
+        m.d.sync += [a.eq(b) for a, b in zip(full, rotated(half, rot_late[2:], -4))]
+        addr, spread = delays(m, self.write.addr, 3)[-1], delays(m, self.write.spread, 3)[-1]
         for b, (ram, word) in enumerate(zip(banks, full)):
             m.d.comb += [ram.r_addr.eq(reads.banks[b]),
                          ram.w_addr.eq(Mux(spread, writes.banks[b], addr)), ram.w_data.eq(word[:width]), ram.w_en.eq(word[width])]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.hw.command import UnitSignature
 from gradgate.hw.loader import Loader
-from gradgate.hw.registers import behind
+from gradgate.hw.registers import behind, delays
 from gradgate.hw.updater import Updater, acc_shape
 from gradgate.hw.velocity_memory import VelocityMemory
 from gradgate.hw.weight_memory import WeightMemory, address_bits, rotation_bits, working_brick
@@ -103,7 +103,7 @@ class Weights(wiring.Component):
         with m.If(~updating):  # only lane 0 is the host's
             m.d.comb += [
                 memory.write.addr.eq(self.host.addr), memory.write.rot.eq(self.host.bank), memory.write.spread.eq(0),
-                memory.write.en[0].eq(self.host.we), memory.write.data[0].eq(self.host.w_data),
+                memory.write.en[0].eq(self.host.we), memory.write.data[0].eq(delays(m, self.host.w_data, 1)[-1]),
             ]
 
         m.d.comb += [

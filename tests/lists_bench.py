@@ -172,9 +172,7 @@ class Bench:
     def _strobes(self, kind, raw, m):
         """What the builder says of its current item (of position m), and which lists are free."""
         ctx, builder, lists = self.ctx, self.builder, self.config.lists
-        free = ctx.get(self.carousel.free)
         taken = [s in self.claimed or self.cycle < self.freed.get(s, 0) for s in range(lists)]
-        assert free == pack([not t for t in taken], 1), self.cycle
         assert ctx.get(self.carousel.idle) == (not any(taken))
         assert ctx.get(builder.target) == (kind == Kind.TARGET)
         if kind == Kind.TARGET:
@@ -192,6 +190,8 @@ class Bench:
             self.target_slots[m] = ctx.get(builder.target_slot)
             self.claimed[m % lists] = m
             self.claim.append(self.cycle)
+        free = [s not in self.claimed and self.cycle + 1 >= self.freed.get(s, 0) for s in range(lists)]
+        assert ctx.get(self.carousel.free) == pack(free, 1), self.cycle
         lost = False
         if ctx.get(builder.open):
             end = self.fields["psum_addr"] + (len(self.decide) + 1) * self.fields["t_count"]

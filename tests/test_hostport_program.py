@@ -97,7 +97,7 @@ def test_start_follows_the_program():
                 if ready and cycle > early:
                     master.request(ctx, 0, 0, 0, 0)
                     seen.append(word)
-            assert seen == [(early + 2, 5 if early + 2 < 5 else 9), 5 if early + 3 < 5 else 9], early
+            assert seen == [(early + 3, 5 if early + 3 < 5 else 9), 5 if early + 3 < 5 else 9], early
 
     around.simulate(body)
 
@@ -172,7 +172,7 @@ def test_program_over_the_bus(rows, lanes, stall, seed):
         values = [rng.getrandbits(16) for _ in range(config.staging_words)]
         await stage(values)
         busy = await run(0)
-        assert busy == sum(cycles) + 2
+        assert busy == sum(cycles) + 3
         assert await master.status(ctx) == ENDED
         assert [await csr(r) for r in (Csr.INDEX, Csr.PC, Csr.START, Csr.CYCLES)] == [4, 13, 13, sum(cycles)]
         assert [await master.read(ctx, Region.COUNTERS, i) for i in range(4)] == cycles

@@ -79,7 +79,8 @@ class ListBuilderProof(Proof):
             self.assume(outside & ~self.valid)
         ran, before = Signal(), self.past(dut.payload)
         m.d.sync += ran.eq(1)
-        self.assume(~ran | dut.start | (dut.payload == before))
+        self.assume(~ran | (dut.ended & ~dut.start) | (dut.payload == before))
+        self.assume(~dut.start | ran)
 
     def ownership(self, m):
         """Writes go to no list but one that was claimed free and is not yet open, even between a fault and the reset."""
@@ -90,7 +91,7 @@ class ListBuilderProof(Proof):
             m.d.sync += owned.bit_select(dut.e_list, 1).eq(0)
         with m.If(dut.claim):
             m.d.sync += owned.bit_select(dut.slot, 1).eq(1)
-            self.check(dut.free.bit_select(dut.slot, 1))
+            self.check(self.past(dut.free).bit_select(dut.slot, 1))
         with m.If(dut.e_en | dut.open):
             self.check(owned.bit_select(dut.e_list, 1))
         # it is the list under construction, and the one that opens
@@ -145,10 +146,11 @@ class ListBuilderProof(Proof):
             self.lemma(tag.k == Mux(self.is_head, inside.first_k, item.tag.k))
             self.lemma(~self.is_list | (dut.item.lowest == (left & -left)[:lanes]))
             self.lemma(~self.is_head | (dut.item.lowest == 0))
-            self.lemma(dut.item.flags == Mux(self.is_list, left, item.flags))
+            self.lemma(dut.item.flags == item.flags)
+            self.lemma(~self.is_list | (inside.rest == (left & (left - 1))[:lanes]))
             self.lemma(Mux(self.is_list & ~void & item.flags.any(), age < self.flags, age == 0))
             self.lemma(dut.item.some == item.flags.any())
-            self.lemma(inside.quick == Mux(self.is_list, void | (ones(dut.item.flags) <= 1), ~self.is_head))
+            self.lemma(inside.quick == Mux(self.is_list, void | (ones(left) <= 1), ~self.is_head))
             self.lemma(~self.is_list | (inside.count == appended + age))
             self.lemma(~self.is_list | dut.fault | (inside.empty == (inside.count == 0)))
             self.lemma(~self.is_list | dut.fault | (appended + age <= entries))
@@ -172,7 +174,7 @@ class ListBuilderProof(Proof):
             with m.Case(Kind.TARGET, Kind.END):
                 self.check(retired == valid)
             with m.Case(Kind.HEAD):
-                self.check(retired == (valid & dut.free.bit_select(self.number, 1)))
+                self.check(retired == (valid & self.past(dut.free).bit_select(self.number, 1)))
             with m.Case(Kind.LIST):
                 self.check(retired == (valid & (self.void | (self.age + 1 >= self.flags))))
         self.check(dut.i.ready == (~valid | retired))

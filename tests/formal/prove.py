@@ -52,7 +52,7 @@ JOBS = {
                  {"lanes": 8, "lists": 3, "targets": 5, "psum_words": 50, "bank_words": 32}),
         bugs=(("come.single | void", "1"),  # loses all words of a brick but one
               ("come.single | void", "come.single"),  # a position without targets takes too long
-              ("self.free.bit_select(self.slot, 1)", "1"),  # does not wait for a free list
+              ("(is_head & free)", "is_head"),  # does not wait for a free list
               ("self.i.ready.eq(done)", "self.i.ready.eq(1)"),  # loses what it is not done with
               ("pitch << bit for", "pitch << bit + 1 for"),  # wrong k
               ("Mux(is_head, 0, count)", "count"),  # the head behind the entries of the list before
@@ -119,12 +119,13 @@ JOBS = {
                  {"program_words": 4096, "counters": 1024}),
         bugs=(("Cat(hit[op] & unit.done for", "Cat(unit.done for"),  # listens to other units
               ("Cat(hit[op] & unit.fault for", "Cat(unit.fault for"),
-              ("            m.d.sync += unit.start.eq(0)\n", ""),  # starts for ever
-              ("unit.start.eq(hit[op])", "unit.start.eq(hit[op] | hit[Opcode.END])"),
+              ("launch[op].eq(0), ", ""),  # starts for ever
+              ("launch[op].eq(hit[op])", "launch[op].eq(hit[op] | hit[Opcode.END])"),
+              ("launch[op] & ~(fault | late)", "launch[op]"),
               ("header == (op | length << 8)", "header[:16] == (op | length << 8)"),
               ("checked & missing", "checked & beyond_word"),  # END in the last word
               ("(complete & ~hit[Opcode.END] & beyond_word)", "(complete & hit[Opcode.END] & beyond_word)"),
-              ("ready + lengths[op] - 1)", "ready + lengths[op] - 2)"),  # starts before the last word is there
+              ("(beat == last - 1)", "(beat == last - 2)"),  # decides before the last word is there
               ("with m.If(beat == ready + index)", "with m.If(beat == ready + index + 1)"),
               ("with m.If(beat == ready + index)", "with m.If(self.control.p_data[0])"),  # payload changes while the unit runs
               ("[elapsed.eq(1), beat.eq(0)]", "[elapsed.eq(0), beat.eq(0)]"),
@@ -132,7 +133,7 @@ JOBS = {
               ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed > c.watchdog)"),
               ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed == c.watchdog)"),  # misses a watchdog that is set later
               ("with m.If(fault | late)", "with m.If(late)"),
-              ("with m.Elif(finished)", "with m.If(finished)"),  # goes on in spite of a fault
+              ("with m.Elif(ending)", "with m.If(ending)"),  # goes on in spite of a fault
               ("Mux(fault, Error.ADDRESS, Error.WATCHDOG)", "Mux(late, Error.WATCHDOG, Error.ADDRESS)"),
               ("self.abort.eq(1)", "self.abort.eq(late)"),
               ("hit[Opcode.END] | stops", "hit[Opcode.END]"),
