@@ -77,11 +77,11 @@ def test_backdoor_equals_host_port(config):
         assert (bench.driver.read_argmax(row, 0, config.argmax_bricks) == bench.view.choices(row, 0, config.argmax_bricks)).all()
     words = rng.integers(-2**15, 2**15, (3, config.lanes))
     bench.driver.write_rows(config.rows - 1, 7, words)
-    bench.sim.step(4)  # the host port's writes are posted
+    bench.sim.step(8)  # the host port's writes are posted
     assert (bench.view.rows(config.rows - 1, 7, 3) == words).all()
     weights = rng.integers(-2**23, 2**23, (config.weight_bricks, config.lanes))
     bench.driver.write_weights(0, weights)
-    bench.sim.step(4)
+    bench.sim.step(8)
     banks = np.stack([bench.sim.memory(f"weights.memory.bank{b}.mem") for b in range(config.lanes)], axis=1).astype(np.int64)
     assert (banks - (banks >> 23 << 24) == weights).all()
     assert (bench.driver.read_weights(0, config.weight_bricks) == weights).all()

@@ -247,7 +247,7 @@ def test_watchdog(config, opcode):
         again = index + 1 if index else 0  # the command once more; where it is the first, counting begins anew
         for limit in (cycles - 1, *(int(n) for n in rng.integers(1, cycles, 4))):
             driver.set_watchdog(limit)
-            assert expect_error(bench, Error.WATCHDOG, again, at, at=at, stop=again) == max(limit, fetch) + 3
+            assert expect_error(bench, Error.WATCHDOG, again, at, at=at, stop=again) == max(limit + 1, fetch) + 2
         driver.set_watchdog(cycles)
         driver.run(LIMIT, at=at, stop=again)
         assert driver.status().index == again + 1
