@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
-from gradgate.fpga import synthesis
+from gradgate.fpga import floorplan, synthesis
 from gradgate.fpga.boards import Board, TooLarge
 from gradgate.fpga.families import Resources
 from gradgate.fpga.placed import Placed, read
@@ -108,6 +108,7 @@ def synthesise(top: BoardTop, directory: Path) -> Resources:
         text = plan.files[name]
         (directory / name).write_text(text if isinstance(text, str) else text.decode(), encoding="utf-8")
     synthesis.yosys(directory, script(board.family, top.mhz))
+    floorplan.fix(directory / "design.json", TOP, board.device)
     return board.family.resources(cells(directory))
 
 

@@ -63,7 +63,7 @@ class Array(wiring.Component):
         ]
         m.d.sync += self.post.fault.eq(walk.fault)
 
-        begin = delays(m, self.run.start, Row.SETTLE, Signal, "begin")[-1]  # of the rows
+        *_, to_rows, begin = delays(m, self.run.start, Row.SETTLE, Signal, "begin")  # in rows a register of their own is the last
         running = Signal()
         drain = Signal(range(self.RUN_LATENCY))
         clearing = Signal()
@@ -86,7 +86,7 @@ class Array(wiring.Component):
             port_en = Signal(config.lanes, name=f"port_en{r}")
             m.d.sync += port_en.eq(Mux(self.port.row == r, self.port.en, 0))
             m.d.comb += [
-                row.start.eq(begin), row.running.eq(running),
+                row.start.eq(to_rows), row.running.eq(running),
                 row.k_most.eq(check.k_most), row.k_most_tail.eq(check.k_most_tail),
                 row.payload.eq(self.run.payload),
                 row.post_active.eq(walk.active), row.post_valid.eq(walk.valid), row.post_double.eq(walk.double),

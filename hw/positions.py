@@ -12,10 +12,11 @@ from gradgate.hw.registers import Unreset, behind
 
 def position_layout(config) -> data.StructLayout:
     """t_addr: brick of the first target; brick, k, turn: of the first brick of the window inside the image; rows, columns: how many
-    rows and columns of the window are inside; some: there is such a brick; last: position of the tile.
+    rows and columns of the window are inside; one_row, one_column: that is one; single, some: that there is one such brick, or more;
+    last: position of the tile.
     """
     return data.StructLayout({"t_addr": 16, "brick": 16, "k": 16, "turn": range(config.lanes), "rows": 4, "columns": 4,
-                              "some": 1, "last": 1})
+                              "one_row": 1, "one_column": 1, "single": 1, "some": 1, "last": 1})
 
 
 class Positions(wiring.Component):
@@ -58,10 +59,13 @@ class Positions(wiring.Component):
         last_slot, last_y, last_x = (Unreset(name=f"last_{name}") for name in ("slot", "y", "x"))  # the current one
         there = Signal()
         here = Signal(self.o.shape())
+        one_brick = Unreset()  # at a pixel
+        m.d.sync += one_brick.eq(f.l_bricks == 1)
         m.d.comb += [
             here.t_addr.eq(t_addr), here.brick.eq(rows.offset + columns.offset), here.k.eq(rows.k + columns.k),
             here.turn.eq(rows.turn + columns.turn), here.rows.eq(rows.inside), here.columns.eq(columns.inside),
-            here.some.eq(rows.any & columns.any), here.last.eq(last_x & last_y & last_slot),
+            here.one_row.eq(rows.inside == 1), here.one_column.eq(columns.inside == 1), here.some.eq(rows.any & columns.any),
+            here.single.eq((rows.inside == 1) & (columns.inside == 1) & one_brick), here.last.eq(last_x & last_y & last_slot),
         ]
 
         # It goes to ``o``, or waits in ``spare`` while ``o`` is in use.

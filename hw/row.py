@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetSignal, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -38,7 +38,7 @@ class Row(wiring.Component):
     choice_addr : In; choices : Out, argmax memory, likewise
     fill_en, fill_addr, fill_data : In, for all lanes; acc_addr : In; acc : Out, likewise; see :class:`Lane`
 
-    All inputs but ``start``, ``running`` and what is of :class:`RunCheck` take effect a cycle later.
+    All inputs but ``running`` and what is of :class:`RunCheck` take effect a cycle later.
 
     Latency: of its parts. Throughput: ``lanes`` multiplications a cycle.
     Resources: ``lanes`` DSPs; block RAM for activations, argmax, ``lists`` lists, ``2 * lanes`` banks and sums.
@@ -74,10 +74,12 @@ class Row(wiring.Component):
         m.submodules.carousel = carousel = Carousel(config)
         m.submodules.post = post = Post(config)
 
-        # what all rows get comes from a register of each row's own
-        names = ("payload", "post_valid", "post_double", "post_beat", "fill_en", "fill_addr", "fill_data", "acc_addr")
+        # what all rows get comes from a register of each row's own; a reset leaves it alone, but lets nothing that enables pass
+        names = ("start", "payload", "post_valid", "post_double", "post_beat", "fill_en", "fill_addr", "fill_data", "acc_addr")
         m.submodules.copy = copy = Copy(data.StructLayout({name: getattr(self, name).shape() for name in names}))
         m.d.comb += [copy.i[name].eq(getattr(self, name)) for name in names]
+        with m.If(ResetSignal(allow_reset_less=True)):
+            m.d.comb += [copy.i[name].eq(0) for name in ("start", "post_valid", "fill_en")]
         near = SimpleNamespace(**{name: copy.o[name] for name in names})
         f, p = layout(Opcode.RUN)(near.payload), layout(Opcode.POST)(near.payload)
 
@@ -90,17 +92,17 @@ class Row(wiring.Component):
         wiring.connect(m, window.o, fetch.i)
         wiring.connect(m, fetch.o, builder.i)
         m.d.comb += [
-            window.start.eq(self.start), window.payload.eq(near.payload), fetch.i_addr.eq(window.addr),
+            window.start.eq(near.start), window.payload.eq(near.payload), fetch.i_addr.eq(window.addr),
             window.k_most.eq(self.k_most), window.k_most_tail.eq(self.k_most_tail), self.fault.eq(window.fault | builder.fault),
             window.slots.eq(slots), fetch.dense_list.eq(~f.skip_list), fetch.dense_target.eq(~f.skip_target),
             fetch.list_words.eq(list_words), fetch.target_words.eq(target_words), fetch.r_data.eq(act.r_data),
-            builder.start.eq(self.start), builder.payload.eq(near.payload), builder.free.eq(carousel.free),
+            builder.start.eq(near.start), builder.payload.eq(near.payload), builder.free.eq(carousel.free),
             carousel.e_en.eq(builder.e_en), carousel.e_list.eq(builder.e_list), carousel.e_addr.eq(builder.e_addr),
             carousel.e_entry.eq(builder.e_entry), carousel.open.eq(builder.open), carousel.o_length.eq(builder.length),
             carousel.o_psum.eq(builder.psum), carousel.o_void.eq(builder.void),
             carousel.claim.eq(builder.claim), carousel.claim_list.eq(builder.slot), carousel.claim_target.eq(builder.target_slot),
         ]
-        m.d.sync += self.done.eq(builder.ended & carousel.idle & ~self.start)
+        m.d.sync += self.done.eq(builder.ended & carousel.idle & ~near.start)
 
         # a swapped brick of targets is turned, so that equal channels of a window's pixels are not one lane's work
         item = builder.item
@@ -133,7 +135,7 @@ class Row(wiring.Component):
                 fields.i.running.eq(self.running), fields.i.every.eq(Mux(j < f.t_tail, f.t_count, fewer)),
                 *(fields.i[name].eq(f[name]) for name in ("outer", "fetch", "accumulate", "bank_addr")),
                 *(getattr(lane, name).eq(fields.o[name]) for name in ("running", "outer", "fetch", "accumulate", "bank_addr", "every")),
-                lane.start.eq(self.start),
+                lane.start.eq(near.start),
                 lane.pending.eq(Cat(carousel.pending[s * lanes + j] for s in range(config.lists))),
                 Cat(carousel.fin[s * lanes + j] for s in range(config.lists)).eq(lane.fin),
                 lane.void.eq(carousel.void), lane.single.eq(carousel.single), lane.length.eq(carousel.length), lane.psum.eq(carousel.psum),

@@ -8,7 +8,7 @@ from gradgate.arch.commands import Opcode
 from gradgate.hw.command import PAYLOAD, layout
 from gradgate.hw.item import Kind, tag_layout
 from gradgate.hw.positions import Positions
-from gradgate.hw.registers import Unreset
+from gradgate.hw.registers import Unreset, delays
 from gradgate.hw.run_check import RunCheck
 from gradgate.hw.shapes import outside
 
@@ -35,7 +35,7 @@ class Window(wiring.Component):
         row works on (0: none)
     k_most, k_most_tail : In, of :class:`RunCheck`
     o : Out, stream of tags; addr : Out, brick of the item (row memory), valid with ``o``
-    fault : Out, two cycles behind an item whose brick lies outside the row memory, or its words' weights outside the banks, or
+    fault : Out, three cycles behind an item whose brick lies outside the row memory, or its words' weights outside the banks, or
         with ``swap`` a target that no lane has room for
 
     Items of a position: ``t_count`` x TARGET if ``fetch``, HEAD, then LIST for each brick of the window inside the image. With
@@ -66,8 +66,8 @@ class Window(wiring.Component):
         m.d.comb += [positions.start.eq(self.start), positions.payload.eq(self.payload), positions.slots.eq(self.slots)]
 
         # of the current position; of its window, or of the bricks at it
-        bricks = Unreset(12)  # up to the next one
-        last_brick = Unreset()  # the current one
+        bricks = Unreset(12)  # up to the one behind the next
+        last_brick, next_last_brick = Unreset(), Unreset()  # the current one, the next one
         single_point, before_last = Unreset(), Unreset(len(f.t_count))
         m.d.sync += [single_point.eq(f.t_count == 1), before_last.eq(f.t_count - 2)]
         wx_left, wy_left = Unreset(4), Unreset(4)
@@ -85,6 +85,7 @@ class Window(wiring.Component):
         last_point = Unreset()
         no_window = Unreset()
         last_window = Unreset()  # last_brick & last_wx & last_wy
+        closes = Unreset()  # the item is the last of its position
         over = Unreset()  # no position is left
 
         phase = Signal(Phase)
@@ -96,41 +97,45 @@ class Window(wiring.Component):
             self.o.valid.eq(points | heads | windows | ends), self.addr.eq(Mux(points, t_addr, brick)),
             tag.turn.eq(Mux(f.swap, turn, 0)), tag.t.eq(t), tag.k.eq(Mux(points, t * lanes, k)),
             tag.tail.eq(Mux(points, last_point, last_brick)),
-            tag.last.eq(Mux(f.swap, points & last_point, (heads & no_window) | (windows & last_window))),
+            tag.last.eq(closes),
             tag.kind.eq(Mux(heads, Kind.HEAD, Mux(ends, Kind.END, Mux(points ^ f.swap, Kind.TARGET, Kind.LIST)))),
-            aim.eq(aiming | (self.o.ready & tag.last)), walk.eq(self.o.ready & windows),
+            aim.eq(aiming | (self.o.ready & closes)), walk.eq(self.o.ready & windows),
         ]
+        one_brick, two_bricks = Unreset(), Unreset()  # at a pixel
+        m.d.sync += [one_brick.eq(f.l_bricks == 1), two_bricks.eq(f.l_bricks == 2)]
+        last_column = last_brick & last_wx
+        lasts = (Mux(last_brick, one_brick, next_last_brick), Mux(last_column, one_column, Mux(last_brick, wx_left == 2, last_wx)),
+                 Mux(last_column, wy_left == 2, last_wy))  # of the next brick
         soon = Signal()
         m.d.sync += soon.eq(self.start)
         with m.If(soon):
             m.d.sync += [phase.eq(Phase.AIM), over.eq(self.slots == 0)]
         with m.If(self.o.ready):
             with m.If(points):
-                m.d.sync += [t_addr.eq(t_addr + 1), t.eq(t + 1), last_point.eq(t == before_last)]
+                m.d.sync += [t_addr.eq(t_addr + 1), t.eq(t + 1), last_point.eq(t == before_last), closes.eq(f.swap & (t == before_last))]
                 with m.If(last_point):
-                    m.d.sync += phase.eq(Phase.HEAD)
+                    m.d.sync += [phase.eq(Phase.HEAD), closes.eq(no_window)]
             with m.If(heads):
-                m.d.sync += [t.eq(0), last_point.eq(single_point), phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW))]
+                m.d.sync += [t.eq(0), last_point.eq(single_point), phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW)),
+                             closes.eq(Mux(f.swap, single_point, last_window))]
             with m.If(windows):
-                m.d.sync += t.eq(t + 1)
+                m.d.sync += [t.eq(t + 1), closes.eq(~f.swap & Cat(lasts).all())]
                 with m.If(last_window):
-                    m.d.sync += phase.eq(Phase.HEAD)
+                    m.d.sync += [phase.eq(Phase.HEAD), closes.eq(0)]
             with m.If(ends):
                 m.d.sync += phase.eq(Phase.IDLE)
         with m.If(aim):
             m.d.sync += [
                 t_addr.eq(here.t_addr), t.eq(0), last_point.eq(single_point), over.eq(here.last), no_window.eq(~here.some),
-                columns.eq(here.columns), one_column.eq(here.columns == 1),
+                columns.eq(here.columns), one_column.eq(here.one_column), closes.eq(~f.swap & ~f.fetch & ~here.some),
                 phase.eq(Mux(f.swap, Mux(here.some, Phase.WINDOW, Phase.HEAD), Mux(f.fetch, Phase.POINT, Phase.HEAD))),
             ]
             with m.If(over):
-                m.d.sync += phase.eq(Phase.END)
+                m.d.sync += [phase.eq(Phase.END), closes.eq(0)]
 
         # One adder for each of brick, k and turn; a register further out in the loops keeps what an inner one begins with.
-        last_column = last_brick & last_wx
         gap = Unreset(16)  # between the bricks of a pixel that belong to the tile, and the next pixel's
-        one_brick = Unreset()
-        m.d.sync += [gap.eq(f.l_col - f.l_bricks), one_brick.eq(f.l_bricks == 1)]
+        m.d.sync += gap.eq(f.l_col - f.l_bricks)
         brick_step, next_brick, next_k, next_turn = (Signal(len(one)) for one in (brick, brick, k, turn))
         m.d.comb += [
             brick_step.eq(Mux(last_column, f.l_pitch, Mux(last_brick, gap, 0))),
@@ -141,33 +146,33 @@ class Window(wiring.Component):
         with m.If(walk):
             m.d.sync += [brick.eq(next_brick), k.eq(next_k), bricks.eq(bricks + 1)]
             with m.If(last_brick):
-                m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(2), wx_left.eq(Mux(last_column, columns, wx_left - 1))]
+                m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(3), wx_left.eq(Mux(last_column, columns, wx_left - 1))]
             with m.If(last_column):
                 m.d.sync += [window_row.eq(next_brick), k_row.eq(next_k), turn_row.eq(next_turn), wy_left.eq(wy_left - 1)]
         with m.If(aim):
             m.d.sync += [
                 *(one.eq(here.brick) for one in (brick, window_row)), *(one.eq(here.k) for one in (k, k_tap, k_row)),
-                *(one.eq(here.turn) for one in (turn, turn_row)), bricks.eq(2), wx_left.eq(here.columns), wy_left.eq(here.rows),
+                *(one.eq(here.turn) for one in (turn, turn_row)), bricks.eq(3), wx_left.eq(here.columns), wy_left.eq(here.rows),
             ]
-        with m.If(aim | walk):
-            lasts = [Signal(name=f"next_last_{name}") for name in ("brick", "wx", "wy")]
-            m.d.comb += [
-                lasts[0].eq(Mux(aim | last_brick, one_brick, bricks == f.l_bricks)),
-                lasts[1].eq(Mux(aim, here.columns == 1, Mux(last_column, one_column, Mux(last_brick, wx_left == 2, last_wx)))),
-                lasts[2].eq(Mux(aim, here.rows == 1, Mux(last_column, wy_left == 2, last_wy))),
-            ]
-            m.d.sync += [Cat(last_brick, last_wx, last_wy).eq(Cat(lasts)), last_window.eq(Cat(lasts).all())]
+        with m.If(walk):
+            m.d.sync += [Cat(last_brick, last_wx, last_wy).eq(Cat(lasts)), last_window.eq(Cat(lasts).all()),
+                         next_last_brick.eq(Mux(last_brick, two_bricks, bricks == f.l_bricks))]
+        with m.If(aim):
+            m.d.sync += [last_brick.eq(one_brick), last_wx.eq(here.one_column), last_wy.eq(here.one_row), last_window.eq(here.single),
+                         next_last_brick.eq(two_bricks)]
 
         # no list word and no target without its brick; no word of a brick, zero or not, without its place in the banks
         depth = self.config.act_bricks
         most = Mux(last_brick, self.k_most_tail, self.k_most)
         low = len(most) - 1  # bits that a legal k may have
-        in_window, at_point = Signal(), Signal()
+        in_window, at_point = delays(m, windows, 2, Signal)[-1], delays(m, points, 2, Signal)[-1]
+        k_seen, most_seen, brick_seen, t_seen, t_addr_seen = (
+            delays(m, one, 1, name=f"{name}_seen")[-1] for name, one in (
+                ("k", k), ("most", most), ("brick", brick), ("t", t), ("t_addr", t_addr)))
         k_lost, brick_lost, target_lost, point_lost = (Unreset(name=f"{name}_lost") for name in ("k", "brick", "target", "point"))
         m.d.sync += [
-            in_window.eq(windows), at_point.eq(points),
-            k_lost.eq(k[low:].any() | (most - k[:low])[-1]), brick_lost.eq(outside(brick, depth)),
-            target_lost.eq(f.swap & (t >= targets - f.bias)), point_lost.eq(outside(t_addr, depth)),
+            k_lost.eq(k_seen[low:].any() | (most_seen - k_seen[:low])[-1]), brick_lost.eq(outside(brick_seen, depth)),
+            target_lost.eq(f.swap & (t_seen >= targets - f.bias)), point_lost.eq(outside(t_addr_seen, depth)),
             self.fault.eq((in_window & (k_lost | brick_lost | target_lost)) | (at_point & point_lost)),
         ]
         return m

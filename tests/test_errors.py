@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rig import ODD, assert_exact, bench_of, legal_case, random_batch, train
 
-from gradgate.arch.commands import COMMANDS, Command, Error, Opcode, layout, length
+from gradgate.arch.commands import COMMANDS, POST_LEVELS, Command, Error, Opcode, layout, length
 from gradgate.arch.memorymap import WATCHDOG_DEFAULT
 from gradgate.compiler.compile import compile_step
 from gradgate.golden.cycles.sequencer import fetch_cycles
@@ -86,6 +86,10 @@ def expect_error(bench, code, index, pc, **run):
 #: Field classes of every opcode: what is changed, for a configuration and the command; and where words may still be written,
 #: None where the very first address is wrong, so that nothing at all changes.
 LAST = {"staging": lambda c: c.staging_words - 1, "weights": lambda c: c.weight_bricks - 1, "row": lambda c: c.act_bricks - 1}
+#: Fields of a POST that copies words of row memory, from brick 0 on, a beat for each ``slot_count``.
+BEATS = {f.name: 0 for f in COMMANDS[Opcode.POST][1]} | {
+    "rows": 1, "tail": 1, "last_rows": 1, "slot_src": 1, "slot_dst": 1,
+    **{f"{level}_count": 1 for level in POST_LEVELS}}
 WRONG = {
     Opcode.MOVE: {
         "stage_addr": (lambda c, f: {"stage_addr": c.staging_words}, None),
@@ -145,6 +149,15 @@ WRONG = {
         "k_bias top": (lambda c, f: {"bias": 1, "k_bias": 65535}, None),
         "list length": (lambda c, f: {"kh": 15, "kw": 15, "skip_y": 0, "skip_x": 0, "room_y": 15, "room_x": 15, "skip_list": 0,
                                       "l_pitch": 0, "l_col": 0, "k_tap": 0, "k_row": 0, "k_brick": 0, "fetch": 0}, None),
+    },
+    Opcode.POST: {  # one beat, and so many that beats go on while the fault is on its way
+        **{f"{name}, {n} beats": (lambda c, f, name=name, n=n: BEATS | {"slot_count": n, name: c.act_bricks}, None)
+           for name in ("dst_addr", "src_addr") for n in (1, 40)},
+        "dst_addr top": (lambda c, f: BEATS | {"slot_count": 40, "dst_addr": 65535}, None),
+        "dst_addr last": (lambda c, f: BEATS | {"slot_count": 40, "dst_addr": c.act_bricks - 1}, "row"),
+        "src_addr, sums": (lambda c, f: BEATS | {"slot_count": 40, "rows": 0, "src_addr": c.psum_words}, None),
+        "add_addr": (lambda c, f: BEATS | {"slot_count": 40, "add": 1, "rows": 0, "add_addr": c.act_bricks}, None),
+        "aux_addr, mask": (lambda c, f: BEATS | {"slot_count": 40, "mask": 1, "aux_addr": c.act_bricks}, None),
     },
     Opcode.LOSS: {
         **{f"classes {n}": (lambda c, f, n=n: {"classes": n}, None) for n in (0, 1, 33, 63)},

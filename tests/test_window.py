@@ -73,7 +73,7 @@ def scene(config, seed):
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_walk(config, seed, stall):
     """Items, their order, addresses and k; one a cycle without gaps at full rate, the first ``LATENCY`` cycles behind start; no reset
-    between. A fault two cycles behind every item whose address or k is too large, or for which there is no target left.
+    between. A fault three cycles behind every item whose address or k is too large, or for which there is no target left.
     """
     window, idle = Window(config), stalls(seed, stall)
     rng, bits = random.Random(seed), (config.act_bricks - 1).bit_length()
@@ -109,7 +109,7 @@ def test_walk(config, seed, stall):
             ctx.set(window.start, 1)
             await ctx.tick()
             ctx.set(window.start, 0)
-            got, cycles, before = [], 0, [None, None]  # the items offered in the last two cycles
+            got, cycles, before = [], 0, [None] * 3  # the items offered in the last three cycles
             for _ in range(1, Window.LATENCY):
                 assert not ctx.get(window.o.valid) and not ctx.get(window.fault)
                 await ctx.tick()
@@ -117,7 +117,7 @@ def test_walk(config, seed, stall):
                 ctx.set(window.o.ready, not idle())
                 cycles += 1
                 assert ctx.get(window.fault) == (before[0] is not None and lost(items[before[0]]))
-                before = [before[1], len(got)]
+                before = [*before[1:], len(got)]
                 faults += lost(items[len(got)])
                 assert ctx.get(window.o.valid)
                 if ctx.get(window.o.ready):

@@ -1,0 +1,67 @@
+"""Which block RAM of the die a memory gets: one near those that it works with.
+
+A placer spreads the memories of a row over the whole die when most of the device's block RAM is in use, and the row's logic follows
+them. Here every row of the array gets a quarter of the die, and what all rows share the middle between them.
+"""
+
+import json
+import re
+from pathlib import Path
+
+#: Devices whose block RAMs are known: left edges of groups of four, 2 apart; rows of the die for the lanes' memories and those of
+#: activations, for two rows of the array beside each other, then for the next two.
+DEVICES = {"LFE5U-85F": ((4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114), ((22, 46), (70, 82)))}
+#: Paths of memories and what they belong to; the first that matches counts.
+GROUPS = (
+    (re.compile(r"\.row(\d+)\.(?:act|argmax)\."), "activations"), (re.compile(r"\.row(\d+)\."), "lanes"),
+    (re.compile(r"\.weights\.()"), "weights"), (re.compile("()"), "host"),
+)
+
+
+def fix(design: Path, top: str, device: str) -> int:
+    """Give the block RAMs of a netlist of Yosys their sites; returns how many have one."""
+    netlist = json.loads(design.read_text(encoding="utf-8"))
+    memories = {path: cell for path, cell in netlist["modules"][top]["cells"].items() if cell["type"] == "DP16KD"}
+    plan = floorplan(device, list(memories))
+    for path, site in plan.items():
+        memories[path]["attributes"]["BEL"] = site
+    if plan:
+        design.write_text(json.dumps(netlist), encoding="utf-8")
+    return len(plan)
+
+
+def floorplan(device: str, memories: list) -> dict:
+    """``{path: site}`` of block RAMs, given as paths in the hierarchy; empty where the device is unknown or a row has too few sites.
+
+    A site has the name that nextpnr gives to it. The order of paths is of no meaning.
+    """
+    if device not in DEVICES:
+        return {}
+    edges, bands = DEVICES[device]
+    columns = [(edge + 2 * number, f"EBR{number}") for edge in edges for number in range(4)]
+    middle = len(columns) // 2
+    groups = {}
+    for path in sorted(memories, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path)]):
+        number, name = next((match[1], name) for pattern, name in GROUPS if (match := pattern.search(path)))
+        groups.setdefault((name, number and int(number)), []).append(path)
+    rows = 1 + max((number for _, number in groups if number != ""), default=-1)
+    if rows > 2 * len(bands):
+        return {}
+    free = {(y, side): columns[:middle][::-1] if side == 0 else columns[middle:] for band in bands for y in band for side in (0, 1)}
+    plan = {}
+
+    def take(paths, y, side):
+        """The free sites nearest to the middle; too few are found out at the end."""
+        sites = free[y, side]
+        plan.update({path: f"X{x}/Y{y}/{bel}" for path, (x, bel) in zip(paths, sites)})
+        free[y, side] = sites[len(paths):]
+
+    # what all share first: weights between the first rows, the host's memories on the other side of the die
+    for name, y in (("weights", bands[0][1]), ("host", bands[1][1] if rows > 2 else bands[1][0])):
+        paths = groups.get((name, ""), [])
+        take(paths[:len(paths) // 2], y, 0)
+        take(paths[len(paths) // 2:], y, 1)
+    for row in range(rows):
+        for name, y in zip(("lanes", "activations"), bands[row // 2]):
+            take(groups.get((name, row), []), y, row % 2)
+    return plan if len(plan) == len(memories) else {}
