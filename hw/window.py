@@ -85,7 +85,7 @@ class Window(wiring.Component):
         last_point = Unreset()
         no_window = Unreset()
         last_window = Unreset()  # last_brick & last_wx & last_wy
-        closes = Unreset()  # the item is the last of its position
+        closes = Signal()  # the item is the last of its position
         over = Unreset()  # no position is left
 
         phase = Signal(Phase)
@@ -144,7 +144,9 @@ class Window(wiring.Component):
             next_turn.eq(Mux(last_column, turn_row, turn) + Mux(last_column, f.turn_row, f.turn_tap)),
         ]
         with m.If(walk):
-            m.d.sync += [brick.eq(next_brick), k.eq(next_k), bricks.eq(bricks + 1)]
+            m.d.sync += [brick.eq(next_brick), k.eq(next_k), bricks.eq(bricks + 1),
+                         Cat(last_brick, last_wx, last_wy).eq(Cat(lasts)), last_window.eq(Cat(lasts).all()),
+                         next_last_brick.eq(Mux(last_brick, two_bricks, bricks == f.l_bricks))]
             with m.If(last_brick):
                 m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(3), wx_left.eq(Mux(last_column, columns, wx_left - 1))]
             with m.If(last_column):
@@ -153,13 +155,9 @@ class Window(wiring.Component):
             m.d.sync += [
                 *(one.eq(here.brick) for one in (brick, window_row)), *(one.eq(here.k) for one in (k, k_tap, k_row)),
                 *(one.eq(here.turn) for one in (turn, turn_row)), bricks.eq(3), wx_left.eq(here.columns), wy_left.eq(here.rows),
+                last_brick.eq(one_brick), next_last_brick.eq(two_bricks), last_wx.eq(here.one_column), last_wy.eq(here.one_row),
+                last_window.eq(here.single),
             ]
-        with m.If(walk):
-            m.d.sync += [Cat(last_brick, last_wx, last_wy).eq(Cat(lasts)), last_window.eq(Cat(lasts).all()),
-                         next_last_brick.eq(Mux(last_brick, two_bricks, bricks == f.l_bricks))]
-        with m.If(aim):
-            m.d.sync += [last_brick.eq(one_brick), last_wx.eq(here.one_column), last_wy.eq(here.one_row), last_window.eq(here.single),
-                         next_last_brick.eq(two_bricks)]
 
         # no list word and no target without its brick; no word of a brick, zero or not, without its place in the banks
         depth = self.config.act_bricks
