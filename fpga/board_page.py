@@ -112,19 +112,21 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
 
 def bring_up() -> list:
     """From a board in the box to a trained network."""
+    config = BOARDS["ulx3s_85f"].config
+    bitstream = f"build/synth/ulx3s_85f-{config}/gradgate.bit"
     errors = table(["code", "name", "meaning"], [[int(error), error.name, ERROR_DOC[error]] for error in Error])
     return [
         "## From a board in the box to a trained network", "",
         "Nobody has done this yet: the bitstreams are built and their timing is checked, and the design behind the pins runs in "
         "simulation, byte by byte. What a board does with them has not been seen.", "",
         "1. Build: `make board BOARD=ulx3s_85f` (or `gradgate synth --board ulx3s_85f`). The bitstream is "
-        "`build/synth/ulx3s_85f-tiny/gradgate.bit`. With status 0 it meets its clock.",
+        f"`{bitstream}`. With status 0 it meets its clock.",
         "2. Connect the board's USB socket `US1` (the one of the FTDI chip); a serial port appears, such as `/dev/ttyUSB0`.",
-        "3. Load: `openFPGALoader --board ulx3s build/synth/ulx3s_85f-tiny/gradgate.bit`, or `fujprog` with the same file. Neither comes "
+        f"3. Load: `openFPGALoader --board ulx3s {bitstream}`, or `fujprog` with the same file. Neither comes "
         "with this project. The bitstream is gone when the power is; `openFPGALoader --write-flash` keeps it.",
         f"4. Look at the LEDs D0 to D{len(LEDS) - 1}, {', '.join(LEDS)}: *alive* changes every half second, and if it does not, there is "
         "no clock. *link* shows bytes from the host, *busy* that a program runs, *error* that it stopped with an error.",
-        "5. Train: `gradgate board --port /dev/ttyUSB0 --config tiny`. It asks for the configuration's fingerprint first and refuses a "
-        "bitstream of another one. Words that differ from the model stop it.",
+        f"5. Train: `gradgate board --port /dev/ttyUSB0 --config {config}`. It asks for the configuration's fingerprint first and refuses "
+        "a bitstream of another one. Words that differ from the model stop it.",
         "6. The button FIRE 1 resets the core; the memories keep what they hold.", "",
         "Errors (`arch.commands.Error`), which stop a run with this name and the index of the command:", "", *errors]
