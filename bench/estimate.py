@@ -130,7 +130,7 @@ def sampled(config, walk, masks, cut: Cut, options: Options, batch: int, sample:
             continue
         released, free = job.times(options.lists or config.lists, options.bubble)
         shape = (len(members), count, config.rows) + released.shape[2:]
-        ends = done(released, free, job.first).reshape(shape).mean(axis=1)
+        ends = done(released, free).reshape(shape).mean(axis=1)
         if total > each:
             warm = min(WARM, each // 4)
             rate = (released[-1] - released[warm]).reshape(shape).mean(axis=1) / (each - 1 - warm)
