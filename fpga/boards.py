@@ -71,8 +71,7 @@ BOARDS = {board.name: board for board in (
     _ulx3s("12F", 24288, 28, 56, "12k", "nano", 80.0),
     _ulx3s("25F", 24288, 28, 56, "25k", "nano", 80.0),
     _ulx3s("45F", 43848, 72, 108, "45k", "tiny", 62.5),
-    # small fits by count, but not at a clock that is worth it yet: docs/architecture.md
-    _ulx3s("85F", 83640, 156, 208, "85k", "tiny", 80.0),
+    _ulx3s("85F", 83640, 156, 208, "85k", "small", 100.0),
     Board(name="icebreaker", title="iCEBreaker", platform="icebreaker:ICEBreakerPlatform", device="iCE40UP5K", family=FAMILIES["ice40"],
           has=Resources(lut4=5280, ff=5280, dsp=8, bram=30), place=("--up5k", "--package", "sg48"), source_mhz=12.0, mhz=12.0,
           config="nano", leds=2, button=("button", 0)),

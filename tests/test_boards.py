@@ -152,7 +152,7 @@ def test_simulation_needs_no_platform():
 
 
 def test_clock_of_a_board():
-    assert board("ulx3s_85f").pll().mhz == 80.0
+    assert board("ulx3s_85f").pll().mhz == 100.0
     assert board("ulx3s_85f").pll(80.0).mhz == 80.0
     assert board("icebreaker").pll() is board("icebreaker").pll(12.0) is None
     with pytest.raises(ConfigError, match="^clock of icebreaker must be 12 MHz, its own, not 24$"):

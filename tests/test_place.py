@@ -220,7 +220,7 @@ def test_list_of_boards():
     done = CliRunner().invoke(main, ["boards"])
     line = next(line for line in done.output.splitlines() if "| ulx3s_85f " in line)
     assert [cell.strip() for cell in line.split("|")][2:-1] == [
-        "LFE5U-85F", "83,640", "83,640", "156", "208", "80.0", "tiny", "`openFPGALoader --board ulx3s`"]
+        "LFE5U-85F", "83,640", "83,640", "156", "208", "100.0", "small", "`openFPGALoader --board ulx3s`"]
 
 
 def test_tools_that_fail(tmp_path, monkeypatch):
