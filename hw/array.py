@@ -63,7 +63,7 @@ class Array(wiring.Component):
         ]
         m.d.sync += self.post.fault.eq(walk.fault)
 
-        *_, to_rows, begin = delays(m, self.run.start, Row.SETTLE, Signal, "begin")  # in rows a register of their own is the last
+        *_, row_start, begin = delays(m, self.run.start, Row.SETTLE, Signal, "begin")  # a row adds the last register itself
         running = Signal()
         drain = Signal(range(self.RUN_LATENCY))
         clearing = Signal()
@@ -74,11 +74,9 @@ class Array(wiring.Component):
             fill_en.eq(Mux(clearing, 0b11, Mux(self.w_en, Mux(self.w_addr[0], 0b10, 0b01), 0))),
             fill_addr.eq(Mux(clearing, clear_addr, self.w_addr[1:])), fill_data.eq(Mux(clearing, 0, self.w_data)),
         ]
-        port_row, port_addr, port_data, choice_row, choice_addr = (Unreset(one.shape(), name=name) for name, one in (
+        port_row, port_addr, port_data, choice_row, choice_addr = (delays(m, value, 1, name=name)[-1] for name, value in (
             ("port_row", self.port.row), ("port_addr", self.port.addr), ("port_data", self.port.w_data),
             ("choice_row", self.choice_row), ("choice_addr", self.choice_addr)))
-        m.d.sync += [port_row.eq(self.port.row), port_addr.eq(self.port.addr), port_data.eq(self.port.w_data),
-                     choice_row.eq(self.choice_row), choice_addr.eq(self.choice_addr)]
         rows = []
         for r in range(config.rows):
             m.submodules[f"row{r}"] = row = Row(config, r)
@@ -86,7 +84,7 @@ class Array(wiring.Component):
             port_en = Signal(config.lanes, name=f"port_en{r}")
             m.d.sync += port_en.eq(Mux(self.port.row == r, self.port.en, 0))
             m.d.comb += [
-                row.start.eq(to_rows), row.running.eq(running),
+                row.start.eq(row_start), row.running.eq(running),
                 row.k_most.eq(check.k_most), row.k_most_tail.eq(check.k_most_tail),
                 row.payload.eq(self.run.payload),
                 row.post_active.eq(walk.active), row.post_valid.eq(walk.valid), row.post_double.eq(walk.double),
@@ -98,7 +96,7 @@ class Array(wiring.Component):
 
         # reads of one row: the choice follows the row's latency
         row_select, choice_select = (
-            delays(m, select, latency.ROW, name=name)[-1] for name, select in (("row_", port_row), ("choice_", choice_row)))
+            delays(m, select, latency.ROW, name=name)[-1] for name, select in (("row_select", port_row), ("choice_select", choice_row)))
         m.d.sync += [
             self.port.r_data.eq(Choice(row.port_read.as_value() for row in rows)[row_select]),
             self.choices.eq(Choice(row.choices.as_value() for row in rows)[choice_select]),

@@ -29,8 +29,8 @@ class Row(wiring.Component):
     Members
     -------
     start, running : In, the row begins with a RUN; RUN is active
-    payload : In, fields of RUN or of POST, stable from the cycle before the command's ``start``, ``SETTLE`` cycles more before that
-        of this row
+    payload : In, fields of RUN or of POST, stable from the cycle before the command's ``start`` on; for a RUN, ``start`` of the row
+        comes ``SETTLE`` cycles behind the command's
     k_most, k_most_tail : In, of :class:`RunCheck`; fault : Out, see :class:`Window` and :class:`ListBuilder`
     done : Out, all positions are finished (level; clear while starting)
     post_active, post_valid, post_double, post_beat : In, of the post-processing walk; overflow : Out, see :class:`Post`

@@ -25,8 +25,8 @@ class Updater(wiring.Component):
     ::
 
         command -> WeightLoop -> acc_addr ... acc -> tree | .. | + half | >> 16,8,4 | >> 2,1, clip | --.
-                     '---------> read ..... WeightMemory .......................... master -- minus, saturate | -> write
-                     '---------> addr, rot, en, delayed ------------------------------------------------------> write
+                     '---------> read ..... WeightMemory .......................... master -- minus, saturate | -> write.data
+                     '---------> addr, rot, en, delayed -----------------------------------------> write, a cycle before its data
 
     A bar is a register. ``new = saturate(master - ((sum + 2**(shift-1)) >> shift))`` with ``sum`` modulo
     ``2**acc_bits``, signed. The step is clipped to ``master_bits + 1`` bits on the way, which changes no result: a
@@ -56,7 +56,8 @@ class Updater(wiring.Component):
     reading : Out, ``read`` is a request of this unit
     read : Out(read_request), to the weight memory
     master : In(brick), its answer ``WeightMemory.MASTER`` cycles later
-    write, ahead : Out(write_request), Out(read_request), to the weight memory; ``en`` is 0 unless a brick is due
+    write, ahead : Out(write_request), Out(read_request), to the weight memory; ``en`` is 0 unless a brick is due, whose ``data``
+        follow a cycle later
     velocity_reading, velocity_addr : Out, with momentum only: a request of this unit to the velocity memory
     velocity : In(brick), with momentum only: its answer ``VelocityMemory.READ`` cycles later
     velocity_write : Out(velocity_request), with momentum only; ``en`` is 0 unless a brick is due

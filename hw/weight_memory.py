@@ -37,7 +37,7 @@ def read_request(config) -> data.StructLayout:
 
 
 def write_request(config) -> data.StructLayout:
-    """Which words of which brick to write; see :class:`WeightMemory`."""
+    """Which words of which brick to write, and ``data`` of the request a cycle earlier; see :class:`WeightMemory`."""
     return data.StructLayout({"addr": address_bits(config), "rot": rotation_bits(config), "spread": 1, "en": config.lanes,
                               "data": master_brick(config)})
 

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 from units import CONFIGS, ODD, blank, payload, simulate, stalls
 
 from gradgate.arch.commands import Opcode
@@ -134,6 +135,41 @@ def test_walk(config, seed, stall):
     fields = {}
     simulate(window, bench)
     assert faults
+
+
+@pytest.mark.parametrize("seed", range(2), ids=lambda s: f"seed{s}")
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+def test_reset(config, seed):
+    """A reset in mid-walk ends it in the next cycle, whatever it was at; nothing comes before the next start, and then all of it."""
+    window, reset, rng = Window(config), Signal(), random.Random(seed)
+    stopped = set()
+
+    async def bench(ctx):
+        ctx.set(window.o.ready, 1)
+        for round_ in range(40):
+            fields, slots, items = scene(config, 1000 * seed + round_)
+            stop = Window.LATENCY + rng.randrange(len(items)) if round_ % 2 else None
+            ctx.set(window.payload, payload(Opcode.RUN, **fields))
+            ctx.set(window.slots, slots)
+            for _ in range(Window.SETTLE + 4):
+                assert not ctx.get(window.o.valid)
+                await ctx.tick()
+            ctx.set(window.start, 1)
+            kinds = []
+            for cycle in range(Window.LATENCY + len(items)):
+                if ctx.get(window.o.valid):
+                    kinds.append(ctx.get(window.o.payload).kind)
+                ctx.set(reset, cycle == stop)
+                await ctx.tick()
+                ctx.set(window.start, 0)
+                if cycle == stop:
+                    ctx.set(reset, 0)
+                    break
+            assert kinds == [item[0] for item in items[:len(kinds)]] and len(kinds) == (len(items) if stop is None else stop - Window.LATENCY + 1)
+            stopped.add(None if stop is None else kinds[-1])
+
+    simulate(ResetInserter(reset)(window), bench)
+    assert stopped == {None, Kind.TARGET, Kind.HEAD, Kind.LIST, Kind.END}
 
 
 @pytest.mark.parametrize("seed", range(2), ids=lambda s: f"seed{s}")
