@@ -28,7 +28,7 @@ GRADGATE := $(BIN)/gradgate
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo results sparsity resources fresh test test-full formal mutate lint verilog synth board clean
+.PHONY: help setup demo results sparsity profile resources fresh test test-full formal mutate lint verilog synth board clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -59,6 +59,9 @@ results: $(STAMP) ## rewrite docs/results.md: demo, another network, 300 random 
 
 sparsity: $(STAMP) ## rewrite docs/sparsity_results.md: cycles of six networks with skipping on and off; minutes
 	$(GRADGATE) bench sparsity --out results/sparsity --docs
+
+profile: $(STAMP) ## rewrite docs/profile.md: where the cycles of the demo's step go
+	$(GRADGATE) profile --docs
 
 resources: $(STAMP) ## rewrite docs/resources.md: what two cores take of an ECP5; minutes
 	$(GRADGATE) synth --docs tiny,small --period 10 --json results/synth.json

@@ -14,6 +14,7 @@ from gradgate.cli.bench import bench
 from gradgate.cli.board import board
 from gradgate.cli.boards import boards
 from gradgate.cli.output import require_outputs, require_sources
+from gradgate.cli.profile import profile
 from gradgate.cli.record import record
 from gradgate.cli.synth import synth
 from gradgate.cli.train import results, soak, train
@@ -107,5 +108,5 @@ def lint(configs, bus):
         click.echo(f"{name}: clean")
 
 
-for command in (train, board, soak, results, synth, boards, record, bench):
+for command in (train, board, soak, results, synth, boards, record, bench, profile):
     main.add_command(command)

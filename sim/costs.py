@@ -10,9 +10,9 @@ from gradgate.golden.cycles.weights import load_cycles, run_at_least, update_cyc
 from gradgate.sim.image import RowImage
 
 
-def program_costs(config, program, tensors: dict) -> list:
+def program_costs(config, program, tensors: dict, times=None) -> list:
     """Cycles of every command of ``program`` for a step with the golden ``tensors``, and multiplications of the RUNs: a list of
-    (cycles, multiplications). A tensor counts as written from the command on that completes it."""
+    (cycles, multiplications). A tensor counts as written from the command on that completes it. ``times``: see ``run_cost``."""
     image, flags = RowImage(config), None
     image.write(program.places["input"], tensors["input"])
     costs = []
@@ -35,7 +35,7 @@ def program_costs(config, program, tensors: dict) -> list:
                 unit = loss_cycles(config, command.images, command.classes, command.grad)
             case Opcode.RUN:
                 flags = image.flags if flags is None else flags
-                cost = run_cost(config, command, flags, flags)
+                cost = run_cost(config, command, flags, flags, times)
                 unit, macs = cost.cycles, cost.macs
                 if ahead:
                     unit = max(unit, run_at_least(ahead, fetch_cycles(length(command.opcode))))

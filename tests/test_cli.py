@@ -202,6 +202,18 @@ def test_bad_options(arguments, message, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("arguments, message", [
+    (["--lr-shift", "fast"], "lr-shift must be an integer, or one for each epoch separated by commas, not 'fast'"),
+    (["--batch", "3"], "batch must be a power of two for training, not 3"),
+    (["--config", "nowhere"], "nowhere"),
+    (["--docs"], "docs is not here: run this in the directory of the sources"),
+], ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_bad_profile(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in run("profile", *arguments)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("arguments", [
     ["--seed", "-1"], ["--epochs", "0"], ["--epochs", "many"], ["--steps", "0"], ["--mode", "none"], ["--backend", "fpga"], ["--wrong"],
     ["extra"]], ids=" ".join)

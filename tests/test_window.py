@@ -165,7 +165,8 @@ def test_reset(config, seed):
                 if cycle == stop:
                     ctx.set(reset, 0)
                     break
-            assert kinds == [item[0] for item in items[:len(kinds)]] and len(kinds) == (len(items) if stop is None else stop - Window.LATENCY + 1)
+            seen = len(items) if stop is None else stop - Window.LATENCY + 1
+            assert kinds == [item[0] for item in items[:seen]]
             stopped.add(None if stop is None else kinds[-1])
 
     simulate(ResetInserter(reset)(window), bench)

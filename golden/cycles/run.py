@@ -39,10 +39,11 @@ def _axis(count, stride, skip, room, kernel, pitch):
     return pixel * pitch, inside
 
 
-def run_cost(config, command, list_flags, target_flags=None) -> RunCost:
+def run_cost(config, command, list_flags, target_flags=None, times=None) -> RunCost:
     """Cycles and multiplications of one RUN ``command`` (:class:`gradgate.arch.commands.Command`).
 
     ``list_flags``, ``target_flags``: bool arrays (rows, bricks of a row memory, lanes), true where the word is not zero.
+    ``times``: asked instead of :func:`row_times`, for what a RUN would cost if something took no time.
     """
     c, lanes = command, config.lanes
     window, inside = _window(c)
@@ -68,8 +69,7 @@ def run_cost(config, command, list_flags, target_flags=None) -> RunCost:
         fetches, least = np.full(len(inside), c.fetch * c.t_count), inside.sum(axis=1)
     build = np.where(targets.any(axis=2), build, least)
 
-
-    released, free = row_times(config.lists, bool(c.outer), fetches[:, None], build.T, entries.T, targets.swapaxes(0, 1))
+    released, free = (times or row_times)(config.lists, bool(c.outer), fetches[:, None], build.T, entries.T, targets.swapaxes(0, 1))
     owned = [c.y_count * c.x_count * (c.slots - (row >= c.last_rows)) for row in range(config.rows)]
     cycles = max(int(done(released[:count, row], free[:count, row])) for row, count in enumerate(owned))
     work = targets * (entries if c.outer else np.maximum(entries, 1))[..., None]

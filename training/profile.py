@@ -1,0 +1,109 @@
+"""Where the cycles of one training step go, by the cycle model: no simulation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradgate.arch.commands import Opcode
+from gradgate.compiler.compile import compile_step
+from gradgate.compiler.context import SPARSE
+from gradgate.golden.cycles.run import row_times
+from gradgate.golden.model import GoldenModel
+from gradgate.sim.costs import program_costs
+from gradgate.sim.roles import cheaper_roles
+from gradgate.training.datasets import batches, quantise
+from gradgate.training.results import table
+
+#: What a RUN is computed with, as factors of the arguments of ``row_times``.
+LIMITS = {"builder": {"targets": 0, "bubble": 0}, "lanes": {"fetches": 0, "build": 0}, "no fetch": {"fetches": 0},
+          "no bubble": {"bubble": 0}}
+#: Commands that are added up, in this order; RUNs are shown by layer.
+OTHERS = (Opcode.MOVE, Opcode.LOAD, Opcode.CLEAR, Opcode.POST, Opcode.LOSS, Opcode.UPDATE, Opcode.END)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Commands of a step, added up: what they are and how many; cycles; multiplications; cycles of RUNs under :data:`LIMITS`."""
+
+    name: str
+    commands: int
+    cycles: int
+    macs: int = 0
+    limits: tuple = ()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Parts of a step; its cycles; those under each limit, and with plain roles in weight gradients."""
+
+    parts: list
+    cycles: int
+    limits: dict
+    plain: int
+
+
+def limited(**factors):
+    """``row_times`` with some of its arguments multiplied."""
+    def times(lists, outer, fetches, build, entries, targets):
+        given = {"fetches": fetches, "build": build, "entries": entries, "targets": targets}
+        return row_times(lists, outer, **{name: value * factors.get(name, 1) for name, value in given.items()},
+                         **({"bubble": 0} if "bubble" in factors else {}))
+    return times
+
+
+def profile(network, config, data, batch: int, lr_shifts: tuple, seed: int = 0) -> Profile:
+    """The next step behind training on ``data``, an epoch for each of ``lr_shifts``, from this seed on."""
+    x, rng = quantise(data.train_x, config.formats), np.random.default_rng(seed)
+    model = GoldenModel(network, config.formats, seed=seed)
+    for lr_shift in lr_shifts:
+        model.train(x, data.train_y, list(batches(len(x), batch, rng)), lr_shift)
+    index = next(batches(len(x), batch, rng))
+    tensors = model.step(x[index], data.train_y[index], lr_shifts[-1]).tensors
+
+    def costs(switches, times=None):
+        program = compile_step(network, config, batch=batch, lr_shift=lr_shifts[-1], switches=switches)
+        return program, program_costs(config, program, tensors, times)
+
+    switches = cheaper_roles(network, config, batch, tensors)
+    program, real = costs(switches)
+    limits = {name: costs(switches, limited(**factors))[1] for name, factors in LIMITS.items()}
+    found = {}
+    for index, (command, note) in enumerate(zip(program.commands, program.notes)):
+        name = f"RUN {note.phase} {note.block}" if command.opcode == Opcode.RUN else command.opcode.name
+        found.setdefault(name, []).append(index)
+
+    def part(name, indices):
+        runs = name.startswith("RUN")
+        return Part(name=name, commands=len(indices), cycles=sum(real[i][0] for i in indices), macs=sum(real[i][1] for i in indices),
+                    limits=tuple(sum(limits[limit][i][0] for i in indices) for limit in ("builder", "lanes")) if runs else ())
+
+    order = [name for name in found if name.startswith("RUN")] + [opcode.name for opcode in OTHERS if opcode.name in found]
+    return Profile(
+        parts=[part(name, found[name]) for name in order], cycles=sum(cycles for cycles, _ in real),
+        limits={name: sum(cycles for cycles, _ in one) for name, one in limits.items()},
+        plain=sum(cycles for cycles, _ in costs(SPARSE)[1]))
+
+
+def lines(profile: Profile, config) -> list:
+    """The profile as a table and what follows from it."""
+    rows = [[part.name, part.commands, f"{part.cycles:,}", f"{100 * part.cycles / profile.cycles:.1f} %",
+             *((f"{part.macs:,}", f"{part.macs / part.cycles / config.pes:.2f}", *(f"{one:,}" for one in part.limits))
+               if part.limits else ("",) * 4)] for part in profile.parts]
+    macs = sum(part.macs for part in profile.parts)
+    rows.append(["step", sum(part.commands for part in profile.parts), f"{profile.cycles:,}", "", f"{macs:,}",
+                 f"{macs / profile.cycles / config.pes:.2f}", "", ""])
+    fetch, bubble = (profile.cycles - profile.limits[name] for name in ("no fetch", "no bubble"))
+    return [
+        *table(["command", "number", "cycles", "of all", "multiplications", "per cycle and PE", "builder", "lanes"], rows),
+        f"- Targets that are fetched cost {fetch:,} cycles of the step, the OUT bubble {bubble:,}.",
+        f"- With plain roles in all weight gradients the step takes {profile.plain:,} cycles.",
+    ]
+
+
+def page(profile: Profile, config, what: str) -> str:
+    """The page of documentation; ``what`` says of which step."""
+    return "\n".join([
+        "# Where cycles go", "", "Written by `gradgate profile --docs`; do not edit.", "",
+        f"{what} Cycles are those of the model, which equal the RTL's counters command by command. *Builder*: what the RUNs would take if "
+        "lanes took no time. *Lanes*: if lists were there at once. A LOAD that goes on beside a RUN counts 2 cycles.", "",
+        *lines(profile, config), ""])
