@@ -23,15 +23,17 @@ def profile(model, config_name, batch, lr_shift, seed, docs):
     from gradgate.cli.perform import chosen_batch
     from gradgate.training import profile as step
     from gradgate.training.datasets import digits
+    from gradgate.training.schedule import Schedule
 
     out = Path("docs/profile.md")
     network, config = Network.load(model), Config.load(config_name)
     batch, _ = chosen_batch(network, config, batch)
     shifts = parse_lr_shifts(lr_shift, lr_shift.count(",") + 1)
+    schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=shifts, seed=seed)
     if docs:
         require_sources(out)
         require_outputs(out.parent)
-    found = step.profile(network, config, digits(seed), batch, shifts, seed)
+    found = step.profile(schedule, digits(seed))
     click.echo("\n".join(step.lines(found, config)))
     if docs:
         what = (f"One step of `{network.name}` on `{config.name}` ({config.rows}x{config.lanes} PEs, {config.lists} lists a row), "

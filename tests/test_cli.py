@@ -204,6 +204,7 @@ def test_bad_options(arguments, message, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("arguments, message", [
     (["--lr-shift", "fast"], "lr-shift must be an integer, or one for each epoch separated by commas, not 'fast'"),
+    (["--lr-shift", "40"], "update shift (7 + lr_shift) must be 1 to 31, not 47"),
     (["--batch", "3"], "batch must be a power of two for training, not 3"),
     (["--config", "nowhere"], "nowhere"),
     (["--docs"], "docs is not here: run this in the directory of the sources"),

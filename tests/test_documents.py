@@ -15,6 +15,7 @@ from gradgate.golden.cycles.move import move_cycles
 from gradgate.training import profile
 from gradgate.training.datasets import digits
 from gradgate.training.results import LR_SHIFTS
+from gradgate.training.schedule import Schedule
 
 DOCS = Path(__file__).parent.parent / "docs"
 SMALL = Config.load("small")
@@ -61,7 +62,7 @@ def test_profile():
     """The table of a step's cycles; its parts are the whole, and limits take less than what they limit."""
     network = Network.load("digits")
     assert parse_lr_shifts("2,2,2,3,4", 5) == LR_SHIFTS
-    found = profile.profile(network, SMALL, digits(0), 16, LR_SHIFTS)
+    found = profile.profile(Schedule(network=network, config=SMALL, batch=16, lr_shifts=LR_SHIFTS), digits(0))
     text = page("profile.md")
     for line in profile.lines(found, SMALL):
         assert line in text, "run `gradgate profile --docs`"

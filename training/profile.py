@@ -1,6 +1,6 @@
 """Where the cycles of one training step go, by the cycle model: no simulation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,11 +8,11 @@ from gradgate.arch.commands import Opcode
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import SPARSE
 from gradgate.golden.cycles.run import row_times
-from gradgate.golden.model import GoldenModel
 from gradgate.sim.costs import program_costs
 from gradgate.sim.roles import cheaper_roles
-from gradgate.training.datasets import batches, quantise
+from gradgate.training.datasets import batches
 from gradgate.training.results import table
+from gradgate.training.run import Trainer
 
 #: What a RUN is computed with, as factors of the arguments of ``row_times``.
 LIMITS = {"builder": {"targets": 0, "bubble": 0}, "lanes": {"fetches": 0, "build": 0}, "no fetch": {"fetches": 0},
@@ -51,17 +51,16 @@ def limited(**factors):
     return times
 
 
-def profile(network, config, data, batch: int, lr_shifts: tuple, seed: int = 0) -> Profile:
-    """The next step behind training on ``data``, an epoch for each of ``lr_shifts``, from this seed on."""
-    x, rng = quantise(data.train_x, config.formats), np.random.default_rng(seed)
-    model = GoldenModel(network, config.formats, seed=seed)
-    for lr_shift in lr_shifts:
-        model.train(x, data.train_y, list(batches(len(x), batch, rng)), lr_shift)
-    index = next(batches(len(x), batch, rng))
-    tensors = model.step(x[index], data.train_y[index], lr_shifts[-1]).tensors
+def profile(schedule, data) -> Profile:
+    """A step on the first batch again, behind the training on ``data`` that ``schedule`` says. Raises :class:`ConfigError`."""
+    trainer = Trainer(replace(schedule, backend="golden"), data)
+    trainer.run()
+    network, config, batch, lr_shift = schedule.network, schedule.config, schedule.batch, schedule.lr_shifts[-1]
+    index = next(batches(len(data.train_x), batch, np.random.default_rng(schedule.seed)))
+    tensors = trainer.golden.step(trainer.train_x[index], data.train_y[index], lr_shift).tensors
 
     def costs(switches, times=None):
-        program = compile_step(network, config, batch=batch, lr_shift=lr_shifts[-1], switches=switches)
+        program = compile_step(network, config, batch=batch, lr_shift=lr_shift, switches=switches)
         return program, program_costs(config, program, tensors, times)
 
     switches = cheaper_roles(network, config, batch, tensors)
