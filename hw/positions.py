@@ -61,11 +61,12 @@ class Positions(wiring.Component):
         here = Signal(self.o.shape())
         one_brick = Unreset()  # at a pixel
         m.d.sync += one_brick.eq(f.l_bricks == 1)
+        one_row, one_column = rows.inside == 1, columns.inside == 1
         m.d.comb += [
             here.t_addr.eq(t_addr), here.brick.eq(rows.offset + columns.offset), here.k.eq(rows.k + columns.k),
             here.turn.eq(rows.turn + columns.turn), here.rows.eq(rows.inside), here.columns.eq(columns.inside),
-            here.one_row.eq(rows.inside == 1), here.one_column.eq(columns.inside == 1), here.some.eq(rows.any & columns.any),
-            here.single.eq(here.one_row & here.one_column & one_brick), here.last.eq(last_x & last_y & last_slot),
+            here.one_row.eq(one_row), here.one_column.eq(one_column), here.some.eq(rows.any & columns.any),
+            here.single.eq(one_row & one_column & one_brick), here.last.eq(last_x & last_y & last_slot),
         ]
 
         # It goes to ``o``, or waits in ``spare`` while ``o`` is in use.
