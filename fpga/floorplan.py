@@ -1,7 +1,7 @@
 """Which block RAM of the die a memory gets: one near those that it works with.
 
 A placer spreads the memories of a row over the whole die when most of the device's block RAM is in use, and the row's logic follows
-them. Here every row of the array gets a quarter of the die, and what all rows share the middle between them.
+them. Here every row of the array gets a quarter of the die, or less where there are more than four, and what all rows share the middle.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 #: Devices whose block RAMs are known: left edges of groups of four, 2 apart; rows of the die for the lanes' memories and those of
-#: activations, for two rows of the array beside each other, then for the next two.
+#: activations, for two rows of the array beside each other, then for the next two. More than four share the rows of a half.
 DEVICES = {"LFE5U-85F": ((4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114), ((22, 46), (70, 82)))}
 #: Paths of memories and what they belong to; the first that matches counts.
 GROUPS = (
@@ -45,23 +45,26 @@ def floorplan(device: str, memories: list) -> dict:
         number, name = next((match[1], name) for pattern, name in GROUPS if (match := pattern.search(path)))
         groups.setdefault((name, number and int(number)), []).append(path)
     rows = 1 + max((number for _, number in groups if number != ""), default=-1)
-    if rows > 2 * len(bands):
-        return {}
     free = {(y, side): columns[:middle][::-1] if side == 0 else columns[middle:] for band in bands for y in band for side in (0, 1)}
     plan = {}
 
-    def take(paths, y, side):
-        """The free sites nearest to the middle; too few are found out at the end."""
-        sites = free[y, side]
-        plan.update({path: f"X{x}/Y{y}/{bel}" for path, (x, bel) in zip(paths, sites)})
-        free[y, side] = sites[len(paths):]
+    def take(paths, side, *lines):
+        """The free sites nearest to the middle, line by line; too few are found out at the end."""
+        for y in lines:
+            sites = free[y, side]
+            plan.update({path: f"X{x}/Y{y}/{bel}" for path, (x, bel) in zip(paths, sites)})
+            free[y, side], paths = sites[len(paths):], paths[len(sites):]
 
     # what all share first: weights between the first rows, the host's memories on the other side of the die
     for name, y in (("weights", bands[0][1]), ("host", bands[1][1] if rows > 2 else bands[1][0])):
         paths = groups.get((name, ""), [])
-        take(paths[:len(paths) // 2], y, 0)
-        take(paths[len(paths) // 2:], y, 1)
+        take(paths[:len(paths) // 2], 0, y)
+        take(paths[len(paths) // 2:], 1, y)
     for row in range(rows):
-        for name, y in zip(("lanes", "activations"), bands[row // 2]):
-            take(groups.get((name, row), []), y, row % 2)
+        both = [groups.get((name, row), []) for name in ("lanes", "activations")]
+        if rows <= 2 * len(bands):
+            for paths, y in zip(both, bands[row // 2]):
+                take(paths, row % 2, y)
+        else:
+            take(sum(both, []), row % 2, *sum(bands, ()))
     return plan if len(plan) == len(memories) else {}

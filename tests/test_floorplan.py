@@ -43,9 +43,22 @@ def test_sites(rows, lanes):
     assert plan == floorplan(DEVICE, paths[::-1])
 
 
+@pytest.mark.parametrize("rows, lanes", [(5, 1), (6, 8), (7, 4)])
+def test_sites_of_many_rows(rows, lanes):
+    """More than four rows: each in its half of the die, on at most two neighbouring rows of block RAMs."""
+    paths = memories(rows, lanes, act=8)
+    plan = floorplan(DEVICE, paths)
+    assert set(plan) == set(paths) and len(set(plan.values())) == len(paths)
+    lines = sum(DEVICES[DEVICE][1], ())
+    for row in range(rows):
+        places = [place(site) for path, site in plan.items() if f".row{row}." in path]
+        used = sorted({lines.index(y) for _, y in places})
+        assert len(used) <= 2 and used[-1] - used[0] <= 1 and all((x > 61) == row % 2 for x, _ in places)
+
+
 @pytest.mark.parametrize("device, paths", [
-    ("LFE5U-25F", memories(1, 2)), (DEVICE, memories(4, 16)), (DEVICE, memories(5, 1)), (DEVICE, [])],
-    ids=["another device", "too many", "too many rows", "none"])
+    ("LFE5U-25F", memories(1, 2)), (DEVICE, memories(4, 16)), (DEVICE, memories(6, 8)), (DEVICE, [])],
+    ids=["another device", "too many in a half", "too many", "none"])
 def test_no_plan(device, paths):
     """What is not known, or does not fit, is left to the placer."""
     assert floorplan(device, paths) == {}
