@@ -5,6 +5,7 @@ from gradgate.arch.commands import Opcode
 
 BACK = 1  #: cycles from a unit's ``done`` to the last of the command
 
+
 def fetch_cycles(length: int) -> int:
     """Cycles from a command's first fetch up to the cycle before its unit's start; ``length`` in words with header.
 
