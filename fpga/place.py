@@ -89,7 +89,7 @@ def tool(name: str, arguments: list, directory: Path, log: str) -> None:
 def script(family, mhz: float, read=synthesis.READ_RTLIL) -> list:
     """Yosys' commands that make ``design.json`` and ``stat.json`` of what it is told to ``read``, for a clock of ``mhz``."""
     time = [f"scratchpad -set abc9.D {round(LOGIC * 1e6 / mhz)}"] if family.name == "ecp5" else []
-    return [*read, *time, f"{family.synthesis} -top {TOP} -json design.json", "tee -o stat.json stat -json"]
+    return [*read, *family.before, *time, f"{family.synthesis} -top {TOP} -json design.json", "tee -o stat.json stat -json"]
 
 
 def cells(directory: Path) -> dict:
@@ -119,10 +119,11 @@ def route(board: Board, mhz: float, seed: int, directory: Path) -> Placed:
     (directory / out).mkdir(exist_ok=True)
     common = ["--json", "design.json", "--freq", f"{mhz:.6g}", "--seed", seed, "--report", f"{out}/report.json", "--write",
               f"{out}/placed.json", "--timing-allow-fail"]
-    if board.family.name == "ecp5":
-        arguments = [*ECP5_EFFORT, "--lpf", constraints, "--textcfg", f"{out}/top.config"]
-    else:
-        arguments = ["--vopt", f"cst={constraints}"]
+    arguments = {
+        "ecp5": [*ECP5_EFFORT, "--lpf", constraints, "--textcfg", f"{out}/top.config"],
+        "ice40": ["--pcf", constraints, "--asc", f"{out}/top.asc"],
+        "gowin": ["--vopt", f"cst={constraints}"],
+    }[board.family.name]
     tool(f"yowasp-{board.family.tool}", [*board.place, *common, *arguments], directory, f"{out}/nextpnr.log")
     return read(directory / out)
 
@@ -130,10 +131,12 @@ def route(board: Board, mhz: float, seed: int, directory: Path) -> Placed:
 def pack(board: Board, seed: int, directory: Path) -> Path:
     """The bitstream of a seed."""
     out, name = f"seed{seed}", board.family.bitstream
-    if board.family.name == "ecp5":
-        tool("yowasp-ecppack", ["--compress", f"{out}/top.config", name], directory, "pack.log")
-    else:
-        tool("gowin_pack", [*board.pack, "-o", name, f"{out}/placed.json"], directory, "pack.log")
+    packer, *arguments = {
+        "ecp5": ["yowasp-ecppack", "--compress", f"{out}/top.config", name],
+        "ice40": ["yowasp-icepack", f"{out}/top.asc", name],
+        "gowin": ["gowin_pack", *board.pack, "-o", name, f"{out}/placed.json"],
+    }[board.family.name]
+    tool(packer, arguments, directory, "pack.log")
     return directory / name
 
 

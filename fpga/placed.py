@@ -15,7 +15,7 @@ BEL = re.compile(r"^X(\d+)/?Y(\d+)")
 #: What nextpnr's cells are, by the beginning of their type; the rest (pins, clock buffers) is not counted.
 KINDS = (("TRELLIS_COMB", "lut4"), ("TRELLIS_FF", "ff"), ("DP16KD", "bram"), ("MULT18X18D", "dsp"),
          ("LUT", "lut4"), ("ALU", "lut4"), ("RAM16SDP", "lut4"), ("DFF", "ff"), ("DP", "bram"), ("SDP", "bram"), ("SP", "bram"),
-         ("MULT18X18", "dsp"))
+         ("MULT18X18", "dsp"), ("ICESTORM_LC", "lut4"), ("ICESTORM_RAM", "bram"), ("ICESTORM_DSP", "dsp"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,8 @@ READ_VERILOG = (f"read_verilog {TOP}.v", f"write_rtlil {TOP}.il", "design -reset
 MODULE = re.compile(r"^module (\S+?) *\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 MEMORY = re.compile(r"^ *reg (?:signed )?(?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];$", re.MULTILINE)
 ZEROS = re.compile(r"^  initial begin\n(?:    \S+ ?\[\d+\] = \d+'[hd]0+;\n)+  end\n", re.MULTILINE)
+#: What Yosys only warns of, but a netlist with it is wrong: no signal of ours has two drivers.
+CONFLICT = re.compile(r"Driver-driver conflict .*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +166,8 @@ def yosys(directory: Path, script: list) -> str:
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else done.stdout
     if done.returncode:
         raise ToolError(f"yosys failed: {first_error(done.stdout or text)} (all of it: {log})", text)
+    if wrong := CONFLICT.search(text):
+        raise ToolError(f"yosys made a netlist that is wrong: {wrong[0]} (all of it: {log})", text)
     return text
 
 

@@ -4,10 +4,13 @@
 """
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from amaranth.back import rtlil
 from click.testing import CliRunner
 
 from gradgate.arch.config import preset
@@ -16,6 +19,7 @@ from gradgate.fpga import board_page, count, picture, place, placed, synthesis
 from gradgate.fpga.boards import board
 from gradgate.fpga.families import FAMILIES, Resources
 from gradgate.fpga.placed import CriticalPath, Placed
+from gradgate.hw.multiplier import Multiplier
 from gradgate.sim.toolchain import ToolError
 
 RECORDED = Path(__file__).parent / "recorded/nextpnr"
@@ -237,6 +241,41 @@ def test_script_leaves_time_for_routing():
     script = place.script(FAMILIES["ecp5"], 62.5)
     assert script[0] == "read_rtlil gradgate.il" and "scratchpad -set abc9.D 4800" in script  # 0.3 of 16 ns
     assert place.script(FAMILIES["xc7"], 1.0, ["read_verilog a.v"])[0] == "read_verilog a.v"
+
+
+MODELS = {"ice40": "+/ice40/cells_sim.v", "xc7": "+/xilinx/cells_sim.v"}  #: Yosys' own, of the cells
+
+
+def prove_multiplier(family, directory):
+    """Prove that what Yosys makes of a multiplier for ``family`` multiplies, for all inputs: its way from input to output is bounded."""
+    (directory / "gradgate.il").write_text(rtlil.convert(Multiplier(6), name="gradgate", emit_src=False))
+    *read, before, make, _ = place.script(family, 12.0)
+    make = make.removesuffix(" -json design.json")
+    return synthesis.yosys(directory, [
+        *read, before, "proc", "design -save gold", make, "stat", f"techmap -autoproc -map {MODELS[family.name]}", "flatten", "clean",
+        "rename gradgate gate", "design -stash gate", "design -copy-from gold -as gold gradgate", "design -copy-from gate -as gate gate",
+        "flatten gold gate", "async2sync", "dffunmap", "miter -equiv -flatten gold gate miter",
+        "sat -verify -prove trigger 0 -seq 6 -set-init-zero miter"])
+
+
+@pytest.mark.parametrize("name, cell", [
+    pytest.param("ice40", "SB_MAC16", marks=pytest.mark.full), ("xc7", "DSP48E1")])
+def test_multiplier_of_a_family(name, cell, tmp_path):
+    log = prove_multiplier(FAMILIES[name], tmp_path)
+    assert "no model found: SUCCESS" in log and re.search(rf"^ +1 +{cell}$", log, re.MULTILINE)
+
+
+@pytest.mark.full
+def test_multiplier_that_yosys_gets_wrong(tmp_path):
+    """Without the family's command: neither proof nor warning would let it pass."""
+    with pytest.raises(ToolError, match=r"^yosys (failed|made a netlist that is wrong)"):
+        prove_multiplier(replace(FAMILIES["ice40"], before=("proc",)), tmp_path)
+
+
+def test_wrong_netlist(tmp_path):
+    """A warning of Yosys that is none."""
+    with pytest.raises(ToolError, match="^yosys made a netlist that is wrong: Driver-driver conflict for b .all of it: .*yosys.log.$"):
+        synthesis.yosys(tmp_path, ["log Warning: Driver-driver conflict for b"])
 
 
 def test_counts_of_a_family(tmp_path, monkeypatch):
