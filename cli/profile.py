@@ -19,7 +19,7 @@ from gradgate.cli.train import parse_lr_shifts
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, batch order and data split.")
 @click.option("--docs", is_flag=True, help="Write the table to docs/profile.md.")
 def profile(model, config_name, batch, lr_shift, seed, docs):
-    """Train the golden model, then show the cycles of the next step, command by command: by the cycle model, without simulation."""
+    """Train the golden model, then show the cycles of a step on the first batch, command by command: by the cycle model, no simulation."""
     from gradgate.cli.perform import chosen_batch
     from gradgate.training import profile as step
     from gradgate.training.datasets import digits
@@ -34,9 +34,9 @@ def profile(model, config_name, batch, lr_shift, seed, docs):
         require_sources(out)
         require_outputs(out.parent)
     found = step.profile(schedule, digits(seed))
-    click.echo("\n".join(step.lines(found, config)))
+    what = (f"One step of `{network.name}` on `{config.name}` ({config.rows}x{config.lanes} PEs, {config.lists} lists a row), "
+            f"batch {batch}, behind {len(shifts)} epoch(s).")
+    click.echo("\n".join([what, "", *step.lines(found, config)]))
     if docs:
-        what = (f"One step of `{network.name}` on `{config.name}` ({config.rows}x{config.lanes} PEs, {config.lists} lists a row), "
-                f"batch {batch}, behind {len(shifts)} epochs.")
         write_files(out.parent, {out.name: step.page(found, config, what)})
         click.echo(out)

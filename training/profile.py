@@ -7,7 +7,7 @@ import numpy as np
 from gradgate.arch.commands import Opcode
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import SPARSE
-from gradgate.golden.cycles.run import row_times
+from gradgate.golden.cycles.run import BUBBLE, row_times
 from gradgate.sim.costs import program_costs
 from gradgate.sim.roles import cheaper_roles
 from gradgate.training.datasets import batches
@@ -45,9 +45,8 @@ class Profile:
 def limited(**factors):
     """``row_times`` with some of its arguments multiplied."""
     def times(lists, outer, fetches, build, entries, targets):
-        given = {"fetches": fetches, "build": build, "entries": entries, "targets": targets}
-        return row_times(lists, outer, **{name: value * factors.get(name, 1) for name, value in given.items()},
-                         **({"bubble": 0} if "bubble" in factors else {}))
+        given = {"fetches": fetches, "build": build, "entries": entries, "targets": targets, "bubble": BUBBLE}
+        return row_times(lists, outer, **{name: value * factors.get(name, 1) for name, value in given.items()})
     return times
 
 
