@@ -100,7 +100,7 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
         path = f["critical_path"]
         lines += [f"- {f['config']['name']} on {f['board']} ({f['date']}, {f['tools']}): the longest path goes from `{path['from']}` to "
                   f"`{path['to']}`: logic {path['logic_ns']:.1f} ns, routing {path['routing_ns']:.1f} ns, {path['cells']} cells in "
-                  f"{', '.join(path['units'])}."]
+                  f"{', '.join(path['units'])}." + (f" *{f['note']}*" if "note" in f else "")]
     for f in placed:
         lines += ["", f"### {f['config']['name']} on {BOARDS[f['board']].title}", "", *units(f["units"])]
     lines += ["", *peer_section()]
