@@ -55,11 +55,13 @@ def floorplan(device: str, memories: list) -> dict:
             plan.update({path: f"X{x}/Y{y}/{bel}" for path, (x, bel) in zip(paths, sites)})
             free[y, side], paths = sites[len(paths):], paths[len(sites):]
 
-    # what all share first: weights between the first rows, the host's memories on the other side of the die
+    # what all share first: weights between the first rows, the host's memories on the other side of the die; five rows and the like
+    # leave more room in one half
     for name, y in (("weights", bands[0][1]), ("host", bands[1][1] if rows > 2 else bands[1][0])):
         paths = groups.get((name, ""), [])
-        take(paths[:len(paths) // 2], 0, y)
-        take(paths[len(paths) // 2:], 1, y)
+        left = 0 if rows > 2 * len(bands) and rows % 2 else len(paths) // 2
+        take(paths[:left], 0, y)
+        take(paths[left:], 1, y)
     for row in range(rows):
         both = [groups.get((name, row), []) for name in ("lanes", "activations")]
         if rows <= 2 * len(bands):

@@ -45,10 +45,12 @@ def test_sites(rows, lanes):
 
 @pytest.mark.parametrize("rows, lanes", [(5, 1), (6, 8), (7, 4)])
 def test_sites_of_many_rows(rows, lanes):
-    """More than four rows: each in its half of the die, on at most two neighbouring rows of block RAMs."""
+    """More than four rows: each in its half of the die, on at most two neighbouring rows of block RAMs; both halves are as full."""
     paths = memories(rows, lanes, act=8)
     plan = floorplan(DEVICE, paths)
     assert set(plan) == set(paths) and len(set(plan.values())) == len(paths)
+    right = sum(place(site)[0] > 61 for site in plan.values())
+    assert abs(len(plan) - 2 * right) <= 1
     lines = sum(DEVICES[DEVICE][1], ())
     for row in range(rows):
         places = [place(site) for path, site in plan.items() if f".row{row}." in path]
