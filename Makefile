@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
-PRESETS ?= nano tiny small base paper
+PRESETS ?= pico nano tiny small base paper
 
 MODEL ?= digits
 CONFIG ?= small

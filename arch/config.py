@@ -110,7 +110,8 @@ LARGE = {Region.WEIGHTS: "weight_bricks", Region.ROWS: "act_bricks", Region.ARGM
 PRESETS = {
     config.name: config
     for config in (
-        # the least on which `digits` trains; the smallest boards have room for it
+        # the least on which `digits` trains, and the least with four lanes; small boards have room for them
+        Config(name="pico", rows=1, lanes=2, act_bricks=4096, weight_bricks=4096),
         Config(name="nano", rows=1, lanes=4, weight_bricks=2048),
         Config(name="tiny", rows=2, lanes=4, weight_bricks=2048),
         Config(name="small", rows=4, lanes=8),

@@ -8,7 +8,7 @@ import click
 
 from gradgate.arch import commands
 from gradgate.arch.checks import ConfigError
-from gradgate.arch.config import Config
+from gradgate.arch.config import PRESETS, Config
 from gradgate.arch.files import write_files
 from gradgate.cli.bench import bench
 from gradgate.cli.board import board
@@ -59,7 +59,7 @@ def main():
 
 
 @main.command()
-@click.option("--config", "config_name", default="small", help="Preset (nano, tiny, small, base, paper) or TOML file.")
+@click.option("--config", "config_name", default="small", help=f"Preset ({', '.join(PRESETS)}) or TOML file.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory for the files.")
 @click.option("--bus", type=click.Choice(list(BUSES)), default="native", help="What the host reaches the core by.")
 def generate(config_name, out, bus):
@@ -95,7 +95,6 @@ def lint(configs, bus):
     """Check the generated Verilog of CONFIGS (default: all presets) with verilator --lint-only -Wall."""
     import tempfile
 
-    from gradgate.arch.config import PRESETS
     from gradgate.hw.generate import verilog
     from gradgate.sim import toolchain
 

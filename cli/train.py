@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gradgate.arch.checks import ConfigError
-from gradgate.arch.config import Config
+from gradgate.arch.config import PRESETS, Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
 from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
@@ -37,7 +37,7 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
 
 @click.command()
 @click.option("--model", default="digits", help="Built-in network or TOML file.")
-@click.option("--config", "config_name", default="small", help="Preset (nano, tiny, small, base, paper) or TOML file.")
+@click.option("--config", "config_name", default="small", help=f"Preset ({', '.join(PRESETS)}) or TOML file.")
 @click.option("--epochs", type=click.IntRange(1, 1000), default=1, help="Epochs.")
 @click.option("--mode", type=click.Choice(["bp"]), default="bp", help="bp: plain backpropagation.")
 @click.option("--backend", type=click.Choice(["rtl", "golden"]), default="rtl",

@@ -68,17 +68,17 @@ def _ulx3s(size, lut4, dsp, bram, die, config, mhz):
 
 BOARDS = {board.name: board for board in (
     # the 12F is a 25F die: Lattice promises 12k LUTs and 32 block RAMs, the open tools give all that is there
-    _ulx3s("12F", 24288, 28, 56, "12k", "nano", 80.0),
-    _ulx3s("25F", 24288, 28, 56, "25k", "nano", 80.0),
-    _ulx3s("45F", 43848, 72, 108, "45k", "tiny", 62.5),
+    _ulx3s("12F", 24288, 28, 56, "12k", "nano", 100.0),
+    _ulx3s("25F", 24288, 28, 56, "25k", "nano", 100.0),
+    _ulx3s("45F", 43848, 72, 108, "45k", "tiny", 80.0),
     _ulx3s("85F", 83640, 156, 208, "85k", "small", 100.0),
     Board(name="icebreaker", title="iCEBreaker", platform="icebreaker:ICEBreakerPlatform", device="iCE40UP5K", family=FAMILIES["ice40"],
           has=Resources(lut4=5280, ff=5280, dsp=8, bram=30), place=("--up5k", "--package", "sg48"), source_mhz=12.0, mhz=12.0,
-          config="nano", leds=2, button=("button", 0)),
+          config="pico", leds=2, button=("button", 0)),
     Board(name="tang_primer_20k", title="Tang Primer 20K", platform="tang_primer_20k:TangPrimer20kPlatform",
           device="GW2A-LV18PG256C8/I7", family=FAMILIES["gowin"], has=Resources(lut4=20736, ff=15552, dsp=48, bram=46),
           place=("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18C"), pack=("-d", "GW2A-18C"), source_mhz=27.0, mhz=27.0,
-          config="nano", leds=0, program="openFPGALoader --board tangprimer20k"),
+          config="pico", leds=0, program="openFPGALoader --board tangprimer20k"),
 )}
 
 

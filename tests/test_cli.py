@@ -64,8 +64,8 @@ CONFIG_ERRORS = {
     "lanes = 4": "configuration needs rows, or the preset to start from",
     "rows = 4": "configuration needs lanes, or the preset to start from",
     "": "configuration needs rows and lanes, or the preset to start from",
-    'preset = "huge"': "preset must be one of nano, tiny, small, base, paper, not 'huge'",
-    "preset = [4]": "preset must be one of nano, tiny, small, base, paper, not [4]",
+    'preset = "huge"': "preset must be one of pico, nano, tiny, small, base, paper, not 'huge'",
+    "preset = [4]": "preset must be one of pico, nano, tiny, small, base, paper, not [4]",
     'preset = "tiny"\nname = 3': "name must be a text, not 3",
     'preset = "tiny"\nlists = 5': "lists must be 1 to 4, not 5",
     'preset = "tiny"\ntargets = 0': "targets must be 1 to 32, not 0",
@@ -93,9 +93,10 @@ def test_bad_configuration(text, tmp_path):
 
 def test_no_such_configuration(tmp_path):
     out = tmp_path / "out"
+    presets = "pico, nano, tiny, small, base, paper"
     for name in ("nope", tmp_path, tmp_path / "none.toml", ""):
         for command in (["generate", "--out", out, "--config"], ["train", "--out", out, "--config"], ["lint"]):
-            assert run(*command, name) == f"configuration must be one of nano, tiny, small, base, paper or a TOML file, not {str(name)!r}"
+            assert run(*command, name) == f"configuration must be one of {presets} or a TOML file, not {str(name)!r}"
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
     assert run("generate", "--out", out, "--config", binary).startswith(f"{binary}: 'utf-8' codec can't decode")
@@ -277,7 +278,7 @@ def test_what_a_user_sees(tmp_path):
         return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=tmp_path, capture_output=True, text=True)
     for arguments, status, line in (
         (["train", "--config", "nope"], 1,
-         "gradgate: configuration must be one of nano, tiny, small, base, paper or a TOML file, not 'nope'\n"),
+         "gradgate: configuration must be one of pico, nano, tiny, small, base, paper or a TOML file, not 'nope'\n"),
         (["docs"], 1, "gradgate: docs is not here: run this in the directory of the sources\n"),
         (["docs", "--check"], 1, "gradgate: docs is not here: run this in the directory of the sources\n"),
     ):

@@ -167,7 +167,7 @@ def test_refused_before_place_and_route(tools, tmp_path):
 @pytest.mark.parametrize("arguments, message", (
     (("--board", "none"), "board must be one of ulx3s_12f, "),
     (("--board", "ulx3s_25f", "--freq", "93"), "clock 93 MHz cannot be made of 25 MHz"),
-    (("--board", "ulx3s_25f", "--config", "none"), "configuration must be one of nano, "),
+    (("--board", "ulx3s_25f", "--config", "none"), "configuration must be one of pico, nano, "),
     (("--board", "ulx3s_25f", "--config", "tiny", "--macs", "3"), "--config and --macs cannot go together"),
     (("--board", "ulx3s_25f", "--family", "xc7"), "--board and --family cannot go together"),
     (("--board", "ulx3s_25f", "--docs", "tiny"), "--docs takes no configurations with --board or --family"),
@@ -194,8 +194,8 @@ def test_page(tools, tmp_path):
     """The page has what earlier runs found; skipping is worth something for the demo's configuration alone."""
     (tmp_path / "docs").mkdir()
     assert call("--board", "ulx3s_25f", "--freq", "62.5", "--docs").exit_code == 0
-    assert call("--board", "ulx3s_45f", "--docs").exit_code == 0
-    assert call("--board", "ulx3s_45f", "--macs", "8", "--docs").exit_code == 0
+    assert call("--board", "ulx3s_45f", "--freq", "62.5", "--docs").exit_code == 0
+    assert call("--board", "ulx3s_45f", "--freq", "62.5", "--macs", "8", "--docs").exit_code == 0
     pictures = sorted(path.name for path in (tmp_path / "docs/images").iterdir())
     assert pictures == ["placement_ulx3s_25f-nano.png", "placement_ulx3s_45f-tiny.png"]
     page = (tmp_path / "docs/boards.md").read_text()

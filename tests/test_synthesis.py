@@ -154,8 +154,8 @@ def test_command(tmp_path, monkeypatch):
     assert table["units"]["lane"]["lut4"] == 1000 and table["config"]["name"] == "tiny"
 
     monkeypatch.chdir(tmp_path)
-    for arguments, message in ((("--config", "none"), "must be one of nano, tiny, small, base, paper or a TOML file, not 'none'"),
-                               (("--docs", "tiny,none"), "must be one of nano, tiny, small, base, paper or a TOML file, not 'none'"),
+    for arguments, message in ((("--config", "none"), "must be one of pico, nano, tiny, small, base, paper or a TOML file, not 'none'"),
+                               (("--docs", "tiny,none"), "must be one of pico, nano, tiny, small, base, paper or a TOML file, not 'none'"),
                                (("--docs", "tiny"), "docs is not here")):
         done = call(*arguments)
         assert done.exit_code == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
