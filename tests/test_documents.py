@@ -18,6 +18,7 @@ from gradgate.training.results import LR_SHIFTS
 from gradgate.training.schedule import Schedule
 
 DOCS = Path(__file__).parent.parent / "docs"
+README = DOCS.parent / "README.md"
 SMALL = Config.load("small")
 
 
@@ -78,3 +79,13 @@ def test_boards(section):
     text = page("boards.md")
     for line in section():
         assert line in text, "run `gradgate boards --docs`"
+
+
+def test_clocks_of_presets():
+    """The clocks in the README are those of docs/boards.md."""
+    clocks = re.findall(r"^\| `(\w+)` .* \| ([\d.]+) MHz, (.*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = [[cell.strip() for cell in line.split("|")] for line in page("boards.md").splitlines()]
+    found = {(row[1], row[2]): row[9] for row in rows if len(row) == 14}
+    assert len(clocks) == 4
+    for config, mhz, board in clocks:
+        assert found[config, board] == mhz
