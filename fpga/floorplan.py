@@ -31,9 +31,9 @@ def fix(design: Path, top: str, device: str) -> int:
 
 
 def floorplan(device: str, memories: list) -> dict:
-    """``{path: site}`` of block RAMs, given as paths in the hierarchy; empty where the device is unknown or a row has too few sites.
+    """``{path: site}`` of block RAMs, given as paths in the hierarchy; empty where the device is unknown, or there is no row.
 
-    A site has the name that nextpnr gives to it. The order of paths is of no meaning.
+    It is empty too where a row has too few sites. A site has the name that nextpnr gives to it. The order of paths is of no meaning.
     """
     if device not in DEVICES:
         return {}
@@ -45,6 +45,8 @@ def floorplan(device: str, memories: list) -> dict:
         number, name = next((match[1], name) for pattern, name in GROUPS if (match := pattern.search(path)))
         groups.setdefault((name, number and int(number)), []).append(path)
     rows = 1 + max((number for _, number in groups if number != ""), default=-1)
+    if rows == 0:
+        return {}
     free = {(y, side): columns[:middle][::-1] if side == 0 else columns[middle:] for band in bands for y in band for side in (0, 1)}
     plan = {}
 

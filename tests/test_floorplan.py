@@ -59,8 +59,8 @@ def test_sites_of_many_rows(rows, lanes):
 
 
 @pytest.mark.parametrize("device, paths", [
-    ("LFE5U-25F", memories(1, 2)), (DEVICE, memories(4, 16)), (DEVICE, memories(6, 8)), (DEVICE, [])],
-    ids=["another device", "too many in a half", "too many", "none"])
+    ("LFE5U-25F", memories(1, 2)), (DEVICE, memories(4, 16)), (DEVICE, memories(6, 8)), (DEVICE, []),
+    (DEVICE, memories(0, 1))], ids=["another device", "too many in a half", "too many", "none", "no rows"])
 def test_no_plan(device, paths):
     """What is not known, or does not fit, is left to the placer."""
     assert floorplan(device, paths) == {}
