@@ -45,7 +45,7 @@ demo: $(STAMP) ## train a small network on the simulated core, every tensor comp
 	$(GRADGATE) train --model $(MODEL) --config $(CONFIG) --epochs $(EPOCHS) --lr-shift $(LR_SHIFT) --mode $(MODE) \
 	  --backend $(BACKEND) --dense-steps $(DENSE_STEPS) --out $(DEMO_OUT)
 
-# An option and its file, if there is one: sparsity, resources and fresh take long and are not repeated by `make results`.
+# An option and its file, if there is one: sparsity, resources, fresh and boards take long and are not repeated by `make results`.
 given = $(if $(wildcard $(2)),$(1) $(2))
 
 results: $(STAMP) ## rewrite docs/results.md: demo, another network, 300 random ones, ten seeds against float32, goals
@@ -54,7 +54,7 @@ results: $(STAMP) ## rewrite docs/results.md: demo, another network, 300 random 
 	$(GRADGATE) soak --networks 300 --seed 1 --json results/soak.json
 	$(GRADGATE) results --demo $(DEMO_OUT)/result.json --soak results/soak.json --other results/resnet.json \
 	  $(call given,--sparsity,results/sparsity/sparsity.json) $(call given,--synth,results/synth.json) \
-	  $(call given,--fresh,results/fresh.json)
+	  $(call given,--fresh,results/fresh.json) $(call given,--boards,results/board)
 	cp $(DEMO_OUT)/training.png docs/images/demo.png
 
 sparsity: $(STAMP) ## rewrite docs/sparsity_results.md: cycles of six networks with skipping on and off; minutes

@@ -8,6 +8,7 @@ import click
 
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
+from gradgate.cli.options import config_option
 from gradgate.cli.output import require_outputs
 from gradgate.cli.train import parse_lr_shifts
 
@@ -16,8 +17,7 @@ from gradgate.cli.train import parse_lr_shifts
 @click.option("--port", required=True, help="Serial port (/dev/ttyUSB0), URL of pyserial (socket://host:port), or sim: a simulated board.")
 @click.option("--baud", type=click.IntRange(1), default=1_000_000, help="Bits a second, as the board was built for.")
 @click.option("--model", default="digits", help="Built-in network or TOML file.")
-@click.option("--config", "config_name", default="small",
-              help="What the board was built from: preset (tiny, small, base, paper) or TOML file.")
+@config_option("What the board was built from. ")
 @click.option("--epochs", type=click.IntRange(1, 1000), default=1, help="Epochs.")
 @click.option("--batch", type=int, default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
 @click.option("--lr-shift", default="2", help="Learning rate 2^-N; or one N for each epoch: 2,2,2,3,4.")

@@ -23,11 +23,16 @@ def targets() -> tuple:
     return RESULTS / "x.json", IMAGES / "x.png"
 
 
+def kept_figures(directory: Path) -> list:
+    """The figures of all designs in ``directory``. Raises :class:`~gradgate.arch.checks.ConfigError` for a broken file."""
+    return [read_json(path, "config", "synthesised", "tools", "date") for path in sorted(directory.glob("*.json"))]
+
+
 def write_page() -> Path:
     """Write docs/boards.md from all figures that are kept. Raises :class:`~gradgate.arch.checks.ConfigError` for a broken file."""
     from gradgate.fpga import board_page
 
-    found = [read_json(path, "config", "synthesised", "tools", "date") for path in sorted(RESULTS.glob("*.json"))]
+    found = kept_figures(RESULTS)
     demo = read_json(DEMO, "config") if DEMO.is_file() else None
     pictures = [picture(path.stem).name for path in sorted(RESULTS.glob("*.json")) if picture(path.stem).is_file()]
     return write_files(PAGE.parent, {PAGE.name: board_page.page(found, demo, pictures)})[0]

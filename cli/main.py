@@ -13,6 +13,7 @@ from gradgate.arch.files import write_files
 from gradgate.cli.bench import bench
 from gradgate.cli.board import board
 from gradgate.cli.boards import boards
+from gradgate.cli.options import config_option
 from gradgate.cli.output import require_outputs, require_sources
 from gradgate.cli.profile import profile
 from gradgate.cli.record import record
@@ -59,7 +60,7 @@ def main():
 
 
 @main.command()
-@click.option("--config", "config_name", default="small", help=f"Preset ({', '.join(PRESETS)}) or TOML file.")
+@config_option()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory for the files.")
 @click.option("--bus", type=click.Choice(list(BUSES)), default="native", help="What the host reaches the core by.")
 def generate(config_name, out, bus):

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import click
 
-from gradgate.arch.config import PRESETS, Config
+from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
+from gradgate.cli.options import config_option
 from gradgate.cli.output import require_outputs, require_sources
 from gradgate.cli.train import parse_lr_shifts
 
 
 @click.command()
 @click.option("--model", default="digits", help="Built-in network or TOML file.")
-@click.option("--config", "config_name", default="small", help=f"Preset ({', '.join(PRESETS)}) or TOML file.")
+@config_option()
 @click.option("--batch", type=int, default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
 @click.option("--lr-shift", default="2,2,2,3,4", help="Learning rate 2^-N of the training before the step: one N for each epoch.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, batch order and data split.")

@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from gradgate.arch.checks import ConfigError
-from gradgate.arch.config import PRESETS, Config
+from gradgate.arch.config import Config
 from gradgate.cli import boards as kept
+from gradgate.cli.options import config_option
 from gradgate.cli.output import require_outputs, require_sources, write_json
 
 
@@ -23,8 +24,7 @@ def seed_list(_context, _option, value: str) -> list:
 
 
 @click.command()
-@click.option("--config", "config_name", default=None, show_default="small, or what fits the board",
-              help=f"Preset ({', '.join(PRESETS)}) or TOML file.")
+@config_option(default=None, show_default="small, or what fits the board")
 @click.option("--board", "board_name", default=None, help="Place and route for this board (see `gradgate boards`), to a bitstream.")
 @click.option("--seeds", default="1", callback=seed_list, help="Of place and route, separated by commas; the worst one's clock counts.")
 @click.option("--freq", type=float, default=None, show_default="the board's", help="MHz of the board's clock.")

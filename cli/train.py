@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from gradgate.arch.checks import ConfigError
-from gradgate.arch.config import PRESETS, Config
+from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
+from gradgate.cli.boards import kept_figures
+from gradgate.cli.options import config_option
 from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
 
 
@@ -37,7 +39,7 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
 
 @click.command()
 @click.option("--model", default="digits", help="Built-in network or TOML file.")
-@click.option("--config", "config_name", default="small", help=f"Preset ({', '.join(PRESETS)}) or TOML file.")
+@config_option()
 @click.option("--epochs", type=click.IntRange(1, 1000), default=1, help="Epochs.")
 @click.option("--mode", type=click.Choice(["bp"]), default="bp", help="bp: plain backpropagation.")
 @click.option("--backend", type=click.Choice(["rtl", "golden"]), default="rtl",
@@ -106,7 +108,9 @@ def soak(networks, seed, json_path):
               help="JSON of synth --docs, for its goals.")
 @click.option("--fresh", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
               help="JSON of `make fresh`, for its goals.")
-def results(demo, soak_path, others, seeds, sparsity, synth, fresh):
+@click.option("--boards", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+              help="Directory of figures that synth --board --docs keeps, for its goals.")
+def results(demo, soak_path, others, seeds, sparsity, synth, fresh, boards):
     """Write docs/results.md from recorded runs, and compare the golden model with float32 over several seeds."""
     from gradgate.training.results import compare_seeds, markdown
 
@@ -114,7 +118,8 @@ def results(demo, soak_path, others, seeds, sparsity, synth, fresh):
     require_sources(page)
     runs = [read_json(path, "skip_on_off", "channels") for path in (demo, *others)]
     soaked, files = read_json(soak_path, "networks"), {
-        "sparsity": read_json(sparsity, "goals"), "synth": read_json(synth, runs[0]["config"]["name"]), "fresh": read_json(fresh, "runs")}
+        "sparsity": read_json(sparsity, "goals"), "synth": read_json(synth, runs[0]["config"]["name"]), "fresh": read_json(fresh, "runs"),
+        "boards": boards and kept_figures(boards)}
     text = markdown(runs[0], soaked, compare_seeds(seeds), runs[1:], **files)
     for path in write_files(page.parent, {page.name: text}):
         click.echo(path)

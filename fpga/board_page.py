@@ -58,10 +58,10 @@ def speedup(demo: dict | None):
 def placed_table(found: list, demo: dict | None) -> list:
     """Placed and routed designs."""
     factor, of = speedup(demo)
-    return table(["design", "board", "PEs", "LUT4", "FF", "DSP", "BRAM", "clock", "Fmax, worst", "all seeds",
+    return table(["design", "board", "PEs", "LUT4", "FF", "DSP", "BRAM", "clock", "Fmax, worst", "by seed",
                   "GMAC/s, dense", "effective"], [
         [f["config"]["name"], BOARDS[f["board"]].title, f["pes"], *(f["synthesised"][key] for key in KEYS), f"{f['clock_mhz']:g}",
-         f"{f['fmax_mhz']:.1f}", ", ".join(f"{mhz:.1f}" for mhz in f["seeds_mhz"].values()), f"{f['dense_gmacs']:.2f}",
+         f"{f['fmax_mhz']:.1f}", ", ".join(f"{seed}: {mhz:.1f}" for seed, mhz in f["seeds_mhz"].items()), f"{f['dense_gmacs']:.2f}",
          f"{f['dense_gmacs'] * factor:.2f}" if f["config"]["name"] == of else ""] for f in found if "fmax_mhz" in f])
 
 
@@ -85,7 +85,7 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
         "Everything is open: Amaranth, Yosys, nextpnr, the packers, all installed by `pip install -e '.[fpga]'`.", "",
         *boards(), "",
         "The 12F is a 25F die, and the open tools give all of it. A design that does not fit is refused after synthesis, with all that "
-        "there is too little of" + (":" if refused else "."), "",
+        "there is too little of, or when nextpnr finds no place for a cell" + (":" if refused else "."), "",
         *[f"- {f['refused']} ({f['config']['rows']}x{f['config']['lanes']}, {f['date']}, {f['tools']})." for f in refused],
         *([""] if refused else []),
         "## Placed and routed", "",
@@ -100,7 +100,7 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
         path = f["critical_path"]
         lines += [f"- {f['config']['name']} on {f['board']} ({f['date']}, {f['tools']}): the longest path goes from `{path['from']}` to "
                   f"`{path['to']}`: logic {path['logic_ns']:.1f} ns, routing {path['routing_ns']:.1f} ns, {path['cells']} cells in "
-                  f"{', '.join(path['units'])}." + (f" *{f['note']}*" if "note" in f else "")]
+                  f"{', '.join(path['units'])}."]
     for f in placed:
         lines += ["", f"### {f['config']['name']} on {BOARDS[f['board']].title}", "", *units(f["units"])]
     lines += ["", *peer_section()]

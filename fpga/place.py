@@ -28,6 +28,8 @@ ECP5_EFFORT = ("--router", "router1", "--placer-heap-timingweight", "20", "--pla
 #: ``pico``: where cells are spread more, wires are a tenth shorter after eight iterations of placement. And nextpnr gives up on a cell
 #: without a place, as in ``nano``, within a minute; else it goes on for more than a quarter of an hour.
 GOWIN_EFFORT = ("--placer-heap-beta", "0.6", "--placer-heap-cell-placement-timeout", "100000")
+#: What nextpnr says of a cell for which there is no place, although by count there is.
+NO_PLACE = "Unable to find legal placement"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +162,8 @@ def refusal(board: Board, config: dict, error: TooLarge) -> dict:
 def run(top: BoardTop, config: dict, seeds: list, directory: Path, progress=lambda step: None) -> Placement:
     """Synthesise, place and route ``top``, which ``config`` describes; all files stay in ``directory``.
 
-    Raises :class:`~gradgate.fpga.boards.TooLarge` for what does not fit the board, before place and route.
+    Raises :class:`~gradgate.fpga.boards.TooLarge` for what does not fit the board: by count, before place and route, or because nextpnr
+    finds no place for a cell.
     """
     board = top.board
     progress("synthesis")
@@ -171,7 +174,13 @@ def run(top: BoardTop, config: dict, seeds: list, directory: Path, progress=lamb
         return route(board, top.mhz, seed, directory)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # nextpnr keeps one processor busy
-        found = dict(zip(seeds, pool.map(one, seeds)))
+        try:
+            found = dict(zip(seeds, pool.map(one, seeds)))
+        except ToolError as error:
+            if NO_PLACE not in error.output:
+                raise
+            what = f"{config['name']} fits {board.name} by count, but nextpnr finds no place for all its cells"
+            raise TooLarge(what, needs) from error
     progress("bitstream")
     best = max(found, key=lambda seed: found[seed].fmax)
     (directory / board.family.bitstream).unlink(missing_ok=True)  # none is better than that of an earlier run

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from gradgate.arch.checks import ConfigError
-from gradgate.arch.config import Config
+from gradgate.arch.config import PRESETS, Config
 from gradgate.arch.files import require_writable, write_files
 from gradgate.arch.network import Network
 from gradgate.cli.main import main
@@ -323,3 +323,9 @@ def test_write_files(tmp_path, monkeypatch):
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]
     require_writable(tmp_path / "x" / "y")
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("command", ["generate", "train", "profile", "synth", "board"])
+def test_help_has_the_presets(command):
+    text = " ".join(CliRunner().invoke(main, [command, "--help"]).output.split())
+    assert f"reset ({', '.join(PRESETS)}) or TOML file." in text

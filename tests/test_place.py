@@ -164,6 +164,23 @@ def test_refused_before_place_and_route(tools, tmp_path):
     assert "- small needs 39,018 LUT4, ulx3s_25f has 24,288; " in page and "has 56 (4x8, " in page and not tools.calls
 
 
+def test_no_place(tools, tmp_path, monkeypatch):
+    """A design for which nextpnr has no place counts as too large; any other error stays what it is."""
+    def route(*_):
+        raise ToolError("nextpnr failed: see there", tools.output)
+    monkeypatch.setattr(place, "route", route)
+    (tmp_path / "docs").mkdir()
+    for tools.output, message in (
+        ("ERROR: Unable to find legal placement for cell 'a' of type 'DFF' after 10001 attempts",
+         "nano fits ulx3s_25f by count, but nextpnr finds no place for all its cells"),
+        ("ERROR: out of memory", "nextpnr failed: see there"),
+    ):
+        done = call("--board", "ulx3s_25f", "--docs")
+        assert done.exit_code == 1 and done.stderr == f"gradgate: {message}\n"
+    page = (tmp_path / "docs/boards.md").read_text()
+    assert "- nano fits ulx3s_25f by count, but nextpnr finds no place for all its cells (1x4, " in page
+
+
 @pytest.mark.parametrize("arguments, message", (
     (("--board", "none"), "board must be one of ulx3s_12f, "),
     (("--board", "ulx3s_25f", "--freq", "93"), "clock 93 MHz cannot be made of 25 MHz"),
@@ -199,7 +216,7 @@ def test_page(tools, tmp_path):
     pictures = sorted(path.name for path in (tmp_path / "docs/images").iterdir())
     assert pictures == ["placement_ulx3s_25f-nano.png", "placement_ulx3s_45f-tiny.png"]
     page = (tmp_path / "docs/boards.md").read_text()
-    assert "| nano   | ULX3S 25F |   4 | 9,000 | 10 |   5 |   43 | 62.5  | 70.0        | 70.0      | 0.28          |           |" in page
+    assert "| nano   | ULX3S 25F |   4 | 9,000 | 10 |   5 |   43 | 62.5  | 70.0        | 1: 70.0 | 0.28          |           |" in page
     assert "Effective" not in page
     assert "`array.row0` to `array.end`: logic 4.0 ns, routing 6.0 ns, 3 cells in lane." in page
     assert "images/placement_ulx3s_45f-tiny.png" in page and "(results.md)" in page

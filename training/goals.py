@@ -11,6 +11,7 @@ MISSING = {
     "sparsity": "the study of sparsity (`--sparsity`, from `make sparsity`)",
     "synth": "synthesis (`--synth`, from `make resources`)",
     "fresh": "a fresh clone (`--fresh`, from `make fresh`)",
+    "boards": "boards (`--boards`, from `gradgate synth --board B --docs`)",
 }
 
 
@@ -120,13 +121,34 @@ def fresh(found: dict) -> list:
     ]
 
 
+def boards(found: list) -> list:
+    """Goals that place and route decide; ``found``: the figures of designs on boards, of which those of cores have ``formats``."""
+    built = [figures for figures in found if figures.get("meets_clock") and "formats" in figures["config"]]
+
+    def of(board):
+        return [figures for figures in built if figures["board"] == board]
+
+    small = [figures["fmax_mhz"] for figures in of("ulx3s_85f") if figures["config"]["name"] == "small" and len(figures["seeds_mhz"]) >= 3]
+    clock = "MHz of `small` on the ULX3S 85F, worst of three seeds"
+    return [
+        Goal(what=clock, wanted=100, got=min(small, default=None)),
+        Goal(what=f"{clock}: what a first array of multipliers promised", wanted=150, got=min(small, default=None)),
+        Goal(what="PEs of the largest array with a bitstream for the ULX3S 85F", wanted=64,
+             got=max((figures["pes"] for figures in of("ulx3s_85f")), default=None)),
+        *(Goal(what=f"cores with a bitstream for the {title}", wanted=1, got=len(of(board)))
+          for board, title in (("icebreaker", "iCEBreaker"), ("tang_primer_20k", "Tang Primer 20K"))),
+    ]
+
+
 def lines(demo: dict, soaked: dict, pairs: list, others: list = (), **files) -> list:
-    """The part of a page on all goals. ``files``: ``sparsity``, ``synth``, ``fresh``, what is in these JSON files, or None."""
+    """The part of a page on all goals. ``files``: ``sparsity``, ``synth``, ``fresh``, ``boards``, what is in these JSON files, or None."""
     goals = training(demo, others) + seeds(pairs) + soak(soaked)
     if files.get("fresh"):
         goals += fresh(files["fresh"])
     if files.get("synth"):
         goals += synthesis(files["synth"], demo["config"]["name"])
+    if files.get("boards"):
+        goals += boards(files["boards"])
     if files.get("sparsity"):
         goals += [Goal(**goal) for goal in files["sparsity"]["goals"]]
     left_out = [f"Left out, for their file was not given: goals of {what}." for name, what in MISSING.items() if not files.get(name)]
