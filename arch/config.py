@@ -1,10 +1,9 @@
 """The configuration of one generated core, its presets and its TOML form."""
 
-import tomllib
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from gradgate.arch.checks import ConfigError, integer, one_of, only_keys
+from gradgate.arch.checks import ConfigError, integer, label, one_of, only_keys, read_toml
 from gradgate.arch.formats import Formats
 from gradgate.arch.memorymap import REGION_SHIFT, Region, windows
 
@@ -33,8 +32,7 @@ class Config:
     formats: Formats = field(default_factory=Formats)  #: number formats
 
     def __post_init__(self):
-        if not isinstance(self.name, str):
-            raise ConfigError(f"name must be a text, not {self.name!r}")
+        label("name", self.name)
         integer("rows", self.rows, 1, 16)
         one_of("lanes", self.lanes, (2, 4, 8, 16))
         integer("lists", self.lists, 1, 4)
@@ -98,9 +96,10 @@ class Config:
         path = Path(name_or_path)
         if not path.is_file():
             raise ConfigError(f"configuration must be one of {', '.join(PRESETS)} or a TOML file, not {name_or_path!r}")
+        table = read_toml(path)
         try:
-            return cls.from_dict({"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))})
-        except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            return cls.from_dict({"name": path.stem, **table})
+        except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
 

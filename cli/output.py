@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from gradgate.arch.checks import ConfigError
-from gradgate.arch.files import require_writable, write_files
+from gradgate.arch.files import require_directory, require_writable, write_files
 
 
 def json_text(table) -> str:
@@ -34,9 +34,11 @@ def read_json(path, *keys):
 
 def require_outputs(directory, *paths) -> None:
     """Raise :class:`ConfigError` when results could not be written: better at once than after an hour. None: not asked for."""
-    for target in (directory, *(path and Path(path).parent for path in paths)):
-        if target is not None:
-            require_writable(target)
+    if directory is not None:
+        require_directory(directory)
+    for path in paths:
+        if path is not None:
+            require_writable(Path(path))
 
 
 def require_sources(page: Path) -> None:

@@ -7,6 +7,7 @@ import click
 
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
+from gradgate.arch.files import write_files
 from gradgate.cli import boards as kept
 from gradgate.cli.options import config_option
 from gradgate.cli.output import require_outputs, require_sources, write_json
@@ -130,7 +131,7 @@ def units(config_name, out, json_path, period, docs):
                 bar.update()
             results.append(synthesis.run(config, out / config.name if docs else out, period=period, progress=progress))
     if docs is not None:
-        page.write_text(report.page(results, date.today().isoformat()), encoding="utf-8")
+        write_files(page.parent, {page.name: report.page(results, date.today().isoformat())})
         click.echo(page)
         write_json(json_path, {result.config.name: result.json() for result in results})
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
+from gradgate.arch.files import write_files
 from gradgate.fpga import place, synthesis
 from gradgate.fpga.families import FAMILIES, Family
 from gradgate.hw.generate import TOP, verilog
@@ -23,9 +24,8 @@ def run(config: Config, name: str, directory: Path) -> dict:
     """Figures of the core of ``config`` on the family ``name``; Yosys' files stay in ``directory``."""
     target = family(name)
     use_yosys()
-    directory.mkdir(parents=True, exist_ok=True)
     text = verilog(config, device="LFE5U" if name == "ecp5" else "")
-    (directory / f"{TOP}.v").write_text(synthesis.ZEROS.sub("", text), encoding="utf-8")
+    write_files(directory, {f"{TOP}.v": synthesis.ZEROS.sub("", text)})
     synthesis.yosys(directory, place.script(target, 100.0, read=synthesis.READ_VERILOG))
     found = place.cells(directory)
     return {"family": name, "config": config.to_dict(), "pes": config.pes, "synthesised": asdict(target.resources(found)),

@@ -8,6 +8,8 @@ import json
 import re
 from pathlib import Path
 
+from gradgate.arch.files import write_files
+
 #: Devices whose block RAMs are known: left edges of groups of four, 2 apart; rows of the die for the lanes' memories and those of
 #: activations, for two rows of the array beside each other, then for the next two. More than four share the rows of a half.
 DEVICES = {"LFE5U-85F": ((4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114), ((22, 46), (70, 82)))}
@@ -26,7 +28,7 @@ def fix(design: Path, top: str, device: str) -> int:
     for path, site in plan.items():
         memories[path]["attributes"]["BEL"] = site
     if plan:
-        design.write_text(json.dumps(netlist), encoding="utf-8")
+        write_files(design.parent, {design.name: json.dumps(netlist)})
     return len(plan)
 
 

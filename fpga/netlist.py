@@ -4,6 +4,7 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
+from gradgate.arch.files import write_files
 from gradgate.fpga.synthesis import READ_VERILOG, ZEROS, yosys
 from gradgate.hw.generate import TOP
 from gradgate.sim import build
@@ -28,7 +29,7 @@ def netlist(verilog: str, *, top: str = TOP) -> str:
     design = ZEROS.sub("", verilog)
 
     def make(work):
-        (work / f"{TOP}.v").write_text(design, encoding="utf-8")
+        write_files(work, {f"{TOP}.v": design})
         yosys(work, script)
         for path in work.iterdir():
             if path.name != RESULT:

@@ -1,8 +1,10 @@
 """A picture of where the units are on the device."""
 
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 
+from gradgate.arch.files import write_files
 from gradgate.fpga.placed import Placed
 
 #: The units of a row in warm colours, all others in cool ones, so that the array stands out.
@@ -37,5 +39,6 @@ def draw(placed: Placed, title: str, path: Path) -> None:
     axes.set_title(title)
     axes.legend(handles=[Patch(color=COLOURS.get(name, OTHER), label=name) for name in names], loc="center left",
                 bbox_to_anchor=(1, 0.5), frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    png = BytesIO()
+    figure.savefig(png, format="png")
+    write_files(path.parent, {path.name: png.getvalue()})

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
+from gradgate.arch.files import write_files
 from gradgate.fpga import floorplan, synthesis
 from gradgate.fpga.boards import Board, TooLarge
 from gradgate.fpga.families import Resources
@@ -108,11 +109,8 @@ def synthesise(top: BoardTop, directory: Path) -> Resources:
     """Write a board's design and its constraints to ``directory``, synthesise it, and say what it takes."""
     board = top.board
     plan = board.make().prepare(top, name=TOP, emit_src=False, debug_verilog=False)
-    directory.mkdir(parents=True, exist_ok=True)
-    for suffix in ("il", board.family.constraints):
-        name = f"{TOP}.{suffix}"
-        text = plan.files[name]
-        (directory / name).write_text(text if isinstance(text, str) else text.decode(), encoding="utf-8")
+    names = [f"{TOP}.{suffix}" for suffix in ("il", board.family.constraints)]
+    write_files(directory, {name: plan.files[name] for name in names})
     synthesis.yosys(directory, script(board.family, top.mhz))
     floorplan.fix(directory / "design.json", TOP, board.device)
     return board.family.resources(cells(directory))

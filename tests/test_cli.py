@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import PRESETS, Config
-from gradgate.arch.files import require_writable, write_files
+from gradgate.arch.files import require_writable
 from gradgate.arch.network import Network
 from gradgate.cli.main import main
 from gradgate.compiler.compile import compile_step
@@ -240,14 +240,19 @@ def test_unwritable(command, option, tmp_path, monkeypatch):
     """Found before any work is done, for a path through a file and for a directory without permission."""
     file, locked = written(tmp_path / "file", "text"), tmp_path / "locked"
     locked.mkdir()
-    honest = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != locked and honest(path, mode))
+    honest = os.open
+
+    def denied(path, *mode):
+        if Path(path).parent == locked:
+            raise PermissionError(13, "Permission denied", path)
+        return honest(path, *mode)
+
+    monkeypatch.setattr(os, "open", denied)
     command = [command, *(["--config", "tiny"] if command != "soak" else [])]
     name = {"--out": "out", "--json": "figures.json", "--wave": "w.vcd"}[option]
-    for place, why in ((file, f"{file} is not a directory"), (locked, f"no permission to write to {locked}")):
+    for place, why in ((file, f"{file}: Not a directory"), (locked, f"{locked}: Permission denied")):
         target = place / "deep" / name
-        directory = target if option == "--out" else target.parent
-        assert run(*command, option, target) == f"cannot write to {directory}: {why}"
+        assert run(*command, option, target) == f"cannot write {target}: {why}"
     for existing, option_ in ((file, "--out"), (locked, "--json")):
         if option == option_:
             run(*command, option, existing, status=2)
@@ -306,21 +311,7 @@ def test_results_appear_whole_or_not_at_all(tmp_path, monkeypatch):
     assert json.loads(figures.read_text()) == json.loads((out / "result.json").read_text())
 
 
-def test_write_files(tmp_path, monkeypatch):
-    """The second of three files cannot be written: the first keeps its old contents, no part is left."""
-    write_files(tmp_path, {"a": "old"})
-    honest = Path.write_bytes
-
-    def full(path, content):
-        if path.name == ".b.part":
-            honest(path, content[:1])
-            raise OSError(28, "No space left on device")
-        return honest(path, content)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_files(tmp_path, {"a": "new", "b": "new", "c": b"new"})
-    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]
+def test_checking_makes_nothing(tmp_path):
     require_writable(tmp_path / "x" / "y")
     assert not (tmp_path / "x").exists()
 
