@@ -15,23 +15,57 @@ LAYER_KEYS = {
     "maxpool": {"type", "size"},
 }
 
-#: Layers that are asked for and not built, with what to do instead.
-REFUSED = {"batchnorm": "batch normalisation is not trained on chip; fold a trained one into the weights and bias of the conv layer "
-                        "before it, or drop it and halve the learning rate"}
+#: What to do instead of layers that are asked for and not built.
+BATCHNORM = ("batch normalisation is not trained on chip: fold a trained one into the conv layer before it, or train without it from "
+             "scaled initial weights (`--init scaled`); docs/networks.md shows both")
+REFUSED = {
+    "batchnorm": BATCHNORM, "batchnorm1d": BATCHNORM, "batchnorm2d": BATCHNORM, "batchnormalization": BATCHNORM,
+    "dropout": "dropout is not built; leave it out, or train for fewer epochs",
+    "flatten": "a dense layer reads the whole image; leave it out",
+    "softmax": "softmax and its cross-entropy follow the last layer by themselves; leave it out",
+    "bias": "every conv, depthwise and dense layer has a bias; leave it out",
+}
+
+#: What frameworks call a layer, in lower case, and what it is called here.
+SPELLINGS = {
+    "conv2d": "conv", "convolution": "conv", "depthwiseconv2d": "depthwise", "linear": "dense", "fc": "dense", "fullyconnected": "dense",
+    "gemm": "dense", "maxpool2d": "maxpool", "maxpooling2d": "maxpool", "avgpool2d": "avgpool", "averagepooling2d": "avgpool",
+    "averagepool": "avgpool", "adaptiveavgpool2d": "avgpool", "globalaveragepool": "avgpool", "globalaveragepooling2d": "avgpool",
+    "residual": "add", "activation": "relu",
+}
+
+
+def in_order(layers: list) -> list:
+    """``layers`` with their numbers, a relu that follows a maxpool before it: the larger of two numbers is the same before and after."""
+    numbered = list(enumerate(layers))
+    for one in range(len(numbered) - 1):
+        kinds = [layer.get("type") if isinstance(layer, dict) else None for _, layer in numbered[one:one + 2]]
+        if kinds == ["maxpool", "relu"]:
+            numbered[one:one + 2] = numbered[one + 1], numbered[one]
+    return numbered
+
+
+def _layer_type(index: int, kind) -> str:
+    """The type of layer number ``index``. Raises :class:`ConfigError` with what is meant, or what to do instead."""
+    if isinstance(kind, str) and kind not in LAYER_KEYS:
+        plain = "".join(letter for letter in kind.lower() if letter.isalnum())
+        if plain in REFUSED:
+            raise ConfigError(f"layer {index} ({kind}): {REFUSED[plain]}")
+        meant = plain if plain in LAYER_KEYS else SPELLINGS.get(plain)
+        if meant:
+            raise ConfigError(f"layer {index} type must be '{meant}', which is meant here, not {kind!r}")
+    return one_of(f"layer {index} type", kind, tuple(LAYER_KEYS))
 
 
 def extend(blocks: list, index: int, layer, image: tuple) -> None:
-    """Add layer number ``index``, a table (see :data:`LAYER_KEYS`), to ``blocks``: as a block, or fused behind the last one.
+    """Add layer number ``index``, a table (see :data:`LAYER_KEYS`), to ``blocks``: as a block, or fused with the last one.
 
     ``image`` is the shape of the network's input. Raises :class:`ConfigError` that names the layer.
     """
     if not isinstance(layer, dict) or "type" not in layer:
         raise ConfigError(f"layer {index} must be a table with a 'type', not {layer!r}")
-    kind = layer["type"]
+    kind = _layer_type(index, layer["type"])
     where = f"layer {index} ({kind})"
-    if isinstance(kind, str) and kind in REFUSED:
-        raise ConfigError(f"{where}: {REFUSED[kind]}")
-    one_of(f"layer {index} type", kind, tuple(LAYER_KEYS))
     only_keys(where, layer, LAYER_KEYS[kind])
     if kind in ("conv", "depthwise", "dense", "avgpool"):
         blocks.append(_new_block(where, layer, blocks, image))
@@ -44,7 +78,7 @@ def extend(blocks: list, index: int, layer, image: tuple) -> None:
     else:
         one_of(f"{where} size", layer.get("size", 2), (2,))
         if not blocks[-1].relu:
-            raise ConfigError(f"{where} must follow a relu layer")
+            raise ConfigError(f"{where} must follow a relu layer, or come right before one")
         if blocks[-1].add:
             raise ConfigError(f"{where} must not follow an add layer; put a conv layer between")
         blocks[-1] = _with(blocks[-1], where, pool=True)
@@ -96,7 +130,7 @@ def _new_block(where, layer, blocks, image) -> Block:
 
 
 def _with(block, where, **change) -> Block:
-    """``block`` with something fused behind it; once only, and not behind pooling."""
+    """``block`` with something fused after it; once only, and not after pooling."""
     if block.pool or any(getattr(block, key) for key in change):
         raise ConfigError(f"{where} must not follow another one, or pooling; put a conv or dense layer between")
     if not block.weighted:

@@ -5,6 +5,7 @@ from gradgate.arch.checks import ConfigError, integer
 from gradgate.arch.commands import Opcode
 from gradgate.compiler import backward_data, common, depthwise, forward, weight_gradient
 from gradgate.compiler.context import SPARSE, Context, Switches
+from gradgate.compiler.fit import Shortages
 from gradgate.compiler.overlap import load_ahead
 from gradgate.compiler.plan import plan_rows, plan_weights
 from gradgate.compiler.program import Note, Program
@@ -20,7 +21,8 @@ def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bo
     """The program of one training step (or, without ``training``, of counting correct predictions) of ``batch`` images.
 
     ``momentum`` = m > 0: velocities decay by 1 - 2**-m a step, which makes the effective learning rate ``2**(m - lr_shift)``.
-    Raises :class:`ConfigError` when something does not fit; the message names the memory and what is missing.
+    Raises :class:`~gradgate.compiler.fit.DoesNotFit` when memories are too small, with all that are, and :class:`ConfigError` for
+    anything else that cannot be.
     """
     integer("batch", batch, 1, 4096)
     integer("momentum", momentum, 0, 7)
@@ -36,31 +38,34 @@ def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bo
     if unknown:
         raise ConfigError(f"swapped must name convolutions or dense layers of the network, not {min(unknown)!r}")
     slots = -(-batch // config.rows)
-    program = Program(batch=batch)
-    program.places, program.choices = plan_rows(network, config, slots, training)
-    program.weights = plan_weights(network, config)
+    program, short = Program(batch=batch), Shortages()
+    program.places, program.choices = plan_rows(network, config, slots, training, short)
+    program.weights = plan_weights(network, config, short)
     ctx = Context(config=config, program=program, batch=batch, switches=switches, shift=shift, decay=momentum)
-    _inputs(ctx, network)
-
-    for block in network.blocks:
-        FORWARD[block.kind](ctx, block)
-    _loss(ctx, network, training)
-    if training:
-        _backward(ctx, network)
-    program.add(Opcode.END, Note(phase="end"))
-    if switches.overlap:
-        load_ahead(config, program)
-    words = len(program.words())
-    if words > config.program_words:
-        raise ConfigError(f"program memory (program_words) is {words - config.program_words} words short: the network needs {words}, "
-                          f"the configuration has {config.program_words}")
-    if len(program.commands) > config.counters:
-        raise ConfigError(f"counter memory (counters) is {len(program.commands) - config.counters} words short: the program has "
-                          f"{len(program.commands)} commands, the configuration {config.counters} counters")
+    _emit(ctx, network, training, short)
+    short.check()
     return program
 
 
-def _backward(ctx, network):
+def _emit(ctx, network, training, short):
+    """All commands. What does not fit is added to ``short``; commands of that pass are missing then."""
+    config, program = ctx.config, ctx.program
+    short.attempt(_inputs, ctx, network, short)
+    for block in network.blocks:
+        short.attempt(FORWARD[block.kind], ctx, block)
+    short.attempt(_loss, ctx, network, training)
+    if training:
+        _backward(ctx, network, short)
+    program.add(Opcode.END, Note(phase="end"))
+    if short.failed:
+        return  # how long the program would be is not known
+    if ctx.switches.overlap:
+        load_ahead(config, program)
+    short.require(len(program.words()), config.program_words, memory="program memory", field="program_words")
+    short.require(len(program.commands), config.counters, memory="counter memory", field="counters", reason="the program needs")
+
+
+def _backward(ctx, network, short):
     """Backward passes and updates, from the last block to the first.
 
     The gradient of an output that several blocks use grows from the last to the first: a block that adds the output only lends its
@@ -70,29 +75,27 @@ def _backward(ctx, network):
     for block in reversed(network.blocks):
         gradient = f"{block.name}.grad"
         if block.pool:
-            backward_data.expand(ctx, block)
+            short.attempt(backward_data.expand, ctx, block)
             gradient = f"{block.name}.expanded"
         if block.add:
             grown[block.add] = gradient
         if not block.weighted:
-            backward_data.average_backward(ctx, block)
+            short.attempt(backward_data.average_backward, ctx, block)
             continue
         to_input, to_weights = BACKWARD[block.kind]
         if block.source != INPUT:
             final = block is network.consumers(block.source)[0]
-            to_input(ctx, block, gradient, grown.get(block.source), final)
+            short.attempt(to_input, ctx, block, gradient, grown.get(block.source), final)
             grown[block.source] = common.gradient_of(block.source)
-        to_weights(ctx, block, gradient)
+        short.attempt(to_weights, ctx, block, gradient)
 
 
-def _inputs(ctx, network):
+def _inputs(ctx, network, short):
     """MOVEs of images and labels."""
     images = ctx.batch * network.height * network.width * network.channels
     ctx.program.staging = {"input": 0, "labels": images}
-    short = images + ctx.batch - ctx.config.staging_words
-    if short > 0:
-        raise ConfigError(f"staging memory (staging_words) is {short} words short: a batch of {ctx.batch} needs {images + ctx.batch}, "
-                          f"the configuration has {ctx.config.staging_words}")
+    short.require(images + ctx.batch, ctx.config.staging_words, memory="staging memory", field="staging_words",
+                  reason=f"a batch of {ctx.batch} needs")
     for name, channels, pixels in (("input", network.channels, network.height * network.width), ("labels", 1, 1)):
         place = ctx.program.places[name]
         ctx.program.add(Opcode.MOVE, Note(phase="move"), out=0, channels=channels, pixels=pixels, images=ctx.batch,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from gradgate.arch.checks import ConfigError
 from gradgate.arch.weights import block_bricks
+from gradgate.compiler.fit import Shortages
 from gradgate.compiler.program import Place
 
 
@@ -17,11 +17,10 @@ class Life:
     dies: int
 
 
-def allocate(lives: list, capacity: int, memory: str) -> dict:
+def allocate(lives: list) -> dict:
     """First brick of every tensor, so that tensors that live at the same moment do not overlap.
 
-    Largest first, each at the lowest address that is free during its whole life. Raises :class:`ConfigError` that names the
-    memory and how many bricks it is short.
+    Largest first, each at the lowest address that is free during its whole life.
     """
     placed, result = [], {}
     for life in sorted(lives, key=lambda one: (-one.size, one.born, one.name)):
@@ -32,10 +31,12 @@ def allocate(lives: list, capacity: int, memory: str) -> dict:
             base = max(base, other_base + other.size)
         placed.append((life, base))
         result[life.name] = base
-    need = max((result[life.name] + life.size for life in lives), default=0)
-    if need > capacity:
-        raise ConfigError(f"{memory} is {need - capacity} bricks short: the network needs {need}, the configuration has {capacity}")
     return result
+
+
+def _extent(lives, bases) -> int:
+    """Bricks from 0 to the end of the last tensor."""
+    return max((bases[life.name] + life.size for life in lives), default=0)
 
 
 def aliases(network) -> dict:
@@ -84,7 +85,7 @@ class Moments:
         return max(own, used)
 
 
-def plan_rows(network, config, slots: int, training: bool) -> tuple:
+def plan_rows(network, config, slots: int, training: bool, short: Shortages) -> tuple:
     """Places of all tensors of a step with ``slots`` images a row: (row memory places, argmax memory places)."""
     moments = Moments(network)
     lives, shapes, choices = [], {}, {}
@@ -108,8 +109,10 @@ def plan_rows(network, config, slots: int, training: bool) -> tuple:
         if training and block.pool:
             at = moments.expand(block)
             tensor(f"{block.name}.expanded", (block.out_height, block.out_width, block.cout), at, at + 2)
-    bases = allocate(lives, config.act_bricks, "row memory (act_bricks)")
-    choice_bases = allocate([life for life, _ in choices.values()], config.argmax_bricks, "argmax memory (argmax_bricks)")
+    choice_lives = [life for life, _ in choices.values()]
+    bases, choice_bases = allocate(lives), allocate(choice_lives)
+    short.require(_extent(lives, bases), config.act_bricks, memory="row memory", field="act_bricks", unit="bricks")
+    short.require(_extent(choice_lives, choice_bases), config.argmax_bricks, memory="argmax memory", field="argmax_bricks", unit="bricks")
     places = {name: replace(place, base=bases[name]) for name, place in shapes.items()}
     for name, other in alias.items() if training else ():
         while other in alias:
@@ -118,14 +121,11 @@ def plan_rows(network, config, slots: int, training: bool) -> tuple:
     return places, {name: replace(place, base=choice_bases[name]) for name, (_, place) in choices.items()}
 
 
-def plan_weights(network, config) -> dict:
+def plan_weights(network, config, short: Shortages) -> dict:
     """First brick of every block in the weight memory."""
-    lives = [Life(b.name, block_bricks(b, config.lanes), 0, 0) for b in network.weighted]
     need, result = 0, {}
-    for life in lives:
-        result[life.name] = need
-        need += life.size
-    if need > config.weight_bricks:
-        raise ConfigError(f"weight memory (weight_bricks) is {need - config.weight_bricks} bricks short: the network needs {need}, "
-                          f"the configuration has {config.weight_bricks}")
+    for block in network.weighted:
+        result[block.name] = need
+        need += block_bricks(block, config.lanes)
+    short.require(need, config.weight_bricks, memory="weight memory", field="weight_bricks", unit="bricks")
     return result

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gradgate.arch.checks import ConfigError
+from gradgate.compiler.fit import DoesNotFit, Shortage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class Span:
 
     @property
     def end(self) -> int:
-        """One behind the last."""
+        """One after the last."""
         return self.first + self.count
 
 
@@ -38,14 +38,14 @@ def cut(config, where: str, *, taps: int, channels: int, bias: bool, targets: in
     fits = [b for b in range(1, config.bricks(channels) + 1) if entries(b) <= min(config.list_entries, bank)]
     if not fits:
         most = min(config.list_entries, bank)
-        raise ConfigError(f"{where}: bank of a PE (bank_words) is {entries(1) - most} words short: {taps} pixels of "
-                          f"{min(config.lanes, channels)} channels{' and a bias' * bias} need {entries(1)}, the configuration has {most}")
+        raise DoesNotFit([Shortage(memory=f"{where}: bank of a PE", field="bank_words", needs=entries(1), has=most,
+                                   reason=f"{taps} pixels of {min(config.lanes, channels)} channels{' and a bias' * bias} need")])
     inputs = split(config.bricks(channels), fits[-1])
     most = min(bank // entries(inputs[0].count), config.targets, targets)
     if positions:
         if positions > config.psum_words:
-            raise ConfigError(f"{where}: sums memory (psum_words) is {positions - config.psum_words} words short: one step of "
-                              f"positions needs {positions}, the configuration has {config.psum_words}")
+            raise DoesNotFit([Shortage(memory=f"{where}: sums memory", field="psum_words", needs=positions, has=config.psum_words,
+                                       reason="one step of positions needs")])
         most = min(most, config.psum_words // positions)
     return inputs, split(targets, most)
 
