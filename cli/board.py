@@ -8,7 +8,7 @@ import click
 
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
-from gradgate.cli.options import config_option
+from gradgate.cli.options import config_option, lr_shift_option
 from gradgate.cli.output import require_outputs
 from gradgate.cli.train import parse_lr_shifts
 
@@ -20,7 +20,7 @@ from gradgate.cli.train import parse_lr_shifts
 @config_option("What the board was built from. ")
 @click.option("--epochs", type=click.IntRange(1, 1000), default=1, help="Epochs.")
 @click.option("--batch", type=int, default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
-@click.option("--lr-shift", default="2", help="Learning rate 2^-N; or one N for each epoch: 2,2,2,3,4.")
+@lr_shift_option
 @click.option("--momentum", type=click.IntRange(0, 7), default=0, help="M: velocities decay by 1 - 2^-M a step; 0: no momentum.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, batch order and data split.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Stop training after so many steps.")
@@ -32,18 +32,15 @@ from gradgate.cli.train import parse_lr_shifts
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
 def board(port, baud, model, config_name, epochs, batch, lr_shift, momentum, seed, steps, dense_steps, check, test_images, out, json_path):
     """Train a network on a board, and compare with the models."""
-    from gradgate.cli.perform import chosen_batch, perform
+    from gradgate.cli.perform import perform, prepare
     from gradgate.host.driver import Driver
     from gradgate.host.serial import SerialLink
-    from gradgate.training.datasets import digits
-    from gradgate.training.schedule import Schedule
 
-    network, config = Network.load(model), Config.load(config_name)
-    batch, limit = chosen_batch(network, config, batch)
-    schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=parse_lr_shifts(lr_shift, epochs), momentum=momentum,
-                        seed=seed, max_steps=steps, dense_steps=dense_steps, check=check, backend="board")
+    config = Config.load(config_name)
+    schedule, data, limit = prepare(
+        Network.load(model), config, batch, parse_lr_shifts(lr_shift, epochs), epochs, seed, momentum=momentum,
+        max_steps=steps, dense_steps=dense_steps, check=check, backend="board")
     require_outputs(out, json_path)
-    data = digits(seed)
     data = replace(data, test_x=data.test_x[:test_images], test_y=data.test_y[:test_images])
     with ExitStack() as stack:
         if port == "sim":

@@ -13,9 +13,11 @@ from gradgate.arch.files import write_files
 from gradgate.cli.bench import bench
 from gradgate.cli.board import board
 from gradgate.cli.boards import boards
+from gradgate.cli.ending import Ended, endable
 from gradgate.cli.options import config_option
-from gradgate.cli.output import require_outputs, require_sources
+from gradgate.cli.output import NO_ROOM, STANDARD_OUTPUT, forget_output, one_line, require_outputs, require_sources
 from gradgate.cli.profile import profile
+from gradgate.cli.progress import Messages
 from gradgate.cli.record import record
 from gradgate.cli.synth import synth
 from gradgate.cli.train import results, soak, train
@@ -27,27 +29,43 @@ class Group(click.Group):
 
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
+            with endable():
+                return super().invoke(ctx)
+        except Ended as end:
+            click.echo(f"gradgate: ended by {end}", err=True)
+            sys.exit(end.status)
+        except KeyboardInterrupt:
+            click.echo("gradgate: interrupted", err=True)
+            sys.exit(130)
         except Exception as error:
             message = explain(error)
             if message is None:
                 raise
+            if message.startswith(STANDARD_OUTPUT):
+                forget_output()
             click.echo(f"gradgate: {message}", err=True)
             sys.exit(1)
 
 
 def explain(error: Exception) -> str | None:
-    """One line for an error that a user can cause, None for any other."""
+    """One line for an error that a user can cause, or a table; None for any other."""
     from amaranth.back.verilog import YosysError
 
+    from gradgate.compiler.fit import DoesNotFit
     from gradgate.host.driver import DeviceError
     from gradgate.sim.simulator import SimulationError
     from gradgate.sim.toolchain import ToolError
 
+    if isinstance(error, DoesNotFit):
+        return str(error)  # a table when several memories are too small
+    if isinstance(error, ConfigError):
+        return one_line(str(error))
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, (ConfigError, ToolError, DeviceError, SimulationError, YosysError, OSError)):
-        return str(error).split("\n")[0]
+        return one_line(f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.errno in NO_ROOM:  # all other files are written by arch.files, which says their names
+        return f"{STANDARD_OUTPUT}: {error.strerror}"
+    if isinstance(error, (ToolError, DeviceError, SimulationError, YosysError, OSError)):
+        return one_line(str(error).split("\n")[0])
     return None
 
 
@@ -55,7 +73,7 @@ def explain(error: Exception) -> str | None:
 @click.version_option(package_name="gradgate")
 def main():
     """Generator for FPGA accelerators that train neural networks."""
-    logging.basicConfig(format="%(message)s")
+    logging.basicConfig(format="%(message)s", handlers=[Messages()])
     logging.getLogger("gradgate").setLevel(logging.INFO)
 
 

@@ -1,5 +1,6 @@
 """The command that shows where the cycles of a step go."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,32 +12,34 @@ from gradgate.cli.options import config_option
 from gradgate.cli.output import require_outputs, require_sources
 from gradgate.cli.train import parse_lr_shifts
 
+LATER = (0, 0, 0, 1, 2)  #: what the negative power of two of the rate grows by, epoch by epoch, as in the demo
+
 
 @click.command()
 @click.option("--model", default="digits", help="Built-in network or TOML file.")
 @config_option()
 @click.option("--batch", type=int, default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
-@click.option("--lr-shift", default="2,2,2,3,4", help="Learning rate 2^-N of the training before the step: one N for each epoch.")
+@click.option("--lr-shift", default=None, show_default="that of train for three epochs, then 1 and 2 more",
+              help="Learning rate 2^-N of the training before the step: one N for each epoch.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, batch order and data split.")
 @click.option("--docs", is_flag=True, help="Write the table to docs/profile.md.")
 def profile(model, config_name, batch, lr_shift, seed, docs):
     """Train the golden model, then show the cycles of a step on the first batch, command by command: by the cycle model, no simulation."""
-    from gradgate.cli.perform import chosen_batch
+    from gradgate.cli.perform import prepare
     from gradgate.training import profile as step
-    from gradgate.training.datasets import digits
-    from gradgate.training.schedule import Schedule
 
     out = Path("docs/profile.md")
     network, config = Network.load(model), Config.load(config_name)
-    batch, _ = chosen_batch(network, config, batch)
-    shifts = parse_lr_shifts(lr_shift, lr_shift.count(",") + 1)
-    schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=shifts, seed=seed)
+    shifts = parse_lr_shifts(lr_shift, (lr_shift or "").count(",") + 1)
+    schedule, data, _ = prepare(network, config, batch, shifts, 1, seed)
+    if shifts is None:
+        schedule = replace(schedule, lr_shifts=tuple(schedule.lr_shifts[0] + more for more in LATER))
     if docs:
         require_sources(out)
         require_outputs(out.parent)
-    found = step.profile(schedule, digits(seed))
+    found = step.profile(schedule, data)
     what = (f"One step of `{network.name}` on `{config.name}` ({config.rows}x{config.lanes} PEs, {config.lists} lists a row), "
-            f"batch {batch}, behind {len(shifts)} epoch(s).")
+            f"batch {schedule.batch}, after {len(schedule.lr_shifts)} epoch(s).")
     click.echo("\n".join([what, "", *step.lines(found, config)]))
     if docs:
         write_files(out.parent, {out.name: step.page(found, config, what)})

@@ -12,7 +12,7 @@ from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
 from gradgate.cli.boards import kept_figures
-from gradgate.cli.options import config_option
+from gradgate.cli.options import config_option, lr_shift_option
 from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
 
 
@@ -24,8 +24,10 @@ def parse_steps(text: str) -> tuple:
     return int(match[1]), int(match[2] or match[1])
 
 
-def parse_lr_shifts(text: str, epochs: int) -> tuple:
-    """``--lr-shift``: one number, or one for each epoch."""
+def parse_lr_shifts(text: str | None, epochs: int) -> tuple | None:
+    """``--lr-shift``: one number, or one for each epoch; None when it is not given."""
+    if text is None:
+        return None
     try:
         shifts = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -45,7 +47,7 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
 @click.option("--backend", type=click.Choice(["rtl", "golden"]), default="rtl",
               help="rtl: simulate, and compare every tensor of every step; golden: the model alone.")
 @click.option("--batch", type=int, default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
-@click.option("--lr-shift", default="2", help="Learning rate 2^-N; or one N for each epoch: 2,2,2,3,4.")
+@lr_shift_option
 @click.option("--momentum", type=click.IntRange(0, 7), default=0,
               help="M: velocities decay by 1 - 2^-M a step, so that the effective learning rate is 2^M times that of --lr-shift; "
                    "0: no momentum. Needs a configuration with momentum = true.")
@@ -60,17 +62,14 @@ def parse_lr_shifts(text: str, epochs: int) -> tuple:
 def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, seed, steps, dense_steps, balance, wave, wave_steps, out,
           json_path):
     """Train a network on the accelerator, or on its golden model."""
-    from gradgate.cli.perform import chosen_batch, perform
-    from gradgate.training.datasets import digits
-    from gradgate.training.schedule import Schedule
+    from gradgate.cli.perform import perform, prepare
 
-    network, config = Network.load(model), Config.load(config_name)
-    batch, limit = chosen_batch(network, config, batch)
-    schedule = Schedule(network=network, config=config, batch=batch, lr_shifts=parse_lr_shifts(lr_shift, epochs),
-                        momentum=momentum, seed=seed, max_steps=steps, dense_steps=dense_steps, balance=balance,
-                        wave=wave, wave_steps=parse_steps(wave_steps), backend=backend)
+    schedule, data, limit = prepare(
+        Network.load(model), Config.load(config_name), batch, parse_lr_shifts(lr_shift, epochs), epochs, seed,
+        momentum=momentum, max_steps=steps, dense_steps=dense_steps, balance=balance, wave=wave, wave_steps=parse_steps(wave_steps),
+        backend=backend)
     require_outputs(out, wave, json_path)
-    perform(schedule, digits(seed), limit, out, json_path, {"mode": mode})
+    perform(schedule, data, limit, out, json_path, {"mode": mode})
 
 
 @click.command()
@@ -81,13 +80,12 @@ def soak(networks, seed, json_path):
     """Train random networks on simulated cores of odd shapes, every word and cycle compared."""
     from dataclasses import asdict
 
-    from tqdm import tqdm
-
+    from gradgate.cli.progress import Progress
     from gradgate.sim.soak import soak as run
 
     require_outputs(None, json_path)
-    with tqdm(total=networks, unit="network", disable=None) as bar:
-        result = run(networks, seed, progress=lambda done: bar.update(done - bar.n))
+    with Progress("networks", networks) as progress:
+        result = run(networks, seed, progress=progress)
     figures = {"seed": seed, **asdict(result)}
     click.echo(json.dumps(figures, indent=1))
     write_json(json_path, figures)

@@ -3,7 +3,8 @@
 It knows nothing of tiles, programs or arrays, so an error in the compiler cannot hide in it.
 """
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from gradgate.arch.checks import integer
 from gradgate.arch.formats import Formats
 from gradgate.arch.network import Network
 from gradgate.golden import fixed, layers, loss
+from gradgate.golden.ranges import Range
 
 #: Forward, backward-data and weight-gradient of a kind of block.
 PASSES = {
@@ -59,6 +61,8 @@ class Step:
     p: np.ndarray  #: probabilities (B, classes), ``grad_frac`` bits after the point
     labels: np.ndarray  #: (B,)
     formats: Formats
+    #: ``{tensor: Range}`` of every ``out``, ``grad``, ``master`` and ``velocity``; a masked or pooled-away sum is no value
+    ranges: dict = field(default_factory=dict)
 
     def loss(self) -> float:
         """Mean cross-entropy in nats, computed in floating point from the integer probabilities; for reports."""
@@ -112,14 +116,18 @@ class GoldenModel:
         integer("momentum", momentum, 0, 7)
         shift = self._update_shift(len(x), lr_shift) if train else None
         weights = [fixed.working(m, self.formats) for m in self.masters]
-        tensors = {"input": x}
-        overflow = self._forward(weights, tensors)
+        tensors, ranges = {"input": x}, defaultdict(Range)
+        overflow = self._forward(weights, tensors, ranges)
         logits = tensors[f"{self.network.blocks[-1].name}.out"][:, 0, 0]
         result = loss.softmax_cross_entropy(logits, labels, self.formats)
         if train:
-            overflow += self._backward(weights, result.dz[:, None, None], tensors)
+            overflow += self._backward(weights, result.dz[:, None, None], tensors, ranges)
             self._update(tensors, shift, momentum)
-        return Step(tensors, result.correct, overflow, result.predicted, result.p, labels, self.formats)
+        for name, tensor in tensors.items():
+            if name.endswith((".out", ".grad", ".master", ".velocity")):
+                wide = name.endswith((".master", ".velocity"))
+                ranges[name] += Range.of(tensor, self.formats.master_bits if wide else self.formats.act_bits)
+        return Step(tensors, result.correct, overflow, result.predicted, result.p, labels, self.formats, dict(ranges))
 
     def _update(self, tensors, shift, momentum):
         """New masters and, with ``momentum``, velocities from every block's ``wgrad``; both are added to ``tensors``."""
@@ -143,8 +151,8 @@ class GoldenModel:
         starts = range(0, len(x), batch)
         return sum(self.step(x[i:i + batch], labels[i:i + batch], train=False).correct for i in starts) / len(x)
 
-    def _forward(self, weights, tensors) -> int:
-        """Add every block's ``out`` and ``argmax`` to ``tensors``; returns the number of overflows."""
+    def _forward(self, weights, tensors, ranges) -> int:
+        """Add every block's ``out`` and ``argmax`` to ``tensors``, and what rounding did to ``ranges``; returns the number of overflows."""
         formats, overflow = self.formats, 0
         weights = iter(weights)
         for block in self.network.blocks:
@@ -156,6 +164,7 @@ class GoldenModel:
                     acc = acc[:, :block.out_height // 2 * 2, :block.out_width // 2 * 2]
                 overflow += fixed.count_overflow(acc, formats.acc_bits)
                 y = fixed.requantise(acc, formats.weight_frac, formats.act_bits)
+                ranges[f"{block.name}.out"] += Range.rounding(acc, y)
             else:
                 y = layers.average(x, block.kh, block.kw)
             if block.add:
@@ -169,8 +178,9 @@ class GoldenModel:
                 tensors[f"{block.name}.argmax"] = choice
         return overflow
 
-    def _backward(self, weights, dz, tensors) -> int:
-        """Add every block's ``grad``, ``expanded`` and ``wgrad`` to ``tensors``; returns the number of overflows.
+    def _backward(self, weights, dz, tensors, ranges) -> int:
+        """Add every block's ``grad``, ``expanded`` and ``wgrad`` to ``tensors``, and what rounding did to ``ranges``; returns the number
+        of overflows.
 
         The mask of a ReLU is ``out != 0`` and is applied where the gradient of ``out`` is made, so the gradient that leaves a
         block's pooling is that of its convolution's output, and of the residual added to it. A tensor that several blocks use has
@@ -196,7 +206,9 @@ class GoldenModel:
             if block.add:
                 contribute(block.add, grad)
             if not block.weighted:
-                contribute(block.source, layers.spread(grad, block.kh, block.kw))
+                parts = layers.spread(grad, block.kh, block.kw)
+                ranges[f"{block.source.removesuffix('.out')}.grad"] += Range.rounding(grad, parts, block.kh * block.kw)
+                contribute(block.source, parts)
                 continue
             dw, db = PASSES[block.kind][2](x, grad, block.kh, block.kw, block.stride, block.padding, formats)
             tensors[f"{block.name}.wgrad"] = wgrad = np.column_stack([dw.reshape(block.cout, -1), db])
@@ -207,7 +219,9 @@ class GoldenModel:
                 if block.input_relu:
                     acc = np.where(x != 0, acc, 0)
                 overflow += fixed.count_overflow(acc, formats.acc_bits)
-                contribute(block.source, fixed.requantise(acc, formats.weight_frac, formats.act_bits))
+                part = fixed.requantise(acc, formats.weight_frac, formats.act_bits)
+                ranges[f"{block.source.removesuffix('.out')}.grad"] += Range.rounding(acc, part)
+                contribute(block.source, part)
         return overflow
 
     def _checked(self, x, labels) -> tuple:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradgate.arch.checks import ConfigError
 from gradgate.arch.formats import Formats
 from gradgate.golden import fixed
 
@@ -33,6 +34,41 @@ def digits(seed: int = 0) -> Dataset:
     order = np.random.default_rng(seed).permutation(len(bunch.target))
     x, y = (bunch.images[order] / 16)[..., None], bunch.target[order].astype(np.int64)
     return Dataset(x[:-DIGITS_TEST], y[:-DIGITS_TEST], x[-DIGITS_TEST:], y[-DIGITS_TEST:])
+
+
+def require_data(data: Dataset, network, batch: int) -> None:
+    """Raise :class:`ConfigError`, which says what and where, unless ``network`` can be trained on ``data``, ``batch`` images a step."""
+    shape = (network.height, network.width, network.channels)
+    for part, images, labels in (("training", data.train_x, data.train_y), ("test", data.test_x, data.test_y)):
+        _require_images(part, np.asarray(images), shape)
+        _require_labels(part, np.asarray(labels), len(images), network.classes)
+    if len(data.train_x) < batch:
+        raise ConfigError(f"batch must be at most the {len(data.train_x)} training images, not {batch}")
+
+
+def _require_images(part, images, shape):
+    if images.ndim != 4 or images.dtype.kind not in "fiu":
+        raise ConfigError(f"{part} images must be numbers of shape (images, height, width, channels), not {images.dtype} of shape "
+                          f"{images.shape}")
+    if not len(images):
+        raise ConfigError(f"{part} images must be at least one, not none")
+    if images.shape[1:] != shape:
+        raise ConfigError(f"input must be {list(images.shape[1:])}, the {part} images of the data set, not {list(shape)}")
+    wrong = np.argwhere(~np.isfinite(images))
+    if len(wrong):
+        image, *pixel = map(int, wrong[0])
+        raise ConfigError(f"{part} image {image} must have finite values, not {images[image, *pixel]} at [row, column, channel] {pixel}")
+
+
+def _require_labels(part, labels, images, classes):
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ConfigError(f"{part} labels must be integers of shape (images,), not {labels.dtype} of shape {labels.shape}")
+    if len(labels) != images:
+        raise ConfigError(f"{part} labels must be as many as the {images} {part} images, not {len(labels)}")
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise ConfigError(f"{part} label {wrong[0]} must be 0 to {classes - 1}, for the last layer has {classes} outputs, not "
+                          f"{labels[wrong[0]]}; labels here are {labels.min()} to {labels.max()}")
 
 
 def quantise(x: np.ndarray, formats: Formats) -> np.ndarray:

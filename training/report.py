@@ -21,6 +21,8 @@ def text(result: Result) -> str:
         f"test accuracy      {accuracy} ({schedule.backend}), {result.golden_accuracy:.2f} % golden model, "
         f"{result.float32_accuracy:.2f} % float32",
     ]
+    if result.interrupted:
+        lines.insert(1, f"INTERRUPTED        after step {result.steps} of {result.total_steps}; all figures are of the steps until then")
     if core:
         cycles, model = sum(tally.rtl_cycles.values()), sum(tally.model_cycles.values())
         lines += [
@@ -42,12 +44,14 @@ def text(result: Result) -> str:
         lines += [f"  {phase:6} {dense[phase]:12,} {sparse[phase]:12,}   {dense[phase] / sparse[phase]:.2f}x"
                   for phase in PHASES if phase in dense]
     if schedule.check is not None:
-        lines += ["", f"Compared: every tensor in the first {schedule.check} step(s), all weights behind the last; in all steps cycles of "
+        lines += ["", f"Compared: every tensor in the first {schedule.check} step(s), all weights after the last; in all steps cycles of "
                       "every command, correct predictions, overflows."]
     if tally.first:
         lines += ["", f"FIRST DIFFERENCE   {tally.first}"]
     if tally.first_cycles:
         lines += ["", f"FIRST CYCLE COUNT  {tally.first_cycles}"]
+    if result.warnings:
+        lines += ["", *(f"WARNING            {warning}" for warning in result.warnings)]
     return "\n".join(lines)
 
 
@@ -72,9 +76,11 @@ def plot(result: Result) -> bytes:
     """Loss, accuracy and cycles of the run as a PNG."""
     import matplotlib
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
-    figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    cycles = result.train.rtl_cycles
+    panels = 3 if cycles else 2  # the golden model has no cycles
+    figure, axes = pyplot.subplots(1, panels, figsize=(13 * panels / 3, 3.6), layout="constrained")
     losses = np.array(result.losses)
     width = max(1, len(losses) // 40)
     axes[0].plot(losses, color="0.8", linewidth=0.8)
@@ -83,22 +89,28 @@ def plot(result: Result) -> bytes:
     axes[1].plot(range(1, len(result.accuracy) + 1), result.accuracy, "o-", label="accelerator (bit-exact model)")
     axes[1].axhline(result.float32_accuracy, color="0.5", linestyle="--", label="float32, at the end")
     axes[1].set(title="test accuracy", xlabel="epoch", ylabel="%")
+    axes[1].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes[1].legend()
+    if cycles:
+        _plot_cycles(axes[2], result)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    pyplot.close(figure)
+    return png.getvalue()
+
+
+def _plot_cycles(axis, result):
+    """Bars of the cycles of a step, by phase; with skipping off and on where both were run."""
     cycles = result.train.rtl_cycles
     phases = [phase for phase in PHASES if phase in cycles]
     if result.dense:
         where = np.arange(len(phases))
         steps = result.schedule.dense_steps
-        axes[2].bar(where - 0.2, [result.dense.rtl_cycles.get(p, 0) / steps for p in phases], 0.4, label="skip off")
-        axes[2].bar(where + 0.2, [result.sparse.rtl_cycles.get(p, 0) / steps for p in phases], 0.4, label="skip on")
-        axes[2].set_xticks(where, phases)
-        axes[2].legend()
-        axes[2].set(title="RTL cycles of a step", ylabel="cycles")
-    elif phases:
-        axes[2].bar(phases, [cycles[p] / max(result.steps, 1) for p in phases])
-        axes[2].set(title="RTL cycles per step", ylabel="cycles")
-    axes[2].tick_params(axis="x", rotation=45)
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110)
-    pyplot.close(figure)
-    return png.getvalue()
+        axis.bar(where - 0.2, [result.dense.rtl_cycles.get(p, 0) / steps for p in phases], 0.4, label="skip off")
+        axis.bar(where + 0.2, [result.sparse.rtl_cycles.get(p, 0) / steps for p in phases], 0.4, label="skip on")
+        axis.set_xticks(where, phases)
+        axis.legend()
+    else:
+        axis.bar(phases, [cycles[p] / max(result.steps, 1) for p in phases])
+    axis.set(title="RTL cycles of a step", ylabel="cycles")
+    axis.tick_params(axis="x", rotation=45)

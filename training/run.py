@@ -3,6 +3,7 @@
 import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from gradgate.arch.checks import ConfigError
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import DENSE, SPARSE, Switches
+from gradgate.compiler.fit import DoesNotFit
 from gradgate.golden.floating import FloatModel
 from gradgate.golden.model import GoldenModel, Step
 from gradgate.host.driver import Driver
@@ -20,7 +22,8 @@ from gradgate.sim.roles import cheaper_roles
 from gradgate.sim.simulator import Simulator
 from gradgate.sim.views import Wire
 from gradgate.training.balance import channel_orders, reorder
-from gradgate.training.datasets import Dataset, batches, quantise
+from gradgate.training.datasets import Dataset, batches, quantise, require_data
+from gradgate.training.health import Health
 from gradgate.training.schedule import Result, Schedule
 
 
@@ -43,20 +46,15 @@ class Trainer:
 
     def __init__(self, schedule: Schedule, data: Dataset, progress=lambda done, total, loss: None, link: Link | None = None):
         self.schedule, self.data, self.progress, self.link = schedule, data, progress, link
-        formats = schedule.config.formats
+        network, formats = schedule.network, schedule.config.formats
+        require_data(data, network, schedule.batch)
         self.train_x, self.test_x = quantise(data.train_x, formats), quantise(data.test_x, formats)
-        network, images = schedule.network, data.train_x.shape[1:]
-        if images != (network.height, network.width, network.channels):
-            raise ConfigError(f"input must be {list(images)}, the images of the data set, not "
-                              f"{[network.height, network.width, network.channels]}")
-        if network.classes <= data.train_y.max():
-            raise ConfigError(f"the last layer must have an output for each of the {data.train_y.max() + 1} classes of the data set, "
-                              f"not {network.classes}")
-        if len(self.train_x) < schedule.batch:
-            raise ConfigError(f"batch must be at most the {len(self.train_x)} training images, not {schedule.batch}")
         self.golden = GoldenModel(schedule.network, formats, schedule.seed)
         self.float32 = FloatModel(schedule.network, schedule.seed, np.float32)
-        self.result = Result(schedule=schedule)
+        health = Health(network, formats, schedule.batch)
+        for exact, words in ((data.train_x, self.train_x), (data.test_x, self.test_x)):
+            health.images(exact, words)
+        self.result = Result(schedule=schedule, health=health, epoch_steps=len(self.train_x) // schedule.batch)
         self._program = functools.cache(self._compile)
         for lr_shift in set(schedule.lr_shifts):
             self._program(schedule.batch, lr_shift)  # what does not fit is told before anything is built
@@ -68,8 +66,21 @@ class Trainer:
                             switches=switches, momentum=self.schedule.momentum)
 
     def run(self) -> Result:
-        """Train and test. Stops at the first difference between hardware and models; ``result.exact`` is then false."""
+        """Train and test. Stops at the first difference between hardware and models; ``result.exact`` is then false.
+
+        Control-C after the first step ends the run: ``result.interrupted`` is true then, and what was measured so far is there.
+        """
         began = time.perf_counter()
+        try:
+            self._run_backend()
+        except KeyboardInterrupt:
+            if not self.result.steps:
+                raise
+            self._interrupt()
+        self.result.wall_s = time.perf_counter() - began
+        return self.result
+
+    def _run_backend(self):
         config = self.schedule.config
         if self.schedule.backend == "rtl":
             with Simulator(config, trace=self.schedule.wave) as sim:
@@ -79,8 +90,16 @@ class Trainer:
             self._run_on(Bench(config, None, driver, Wire(driver)))
         else:
             self._run()
-        self.result.wall_s = time.perf_counter() - began
-        return self.result
+
+    def _interrupt(self):
+        """Make the result one of the steps that were done."""
+        result = self.result
+        result.interrupted = True
+        result.sparse = result.dense = None  # not the same steps any more
+        if len(result.losses) > len(result.accuracy) * result.epoch_steps:
+            self.golden.set_masters(self._last)  # a thread may have done a step more
+            result.accuracy.append(100 * self.golden.accuracy(self.test_x, self.data.test_y))
+        self._finish()
 
     def _run_on(self, bench):
         bench.driver.identify()
@@ -92,21 +111,21 @@ class Trainer:
     def _run(self):
         schedule, result = self.schedule, self.result
         rng = np.random.default_rng(schedule.seed)
-        total = len(schedule.lr_shifts) * (len(self.train_x) // schedule.batch)
-        total = min(total, schedule.max_steps or total)
+        total = result.total_steps
         for lr_shift in schedule.lr_shifts:
             self._prepare_epoch()
             epoch = list(batches(len(self.train_x), schedule.batch, rng))[:total - result.steps if result.train.exact else 0]
-            for index, step in zip(epoch, self._steps([self._job(index, lr_shift) for index in epoch])):
-                result.losses.append(step.loss())
-                result.steps += 1
-                self.float32.step(self.data.train_x[index], self.data.train_y[index], 2.0 ** -lr_shift, schedule.momentum)
-                self.progress(result.steps, total, result.losses[-1])
+            with closing(self._steps([self._job(index, lr_shift) for index in epoch])) as steps:
+                for index, step in zip(epoch, steps):
+                    self.float32.step(self.data.train_x[index], self.data.train_y[index], 2.0 ** -lr_shift, schedule.momentum)
+                    result.health.see(step, lr_shift)
+                    result.losses.append(step.loss())
+                    result.steps += 1
+                    self._last = [step.tensors[f"{block.name}.master"] for block in schedule.network.weighted]
+                    self.progress(result.steps, total, result.losses[-1])
             result.accuracy.append(100 * self.golden.accuracy(self.test_x, self.data.test_y))
-        result.golden_accuracy = result.accuracy[-1]
-        result.float32_accuracy = 100 * self.float32.accuracy(self.data.test_x, self.data.test_y)
+        self._finish()
         if not self.bench:
-            result.test_accuracy = result.golden_accuracy
             return
         if result.exact and schedule.check is not None:
             program = self._program(schedule.batch, schedule.lr_shifts[0])
@@ -115,6 +134,14 @@ class Trainer:
             result.test_accuracy = self._test()
             if schedule.dense_steps:
                 self._skip_on_off(rng)
+
+    def _finish(self):
+        """Accuracies of the models after the last step."""
+        result = self.result
+        result.golden_accuracy = result.accuracy[-1]
+        result.float32_accuracy = 100 * self.float32.accuracy(self.data.test_x, self.data.test_y)
+        if not self.bench:
+            result.test_accuracy = result.golden_accuracy
 
     def _prepare_epoch(self):
         """Make the coming steps cheap, from the zeros of one batch: order of channels (not before the first epoch), roles."""
@@ -220,4 +247,4 @@ def fitting_batch(network, config, most: int = 16) -> tuple:
         except ConfigError as error:
             if batch == 1:
                 raise
-            batch, limit = batch // 2, str(error)
+            batch, limit = batch // 2, error.line() if isinstance(error, DoesNotFit) else str(error)

@@ -8,8 +8,19 @@ from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.sim.build import TRACES
 from gradgate.sim.compare import Tally
+from gradgate.training.health import Health
 
 BACKENDS = ("rtl", "golden", "board")
+
+
+def default_lr_shift(batch: int) -> int:
+    """The negative power of two of the learning rate for ``batch`` images a step: 2 for 16, 1 more for each halving, 1 from 32 on.
+
+    A step is the mean over the batch, so a batch of half as many images has to take half the step to come as far with as many images.
+    Source: the linear scaling rule of Goyal et al., "Accurate, large minibatch SGD", 2017. It ends at a rate of 1/2: with 64 images and
+    a rate of 1 `digits` does not train, in floating point neither.
+    """
+    return max(1, 6 - (batch.bit_length() - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +43,7 @@ class Schedule:
 
     def __post_init__(self):
         one_of("backend", self.backend, BACKENDS)
+        integer("batch", self.batch, 1, 4096)
         integer("dense_steps", self.dense_steps, 0, 10_000)
         integer("momentum", self.momentum, 0, 7)
         integer("seed", self.seed, 0, 2**32 - 1)
@@ -51,6 +63,7 @@ class Result:
 
     schedule: Schedule
     steps: int = 0  #: of training
+    epoch_steps: int = 0  #: of a whole epoch
     losses: list = field(default_factory=list)
     accuracy: list = field(default_factory=list)  #: golden model, after each epoch
     test_accuracy: float | None = None  #: of the backend, at the end; None: not reached, for a difference
@@ -60,6 +73,8 @@ class Result:
     test: Tally = field(default_factory=Tally)  #: of the test images
     sparse: Tally | None = None  #: of the steps that were run with and without skipping: with
     dense: Tally | None = None  #: and without
+    health: Health | None = None  #: what the golden model's training steps showed
+    interrupted: bool = False  #: by the user; everything is of the steps until then
     swapped: list = field(default_factory=list)  #: RTL: for each epoch, the blocks whose weight-gradient roles were swapped
     wall_s: float = 0.0
     simulation_s: float = 0.0  #: with the core, on a board too: data there, run, results back and compared
@@ -72,6 +87,17 @@ class Result:
             if part:
                 whole.merge(part)
         return whole
+
+    @property
+    def total_steps(self) -> int:
+        """Training steps that were to be done."""
+        total = self.epoch_steps * len(self.schedule.lr_shifts)
+        return min(total, self.schedule.max_steps or total)
+
+    @property
+    def warnings(self) -> list:
+        """What the user must know, a line each."""
+        return self.health.warnings(self.losses, self.epoch_steps) if self.health else []
 
     @property
     def exact(self) -> bool:
@@ -94,6 +120,7 @@ class Result:
             **{f"{name}_per_phase": {"rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles, "macs": part.macs,
                                    "work_edges_waiting": {p: part.split(p, schedule.config.pes) for p in part.runs}}
                for name, part in (("train", self.train), ("test", self.test))},
+            "warnings": self.warnings, "interrupted": self.interrupted, **(self.health.json() if self.health else {}),
             "wall_s": self.wall_s, "simulation_s": self.simulation_s,
         }
         if self.dense:
