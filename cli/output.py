@@ -1,10 +1,28 @@
 """The files of figures that commands write and read, and where."""
 
+import errno
 import json
+import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.files import require_directory, require_writable, write_files
+
+STANDARD_OUTPUT = "cannot write standard output"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)  #: errors of a write whose file the system does not name
+
+
+def one_line(text: str) -> str:
+    """``text`` with all escaped that would not stay in its line, or could not be shown."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def forget_output() -> None:
+    """What standard output could not take is not tried again when the process ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def json_text(table) -> str:

@@ -12,17 +12,21 @@ import platform
 import re
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
+from gradgate.arch.files import write_files
 from gradgate.sim import toolchain
 from gradgate.sim.toolchain import ToolError
 
 LOG = logging.getLogger(__name__)
 
 HARNESS = Path(__file__).with_name("harness.cpp")
-LZ4 = Path(__file__).with_name("lz4")  # for FST waves
+WAVES = Path(__file__).with_name("waves.h")
+LZ4 = Path(__file__).with_name("lz4") / "lz4.h"  # for FST waves
 LIBRARY = "model.so"
 TRACES = ("vcd", "fst")
+WORK = re.compile(r"(.+)\.(?:gradgate-)?[a-z0-9_]{8}")  # names of folders in which something is built
 
 VERILATOR_FLAGS = (
     "--cc", "--exe", "--build", "-j", "2", "--prefix", "Vtop", "--top-module", "gradgate", "--assert",
@@ -41,7 +45,7 @@ ZEROS = re.compile(r"^  initial begin\n((?:    (\S+) ?\[\d+\] = \d+'h0+;\n)+)  e
 
 def directory() -> Path:
     """The cache."""
-    return Path(os.environ.get("GRADGATE_BUILD", "build/sim")).resolve()
+    return Path(os.environ.get("GRADGATE_BUILD") or "build/sim").resolve()
 
 
 @functools.cache
@@ -60,11 +64,11 @@ def key(*parts: str) -> str:
     return hashlib.sha256("\0".join(everything).encode()).hexdigest()[:20]
 
 
-def cached(name: str, make) -> Path:
+def cached(name: str, make, what: str = "the simulation") -> Path:
     """Directory ``name`` of the cache; when it is not there, ``make(directory)`` fills it.
 
-    The directory appears whole or not at all. Where two processes want the same one, the second waits. When ``make``
-    raises :class:`ToolError`, what the tool wrote is left in ``name.log``, and the message says so.
+    The directory appears whole or not at all. Where two processes want the same one, the second says that it waits for ``what``. When
+    ``make`` raises :class:`ToolError`, what the tool wrote is left in ``name.log``, and the message says so.
     """
     root = directory()
     final = root / name
@@ -72,22 +76,78 @@ def cached(name: str, make) -> Path:
         return final
     root.mkdir(parents=True, exist_ok=True)
     with open(root / f"{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            LOG.info("waiting for another process that builds %s ...", what)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if final.is_dir():
             return final
-        work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=root))
+        _sweep(root, name)
         try:
-            make(work)
-            work.rename(final)
+            with _workshop(root, name) as work:
+                make(work)
+                if work.parent != root:
+                    with _folder(root, f"{name}.") as copy:
+                        shutil.copytree(work, copy, dirs_exist_ok=True)
+                        copy.rename(final)
+                else:
+                    work.rename(final)
         except ToolError as error:
             if not error.output:
                 raise
-            log = root / f"{name}.log"
-            log.write_text(error.output, encoding="utf-8")
+            [log] = write_files(root, {f"{name}.log": error.output})
             raise ToolError(f"{error} (all of it: {log})", error.output) from None
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
     return final
+
+
+@contextmanager
+def _folder(root: Path, prefix: str):
+    """A new folder, removed at the end if it is still there."""
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _workshop(root: Path, name: str):
+    """A folder to build in: in the cache, or where a path has no characters that ``make`` cannot cope with.
+
+    In the cache there is then a link to it, by which :func:`_sweep` finds it.
+    """
+    if toolchain.is_plain(root):
+        with _folder(root, f"{name}.") as work:
+            yield work
+        return
+    with _folder(toolchain.plain_directory(), "gradgate-") as work:
+        link = root / f"{name}.{work.name}"
+        link.symlink_to(work)
+        try:
+            yield work
+        finally:
+            link.unlink(missing_ok=True)
+
+
+def _sweep(root: Path, held: str) -> None:
+    """Remove the folders of builds that were killed: their locks are held by nobody. ``held``: the lock that the caller holds."""
+    for leftover in root.iterdir():
+        match = WORK.fullmatch(leftover.name)
+        if not match or not leftover.is_dir() and not leftover.is_symlink() or not (root / f"{match[1]}.lock").is_file():
+            continue
+        with open(root / f"{match[1]}.lock") as lock:
+            try:
+                if match[1] != held:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            if leftover.is_symlink():
+                if leftover.readlink().name == leftover.name.rpartition(".")[2]:
+                    shutil.rmtree(leftover.readlink(), ignore_errors=True)
+                leftover.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def compact(verilog: str) -> str:
@@ -134,9 +194,11 @@ def library(verilog: str, trace: str | None = None, harness: Path = HARNESS) -> 
     if trace not in (None, *TRACES):
         raise ValueError(f"trace must be None or one of {', '.join(TRACES)}, not {trace!r}")
     verilog = readable(verilog) if trace else verilog
-    flags = VERILATOR_FLAGS + ((f"--trace-{trace}", "-CFLAGS", f"-I{LZ4}", "-LDFLAGS", "-L..") if trace else ())
+    flags = VERILATOR_FLAGS + ((f"--trace-{trace}", "-CFLAGS", "-I..", "-LDFLAGS", "-L..") if trace else ())
     sources = {"gradgate.v": registered_reset(compact(verilog)), "harness.cpp": harness.read_text(encoding="utf-8"),
                "memories.vlt": visible(verilog)}
+    if trace:
+        sources |= {file.name: file.read_text(encoding="utf-8") for file in (WAVES, LZ4)}
 
     def make(work):
         toolchain.require("perl", "make", "g++")
@@ -144,8 +206,7 @@ def library(verilog: str, trace: str | None = None, harness: Path = HARNESS) -> 
             toolchain.require_header("zlib.h", "FST waves need it; on Debian: apt install zlib1g-dev; or write .vcd")
             (work / "liblz4.a").write_bytes(b"!<arch>\n")  # what the linker asks for; LZ4 has all there is
         LOG.info("building the simulation, once; this takes a minute or more ...")
-        for name, text in sources.items():
-            (work / name).write_text(text, encoding="utf-8")
+        write_files(work, sources)
         toolchain.run_verilator([*flags, "--Mdir", "obj", "-o", f"../{LIBRARY}", "memories.vlt", "gradgate.v", "harness.cpp"], cwd=work)
         shutil.rmtree(work / "obj")
 

@@ -10,41 +10,48 @@ from xml.etree import ElementTree
 
 from cocotb_tools import runner
 
+from gradgate.arch.files import write_files
 from gradgate.sim import build, toolchain
 from gradgate.sim.toolchain import ToolError
 
-ARGUMENTS = ("--assert", "-Wno-lint", "-Wno-style", "-O3")
+MODEL = {"verilator": "gradgate", "icarus": "sim.vvp"}  #: the file that is run, as cocotb calls it
+#: Simulators, and what they are told when they build; nothing for Icarus, so that it takes cocotb's default, ``-g2012``.
+ARGUMENTS = {"verilator": ("--assert", "-Wno-lint", "-Wno-style", "-O3"), "icarus": ()}
 
 
 class BenchError(AssertionError):
     """A test of a cocotb bench failed; the message has the names of the tests and the end of the output."""
 
 
-def executable(verilog: str, *, waves: bool = False) -> Path:
-    """Directory with the simulator of ``verilog`` (top module ``gradgate``) for cocotb; built when necessary.
+def executable(verilog: str, *, waves: bool = False, simulator: str = "verilator") -> Path:
+    """Directory with what ``simulator``, "verilator" or "icarus", makes of ``verilog`` (top module ``gradgate``) for cocotb; built
+    when necessary.
 
     Raises :class:`ToolError` when a tool is missing or fails.
     """
+    arguments = ARGUMENTS[simulator]
+
     def make(work):
-        toolchain.require("perl", "make", "g++")
+        toolchain.require(*(("perl", "make", "g++") if simulator == "verilator" else ("iverilog", "vvp")))
         source, log = work / "gradgate.v", work / "build.log"
-        source.write_text(build.compact(verilog), encoding="utf-8")
-        with patch.dict(os.environ, toolchain.environment()):
+        write_files(work, {source.name: verilog})
+        with toolchain.environment(work) as environment, patch.dict(os.environ, environment):
             try:
-                runner.get_runner("verilator").build(
-                    sources=[source], hdl_toplevel="gradgate", build_dir=work / "obj", build_args=ARGUMENTS,
+                runner.get_runner(simulator).build(
+                    sources=[source], hdl_toplevel="gradgate", build_dir=work / "obj", build_args=arguments,
                     waves=waves, timescale=("1ns", "1ps"), log_file=log)
             except RuntimeError:
                 output = log.read_text(errors="replace")
                 raise ToolError(f"building for cocotb failed: {toolchain.first_error(output)}", output) from None
-        shutil.copy2(work / "obj" / "gradgate", work / "gradgate")
+        model = MODEL[simulator]
+        shutil.copy2(work / "obj" / model, work / model)
         shutil.rmtree(work / "obj")
 
-    return build.cached(build.key(verilog, "cocotb", repr(ARGUMENTS), repr(waves)), make)
+    return build.cached(build.key(verilog, "cocotb", simulator, repr(arguments), repr(waves)), make)
 
 
 def run(verilog: str, bench: Path, *, seed: int | None = None, tests: list | None = None,
-        environment: dict | None = None, waves: Path | None = None) -> int:
+        environment: dict | None = None, waves: Path | None = None, simulator: str = "verilator") -> int:
     """Run the cocotb tests in the Python file ``bench`` on ``verilog``; returns how many there were.
 
     Parameters
@@ -53,19 +60,20 @@ def run(verilog: str, bench: Path, *, seed: int | None = None, tests: list | Non
     seed : of all random choices in the bench; printed by cocotb when it is chosen there
     tests : names of the tests to run, all without
     environment : additional environment variables for the bench
-    waves : path of a VCD file to write
+    waves : path of a VCD file to write; "verilator" only
+    simulator : "verilator" or "icarus"
 
     Raises :class:`BenchError` when a test failed or there was none, :class:`ToolError` when the build failed.
     """
     bench = Path(bench).resolve()
-    built = executable(verilog, waves=waves is not None)
+    built = executable(verilog, waves=waves is not None, simulator=simulator)
     with tempfile.TemporaryDirectory(prefix="gradgate-cocotb-") as work, \
             patch.object(sys, "path", [str(bench.parent), *sys.path]), patch.dict(os.environ):
         os.environ.pop("PYTEST_CURRENT_TEST", None)  # the results are read here
         log, results = Path(work, "log"), Path(work, "results.xml")
         failed = None
         try:
-            runner.get_runner("verilator").test(
+            runner.get_runner(simulator).test(
                 test_module=bench.stem, hdl_toplevel="gradgate", hdl_toplevel_lang="verilog", build_dir=built,
                 test_dir=work, results_xml=str(results), seed=seed, testcase=tests, extra_env=environment or {},
                 log_file=log, waves=waves is not None)

@@ -14,12 +14,8 @@
 #include <string>
 #include <vector>
 
-#if VM_TRACE_FST
-#include <verilated_fst_c.h>
-using Trace = VerilatedFstC;
-#elif VM_TRACE_VCD
-#include <verilated_vcd_c.h>
-using Trace = VerilatedVcdC;
+#if VM_TRACE
+#include "waves.h"
 #endif
 
 #define API extern "C" __attribute__((visibility("default")))
@@ -40,11 +36,12 @@ struct Model {
     uint64_t state;  // of the generator of random numbers
     uint32_t stall;  // chance of an idle cycle before a transfer, of 1000
 #if VM_TRACE
-    std::unique_ptr<Trace> trace;
+    std::unique_ptr<WaveFile> file;
+    std::unique_ptr<Waves> waves;
     bool recording = true;
 #endif
 
-    Model(const char* trace_path, uint64_t seed, uint32_t stall_permille)
+    Model(int wave_file, uint64_t seed, uint32_t stall_permille)
         : state{seed * 2 + 1}, stall{stall_permille} {
         context.fatalOnError(false);  // a failed assertion ends the run, not the process
 #if VM_TRACE
@@ -52,9 +49,10 @@ struct Model {
 #endif
         top = std::make_unique<Vtop>(&context);
 #if VM_TRACE
-        trace = std::make_unique<Trace>();
-        top->trace(trace.get(), 99);
-        trace->open(trace_path);
+        file = std::make_unique<WaveFile>(wave_file);
+        waves = std::make_unique<Waves>(*file, *top);
+#else
+        (void)wave_file;
 #endif
         for (const auto& scope : *context.scopeNameMap()) {
             if (!scope.second->varsp()) continue;
@@ -76,9 +74,25 @@ struct Model {
 
     void close() {
 #if VM_TRACE
-        if (trace) trace->close();
-        trace.reset();
+        if (!waves) return;
+        waves.reset();
+        file->close();
 #endif
+    }
+
+    // A new call: a signal that came in an earlier one has been seen to.
+    void begin() {
+#if VM_TRACE
+        file->interrupted = false;
+#endif
+    }
+
+    // Whether the caller should have a look: the simulation is over, or a signal has come.
+    bool stopped() {
+#if VM_TRACE
+        if (file->interrupted) return true;
+#endif
+        return context.gotFinish();
     }
 
     uint32_t random() {  // splitmix64
@@ -93,7 +107,8 @@ struct Model {
         top->clk = level;
         top->eval();
 #if VM_TRACE
-        if (trace && recording) trace->dump(context.time());
+        if (waves && recording) waves->dump(context.time());
+        if (file->error) context.gotFinish(true);
 #endif
         context.timeInc(1);
     }
@@ -136,14 +151,25 @@ struct Model {
 
 }  // namespace
 
-API Model* gg_create(const char* trace_path, uint64_t seed, uint32_t stall) { return new Model(trace_path, seed, stall); }
+// `wave_file`: an open file that becomes the model's.
+API Model* gg_create(int wave_file, uint64_t seed, uint32_t stall) { return new Model(wave_file, seed, stall); }
 
 API void gg_destroy(Model* m) { delete m; }
 
-// Finishes the trace file. The model lives on, for views of its memories may.
+// Finishes the wave file. The model lives on, for views of its memories may.
 API void gg_close(Model* m) { m->close(); }
 
-// Whether the following cycles go to the trace file; they do at first.
+// The error number of the wave file, 0 for none. After an error the simulation is over.
+API int gg_wave_error(Model* m) {
+#if VM_TRACE
+    return m->file->error;
+#else
+    (void)m;
+    return 0;
+#endif
+}
+
+// Whether the following cycles go to the wave file; they do at first.
 API void gg_record(Model* m, int on) {
 #if VM_TRACE
     m->recording = on != 0;
@@ -154,28 +180,30 @@ API void gg_record(Model* m, int on) {
 
 API uint64_t gg_step(Model* m, uint64_t n) {
     uint64_t i = 0;
-    for (; i < n && !m->context.gotFinish(); ++i) m->cycle();
+    for (m->begin(); i < n && !m->stopped(); ++i) m->cycle();
     return i;
 }
 
 API void gg_reset(Model* m, uint64_t n) {
+    m->begin();
     m->idle();
     m->top->rst = 1;
-    gg_step(m, n);
+    for (uint64_t i = 0; i < n; ++i) m->cycle();
     m->top->rst = 0;
-    gg_step(m, 1);  // the model has a register behind its reset
+    m->cycle();  // the model has a register behind its reset
 }
 
 // Clocks until `busy` is low, at most `n` cycles; returns the cycles that passed.
 API uint64_t gg_run(Model* m, uint64_t n) {
     uint64_t i = 0;
-    for (; i < n && m->top->busy && !m->context.gotFinish(); ++i) m->cycle();
+    for (m->begin(); i < n && m->top->busy && !m->stopped(); ++i) m->cycle();
     return i;
 }
 
 // The transfers return how many succeeded; one that gets no answer in `limit` cycles is the last.
 API uint64_t gg_write(Model* m, const uint32_t* addr, const uint32_t* data, uint64_t n, uint64_t limit) {
     uint64_t i = 0;
+    m->begin();
     for (uint32_t word; i < n; ++i)
         if (!m->transfer(true, addr[i], word = data[i], limit)) break;
     m->idle();
@@ -184,6 +212,7 @@ API uint64_t gg_write(Model* m, const uint32_t* addr, const uint32_t* data, uint
 
 API uint64_t gg_write_block(Model* m, uint32_t addr, const uint32_t* data, uint64_t n, uint64_t limit) {
     uint64_t i = 0;
+    m->begin();
     for (uint32_t word; i < n; ++i)
         if (!m->transfer(true, addr + uint32_t(i), word = data[i], limit)) break;
     m->idle();
@@ -192,6 +221,7 @@ API uint64_t gg_write_block(Model* m, uint32_t addr, const uint32_t* data, uint6
 
 API uint64_t gg_read(Model* m, uint32_t addr, uint64_t n, uint32_t* data, uint64_t limit) {
     uint64_t i = 0;
+    m->begin();
     for (; i < n; ++i)
         if (!m->transfer(false, addr + uint32_t(i), data[i], limit)) break;
     m->idle();

