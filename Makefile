@@ -11,7 +11,6 @@ CONFIG ?= small
 EPOCHS ?= 5
 LR_SHIFT ?= 2,2,2,3,4
 DENSE_STEPS ?= 10
-MODE ?= bp
 BACKEND ?= rtl
 DEMO_OUT ?= results/demo
 
@@ -25,6 +24,7 @@ SEEDS ?= 1
 
 BIN := $(VENV)/bin
 GRADGATE := $(BIN)/gradgate
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -34,15 +34,17 @@ STAMP := $(VENV)/.installed
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## create the virtual environment; again only when pyproject.toml has changed
+setup: $(STAMP) ## create the virtual environment; again only when what it depends on has changed
 
-$(STAMP): pyproject.toml
+# The build uses the pinned setuptools, too: an isolated one would be of any release.
+$(STAMP): pyproject.toml setup.py constraints.txt package/__init__.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(PIP) setuptools
+	$(PIP) --no-build-isolation -e '.[test]'
 	touch $@
 
 demo: $(STAMP) ## train a small network on the simulated core, every tensor compared with the model
-	$(GRADGATE) train --model $(MODEL) --config $(CONFIG) --epochs $(EPOCHS) --lr-shift $(LR_SHIFT) --mode $(MODE) \
+	$(GRADGATE) train --model $(MODEL) --config $(CONFIG) --epochs $(EPOCHS) --lr-shift $(LR_SHIFT) \
 	  --backend $(BACKEND) --dense-steps $(DENSE_STEPS) --out $(DEMO_OUT)
 
 # An option and its file, if there is one: sparsity, resources, fresh and boards take long and are not repeated by `make results`.
@@ -93,7 +95,7 @@ synth: $(STAMP) ## synthesise CONFIG for ECP5 and count what each unit takes
 
 # The tools for boards are not needed for anything else.
 board: $(STAMP) ## build a bitstream for BOARD with the configuration that fits it; twenty minutes
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fpga]'
+	$(PIP) --no-build-isolation -e '.[fpga]'
 	$(GRADGATE) synth --board $(BOARD) --seeds $(SEEDS)
 
 clean: ## remove what was built; keeps the virtual environment and results/

@@ -7,6 +7,7 @@ import click
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.files import write_files
 from gradgate.cli.output import json_text, require_outputs, require_sources, write_json
+from gradgate.cli.progress import Progress
 
 
 @click.group()
@@ -25,8 +26,6 @@ def bench():
 @click.option("--docs", is_flag=True, help="Write the tables to docs/sparsity_results.md.")
 def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
     """Cycles of six networks with zeros skipped or not, from zeros recorded in training. Minutes."""
-    from tqdm import tqdm
-
     from gradgate.bench import pages, plots, study
     from gradgate.bench.estimate import FINE
     from gradgate.bench.networks import NETWORKS
@@ -43,10 +42,7 @@ def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
         require_outputs(page.parent)
     require_outputs(out, json_path)
     configs = list(PORTS) if config_name == "both" else [config_name]
-    with tqdm(unit="layer", disable=None) as bar:
-        def progress(done, total):
-            bar.total = total
-            bar.update(done - bar.n)
+    with Progress("layers") as progress:
         found = study.study(list(dict.fromkeys(networks)) or list(NETWORKS), configs, recordings=recordings and str(recordings),
                             ablation=not quick, points=not quick, progress=progress)
     click.echo(pages.text(found))

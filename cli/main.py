@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gradgate import __version__
 from gradgate.arch import commands
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import PRESETS, Config
@@ -70,7 +71,7 @@ def explain(error: Exception) -> str | None:
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.version_option(package_name="gradgate")
+@click.version_option(__version__)
 def main():
     """Generator for FPGA accelerators that train neural networks."""
     logging.basicConfig(format="%(message)s", handlers=[Messages()])
@@ -128,3 +129,6 @@ def lint(configs, bus):
 
 for command in (train, board, soak, results, synth, boards, record, bench, profile):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main(prog_name="gradgate")

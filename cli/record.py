@@ -9,6 +9,7 @@ import click
 from gradgate.arch.files import write_files
 from gradgate.bench.networks import NETWORKS
 from gradgate.cli.output import require_outputs, require_sources
+from gradgate.cli.progress import Progress
 
 
 def _write_page() -> None:
@@ -36,8 +37,6 @@ def record(network, steps, side, images, seed, out, docs):
         return
     if network is None or out is None:
         raise click.UsageError("give --network and --out, or --docs")
-    from tqdm import tqdm
-
     # PyTorch's threads wait for each other by spinning, which on a shared machine can take thirty times the time of sleeping.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -51,11 +50,8 @@ def record(network, steps, side, images, seed, out, docs):
     require_outputs(out)
     points = tuple(sorted({step for step in (10, 100) if step < steps} | {steps}))
     plan = Plan(network=network, side=side, seed=seed, points=points, images=images)
-    with tqdm(total=steps, unit="step", disable=None) as bar:
-        def progress(done, _total, loss):
-            bar.update(done - bar.n)
-            bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
-        recording = run(plan, progress)
+    with Progress("steps", steps) as progress:
+        recording = run(plan, lambda done, total, loss: progress(done, total, f"loss {loss:.3f}"))
     path = out / f"{network}.npz"
     recording.save(path)
     for point in recording.meta["points"]:

@@ -11,6 +11,7 @@ from gradgate.arch.files import write_files
 from gradgate.cli import boards as kept
 from gradgate.cli.options import config_option
 from gradgate.cli.output import require_outputs, require_sources, write_json
+from gradgate.cli.progress import Progress
 
 
 def seed_list(_context, _option, value: str) -> list:
@@ -42,8 +43,6 @@ def seed_list(_context, _option, value: str) -> list:
                    "separated by commas: synthesise these and write docs/resources.md.")
 def synth(config_name, board_name, seeds, freq, macs, family, out, json_path, period, docs):
     """Synthesise a core and count what each unit takes, of an ECP5; or build a bitstream for a board. Minutes."""
-    from tqdm import tqdm
-
     from gradgate.fpga import board_page, count, picture, place
     from gradgate.fpga.boards import TooLarge
 
@@ -70,12 +69,9 @@ def synth(config_name, board_name, seeds, freq, macs, family, out, json_path, pe
     else:
         target, top, what, config = design(board_name, config_name, freq, macs)
         name = f"{target.name}-{what}"
-        with tqdm(total=2 + len(seeds), disable=None, bar_format="{desc} {n}/{total} {elapsed}") as bar:
-            def progress(step):
-                bar.set_description_str(f"{what}: {step}")
-                bar.update()
+        with Progress("steps", 2 + len(seeds)) as progress:
             try:
-                placement = place.run(top, config, seeds, out / name, progress)
+                placement = place.run(top, config, seeds, out / name, lambda step: progress(progress.done + 1, note=f"{what}: {step}"))
             except TooLarge as error:  # worth a line on the page, too
                 if docs is not None:
                     write_json(kept.RESULTS / f"{name}.json", place.refusal(target, config, error))
@@ -114,8 +110,6 @@ def units(config_name, out, json_path, period, docs):
     """Synthesise unit by unit for ECP5."""
     from datetime import date
 
-    from tqdm import tqdm
-
     from gradgate.fpga import report, synthesis
 
     configs = [Config.load(name) for name in (docs.split(",") if docs is not None else [config_name])]
@@ -124,12 +118,11 @@ def units(config_name, out, json_path, period, docs):
         require_sources(page)
     require_outputs(out, json_path)
     results = []
-    with tqdm(total=3 * len(configs), disable=None, bar_format="{desc} {n}/{total} {elapsed}") as bar:
+    with Progress("steps", 3 * len(configs)) as progress:
         for config in configs:
-            def progress(step, name=config.name):
-                bar.set_description_str(f"{name}: {step}")
-                bar.update()
-            results.append(synthesis.run(config, out / config.name if docs else out, period=period, progress=progress))
+            def say(step, name=config.name):
+                progress(progress.done + 1, note=f"{name}: {step}")
+            results.append(synthesis.run(config, out / config.name if docs else out, period=period, progress=say))
     if docs is not None:
         write_files(page.parent, {page.name: report.page(results, date.today().isoformat())})
         click.echo(page)
