@@ -5,13 +5,12 @@ convolution whose kernel is the whole image) or an average, and what is fused be
 last block ends in softmax cross-entropy.
 """
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradgate.arch.block import INPUT
-from gradgate.arch.checks import ConfigError, integer, only_keys
-from gradgate.arch.layers import extend
+from gradgate.arch.checks import ConfigError, integer, label, only_keys, read_toml
+from gradgate.arch.layers import extend, in_order
 from gradgate.arch.models import MODELS
 
 
@@ -56,7 +55,7 @@ class Network:
         height, width, channels = (integer(f"input {what}", v, 1, 1024)
                                    for what, v in zip(("height", "width", "channels"), shape))
         blocks = []
-        for index, layer in enumerate(layers):
+        for index, layer in in_order(layers):
             extend(blocks, index, layer, (height, width, channels))
         network = cls(name=name, height=height, width=width, channels=channels, blocks=tuple(blocks))
         _check(network)
@@ -71,16 +70,12 @@ class Network:
         path = Path(name_or_path)
         if not path.is_file():
             raise ConfigError(f"model must be one of {', '.join(MODELS)} or a TOML file, not {name_or_path!r}")
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: {error}") from None
+        table = read_toml(path)
         only_keys(str(path), table, {"name", "input", "layer"})
         if "input" not in table or not isinstance(table.get("layer"), list):
             raise ConfigError(f"{path}: a network needs 'input' and at least one [[layer]]")
-        if not isinstance(table.get("name", ""), str):
-            raise ConfigError(f"{path}: name must be a text, not {table['name']!r}")
-        return cls.build(table.get("name", path.stem), table["input"], table["layer"])
+        name = label(f"{path}: name", table.get("name", path.stem))
+        return cls.build(name, table["input"], table["layer"])
 
 
 def _check(network) -> None:

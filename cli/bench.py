@@ -6,26 +6,31 @@ import click
 
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.files import write_files
+from gradgate.cli.layout import group
+from gradgate.cli.options import DIRECTORY, EXISTING_DIRECTORY, FILE
 from gradgate.cli.output import json_text, require_outputs, require_sources, write_json
 from gradgate.cli.progress import Progress
 
 
-@click.group()
+@group()
 def bench():
-    """Comparisons with published work, computed with the cycle model."""
+    """Compare with published work, by the cycle model."""
 
 
 @bench.command()
 @click.option("--network", "networks", multiple=True, metavar="NAME", help="A network; several times for several. Default: all.")
 @click.option("--config", "config_name", default="both", help="base, paper or both.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for CSV, plots and JSON.")
-@click.option("--recordings", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+@click.option("--json", "json_path", type=FILE, default=None, help="Write all figures here.")
+@click.option("--out", type=DIRECTORY, default=None, help="Directory for CSV, plots and JSON.")
+@click.option("--recordings", type=EXISTING_DIRECTORY, default=None,
               help="Directory of NETWORK.npz files, instead of the recordings that come with the package.")
 @click.option("--quick", is_flag=True, help="Only the last recorded point, and no ablation.")
 @click.option("--docs", is_flag=True, help="Write the tables to docs/sparsity_results.md.")
 def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
-    """Cycles of six networks with zeros skipped or not, from zeros recorded in training. Minutes."""
+    """What skipping zeros saves in six large networks. Minutes.
+
+    Cycles are those of the model, zeros those recorded in training.
+    """
     from gradgate.bench import pages, plots, study
     from gradgate.bench.estimate import FINE
     from gradgate.bench.networks import NETWORKS
@@ -39,8 +44,8 @@ def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
         raise ConfigError(f"config must be one of {', '.join(PORTS)}, both, not {config_name!r}")
     if docs:
         require_sources(page)
-        require_outputs(page.parent)
-    require_outputs(out, json_path)
+        require_outputs(None, page)
+    require_outputs(out, json_path, names=("sparsity.json", "layers.csv", "speedups.png"))
     configs = list(PORTS) if config_name == "both" else [config_name]
     with Progress("layers") as progress:
         found = study.study(list(dict.fromkeys(networks)) or list(NETWORKS), configs, recordings=recordings and str(recordings),

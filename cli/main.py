@@ -2,9 +2,11 @@
 
 import logging
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich_click import command_panel
 
 from gradgate import __version__
 from gradgate.arch import commands
@@ -15,7 +17,8 @@ from gradgate.cli.bench import bench
 from gradgate.cli.board import board
 from gradgate.cli.boards import boards
 from gradgate.cli.ending import Ended, endable
-from gradgate.cli.options import config_option
+from gradgate.cli.layout import SETTINGS, Group
+from gradgate.cli.options import DIRECTORY, config_option
 from gradgate.cli.output import NO_ROOM, STANDARD_OUTPUT, forget_output, one_line, require_outputs, require_sources
 from gradgate.cli.profile import profile
 from gradgate.cli.progress import Messages
@@ -25,27 +28,37 @@ from gradgate.cli.train import results, soak, train
 from gradgate.hw.generate import BUSES
 
 
-class Group(click.Group):
+class Main(Group):
     """Turns the errors a user can cause into one line and exit status 1."""
 
+    def make_context(self, *args, **given):
+        with ends_in_one_line():  # --help and --version write here
+            return super().make_context(*args, **given)
+
     def invoke(self, ctx):
-        try:
-            with endable():
-                return super().invoke(ctx)
-        except Ended as end:
-            click.echo(f"gradgate: ended by {end}", err=True)
-            sys.exit(end.status)
-        except KeyboardInterrupt:
-            click.echo("gradgate: interrupted", err=True)
-            sys.exit(130)
-        except Exception as error:
-            message = explain(error)
-            if message is None:
-                raise
-            if message.startswith(STANDARD_OUTPUT):
-                forget_output()
-            click.echo(f"gradgate: {message}", err=True)
-            sys.exit(1)
+        with ends_in_one_line(), endable():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def ends_in_one_line():
+    """An error that a user can cause, an interrupt and a signal end the process with a line and an exit status."""
+    try:
+        yield
+    except Ended as end:
+        click.echo(f"gradgate: ended by {end}", err=True)
+        sys.exit(end.status)
+    except KeyboardInterrupt:
+        click.echo("gradgate: interrupted", err=True)
+        sys.exit(130)
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        if message.startswith(STANDARD_OUTPUT):
+            forget_output()
+        click.echo(f"gradgate: {message}", err=True)
+        sys.exit(1)
 
 
 def explain(error: Exception) -> str | None:
@@ -70,7 +83,10 @@ def explain(error: Exception) -> str | None:
     return None
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(cls=Main, context_settings=SETTINGS)
+@command_panel("Train", commands=["train", "board", "profile"])
+@command_panel("Hardware", commands=["generate", "lint", "synth", "boards"])
+@command_panel("Maintain", commands=["soak", "bench", "record", "results", "docs"])
 @click.version_option(__version__)
 def main():
     """Generator for FPGA accelerators that train neural networks."""
@@ -80,7 +96,7 @@ def main():
 
 @main.command()
 @config_option()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory for the files.")
+@click.option("--out", type=DIRECTORY, required=True, help="Directory for the files.")
 @click.option("--bus", type=click.Choice(list(BUSES)), default="native", help="What the host reaches the core by.")
 def generate(config_name, out, bus):
     """Write gradgate.v and manifest.json."""
@@ -112,7 +128,10 @@ def docs(check):
 @click.argument("configs", nargs=-1)
 @click.option("--bus", type=click.Choice(list(BUSES)), default="native", help="What the host reaches the core by.")
 def lint(configs, bus):
-    """Check the generated Verilog of CONFIGS (default: all presets) with verilator --lint-only -Wall."""
+    """Check generated Verilog with verilator --lint-only -Wall.
+
+    CONFIGS: presets or TOML files; default: all presets.
+    """
     import tempfile
 
     from gradgate.hw.generate import verilog

@@ -50,10 +50,14 @@ def read_json(path, *keys):
     return found
 
 
-def require_outputs(directory, *paths) -> None:
-    """Raise :class:`ConfigError` when results could not be written: better at once than after an hour. None: not asked for."""
+def require_outputs(directory, *paths, names=()) -> None:
+    """Raise :class:`ConfigError` when results could not be written: better at once than after an hour. None: not asked for.
+
+    ``names``: of files in ``directory``.
+    """
     if directory is not None:
         require_directory(directory)
+        paths += tuple(directory / name for name in names)
     for path in paths:
         if path is not None:
             require_writable(Path(path))

@@ -12,6 +12,7 @@ from gradgate.training.datasets import digits, require_data
 from gradgate.training.run import Trainer, fitting_batch
 from gradgate.training.schedule import Schedule, default_lr_shift
 
+FILES = ("report.txt", "training.png", "result.json")  #: what ``--out`` gets
 INTERRUPTED = 130  #: exit status after Control-C, as shells have it
 
 
@@ -43,7 +44,8 @@ def perform(schedule, data, limit, out, json_path, figures, link=None) -> None:
     click.echo(report.text(result))
     figures = {**figures, **result.json()}
     if out is not None:
-        write_files(out, {"report.txt": report.text(result) + "\n", "training.png": report.plot(result), "result.json": json_text(figures)})
+        contents = report.text(result) + "\n", report.plot(result), json_text(figures)
+        write_files(out, dict(zip(FILES, contents, strict=True)))
         click.echo(f"\nreport, plot and figures are in {out}")
     write_json(json_path, figures)
     for warning in result.warnings:

@@ -8,6 +8,8 @@ import click
 
 from gradgate.arch.files import write_files
 from gradgate.bench.networks import NETWORKS
+from gradgate.cli.layout import command
+from gradgate.cli.options import DIRECTORY, SEED, integer
 from gradgate.cli.output import require_outputs, require_sources
 from gradgate.cli.progress import Progress
 
@@ -22,16 +24,16 @@ def _write_page() -> None:
         click.echo(path)
 
 
-@click.command()
+@command()
 @click.option("--network", type=click.Choice(list(NETWORKS)), default=None, help="Which network.")
-@click.option("--steps", type=click.IntRange(1), default=300, help="Training steps; steps 10, 100 and the last are recorded.")
-@click.option("--side", type=click.IntRange(32, 224), default=64, help="Rows and columns of the images, a multiple of 32.")
-@click.option("--images", type=click.IntRange(1), default=4, help="Images of a recorded batch whose masks are kept.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, images and their order.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for NETWORK.npz.")
+@click.option("--steps", type=integer(1), default=300, help="Training steps; steps 10, 100 and the last are recorded.")
+@click.option("--side", type=integer(32, 224), default=64, help="Rows and columns of the images, a multiple of 32.")
+@click.option("--images", type=integer(1), default=4, help="Images of a recorded batch whose masks are kept.")
+@click.option("--seed", type=SEED, default=0, help="Of initial weights, images and their order.")
+@click.option("--out", type=DIRECTORY, default=None, help="Directory for NETWORK.npz.")
 @click.option("--docs", is_flag=True, help="Train nothing; write docs/sparsity.md from the recordings of the package.")
 def record(network, steps, side, images, seed, out, docs):
-    """Train a large network with PyTorch and record which activations and gradients are zero."""
+    """Train a large network with PyTorch and record what is zero in it."""
     if docs:
         _write_page()
         return
@@ -47,12 +49,12 @@ def record(network, steps, side, images, seed, out, docs):
             raise
         click.echo("gradgate: recording needs PyTorch: pip install -e '.[record]'", err=True)
         sys.exit(2)
-    require_outputs(out)
+    path = out / f"{network}.npz"
+    require_outputs(None, path)
     points = tuple(sorted({step for step in (10, 100) if step < steps} | {steps}))
     plan = Plan(network=network, side=side, seed=seed, points=points, images=images)
     with Progress("steps", steps) as progress:
         recording = run(plan, lambda done, total, loss: progress(done, total, f"loss {loss:.3f}"))
-    path = out / f"{network}.npz"
     recording.save(path)
     for point in recording.meta["points"]:
         click.echo(f"step {point['step']}: loss {point['loss']:.3f}, accuracy {100 * point['accuracy']:.1f} % of held-out images")

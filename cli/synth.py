@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from gradgate.arch.checks import ConfigError
+from gradgate.arch.checks import ConfigError, parse_integer
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.cli import boards as kept
-from gradgate.cli.options import config_option
+from gradgate.cli.layout import command, options_of
+from gradgate.cli.options import DIRECTORY, FILE, config_option, integer, number
 from gradgate.cli.output import require_outputs, require_sources, write_json
 from gradgate.cli.progress import Progress
 
@@ -17,7 +18,7 @@ from gradgate.cli.progress import Progress
 def seed_list(_context, _option, value: str) -> list:
     """The numbers in "1,2,3"."""
     try:
-        seeds = [int(part) for part in value.split(",")]
+        seeds = [parse_integer(part.strip(" ")) for part in value.split(",")]
         if len(set(seeds)) == len(seeds) and min(seeds) >= 0:
             return seeds
     except ValueError:
@@ -25,24 +26,29 @@ def seed_list(_context, _option, value: str) -> list:
     raise click.BadParameter(f"must be different numbers from 0, separated by commas, as in 1,2,3, not {value!r}")
 
 
-@click.command()
+@command()
+@options_of(Core=["--config", "--macs"], Board=["--board", "--seeds", "--freq"], Only_counting=["--family", "--period"],
+            Outputs=["--out", "--json", "--docs"])
 @config_option(default=None, show_default="small, or what fits the board")
 @click.option("--board", "board_name", default=None, help="Place and route for this board (see `gradgate boards`), to a bitstream.")
 @click.option("--seeds", default="1", callback=seed_list, help="Of place and route, separated by commas; the worst one's clock counts.")
-@click.option("--freq", type=float, default=None, show_default="the board's", help="MHz of the board's clock.")
-@click.option("--macs", type=click.IntRange(1, 256), default=None, help="Instead of a core: so many bare multipliers and memories.")
+@click.option("--freq", type=number(), default=None, show_default="the board's", help="MHz of the board's clock.")
+@click.option("--macs", type=integer(1, 256), default=None, help="Instead of a core: so many bare multipliers and memories.")
 @click.option("--family", default=None, help="Only count what the whole core takes of this family (ecp5, gowin, ice40, xc7).")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("build/synth"),
+@click.option("--out", type=DIRECTORY, default=Path("build/synth"),
               help="Directory for the tools' files.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None,
+@click.option("--json", "json_path", type=FILE, default=None,
               help="Write all figures here; with --docs by configuration.")
-@click.option("--period", type=click.FloatRange(0.1, 1000), default=None, show_default="as short as possible",
+@click.option("--period", type=number(0.1, 1000), default=None, show_default="as short as possible",
               help="ns that paths may take without routing; logic that is faster is made smaller. Not for boards.")
 @click.option("--docs", is_flag=False, flag_value="", default=None,
               help="With --board or --family: keep the figures in results/board and write docs/boards.md. Else with configurations, "
                    "separated by commas: synthesise these and write docs/resources.md.")
 def synth(config_name, board_name, seeds, freq, macs, family, out, json_path, period, docs):
-    """Synthesise a core and count what each unit takes, of an ECP5; or build a bitstream for a board. Minutes."""
+    """Build a bitstream for a board, or count what a core takes. Minutes.
+
+    Without --board and --family every unit of a core is synthesised for ECP5, and counted.
+    """
     from gradgate.fpga import board_page, count, picture, place
     from gradgate.fpga.boards import TooLarge
 
@@ -116,6 +122,7 @@ def units(config_name, out, json_path, period, docs):
     page = Path("docs/resources.md")
     if docs is not None:
         require_sources(page)
+        require_outputs(None, page)
     require_outputs(out, json_path)
     results = []
     with Progress("steps", 3 * len(configs)) as progress:

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import click
 
-from gradgate.arch.checks import ConfigError
+from gradgate.arch.checks import ConfigError, parse_integer
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
 from gradgate.cli.boards import kept_figures
-from gradgate.cli.options import config_option, lr_shift_option
+from gradgate.cli.layout import command, options_of
+from gradgate.cli.options import DIRECTORY, EXISTING_DIRECTORY, EXISTING_FILE, FILE, SEED, config_option, integer, lr_shift_option
 from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
 
 
 def parse_steps(text: str) -> tuple:
     """``--wave-steps``: first and last step."""
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", text)
     if not match or int(match[2] or match[1]) < int(match[1]):
         raise ConfigError(f"wave-steps must be a step or FIRST-LAST, not {text!r}")
     return int(match[1]), int(match[2] or match[1])
@@ -29,7 +30,7 @@ def parse_lr_shifts(text: str | None, epochs: int) -> tuple | None:
     if text is None:
         return None
     try:
-        shifts = tuple(int(part) for part in text.split(","))
+        shifts = tuple(parse_integer(part.strip(" ")) for part in text.split(","))
     except ValueError:
         raise ConfigError(f"lr-shift must be an integer, or one for each epoch separated by commas, not {text!r}") from None
     if len(shifts) == 1:
@@ -39,45 +40,47 @@ def parse_lr_shifts(text: str | None, epochs: int) -> tuple | None:
     return shifts
 
 
-@click.command()
+@command()
+@options_of(Network_and_core=["--model", "--config"], Training=["--epochs", "--batch", "--lr-shift", "--momentum", "--seed", "--steps"],
+            Run=["--backend", "--dense-steps", "--balance"], Outputs=["--out", "--json", "--wave", "--wave-steps"])
 @click.option("--model", default="digits", help="Built-in network or TOML file.")
 @config_option()
-@click.option("--epochs", type=click.IntRange(1, 1000), default=1, help="Epochs.")
-@click.option("--mode", type=click.Choice(["bp"]), default="bp", help="bp: plain backpropagation.")
+@click.option("--epochs", type=integer(1, 1000), default=1, help="Epochs.")
+@click.option("--mode", type=click.Choice(["bp"]), default="bp", hidden=True)  # the only one so far
 @click.option("--backend", type=click.Choice(["rtl", "golden"]), default="rtl",
               help="rtl: simulate, and compare every tensor of every step; golden: the model alone.")
-@click.option("--batch", type=int, default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
+@click.option("--batch", type=integer(), default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
 @lr_shift_option
-@click.option("--momentum", type=click.IntRange(0, 7), default=0,
+@click.option("--momentum", type=integer(0, 7), default=0,
               help="M: velocities decay by 1 - 2^-M a step, so that the effective learning rate is 2^M times that of --lr-shift; "
                    "0: no momentum. Needs a configuration with momentum = true.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of initial weights, batch order and data split.")
-@click.option("--steps", type=click.IntRange(1), default=None, help="Stop training after so many steps.")
-@click.option("--dense-steps", type=click.IntRange(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
+@click.option("--seed", type=SEED, default=0, help="Of initial weights, batch order and data split.")
+@click.option("--steps", type=integer(1), default=None, help="Stop training after so many steps.")
+@click.option("--dense-steps", type=integer(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
 @click.option("--balance/--no-balance", default=False, help="Between epochs, deal channels to lanes by density; changes cycles only.")
-@click.option("--wave", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Record a wave file (.fst or .vcd); slow.")
+@click.option("--wave", type=FILE, default=None, help="Record a wave file (.fst or .vcd); slow.")
 @click.option("--wave-steps", default="0", help="Steps that the wave file records: N, or FIRST-LAST, counted from 0.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Directory for report, plot and JSON.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
+@click.option("--out", type=DIRECTORY, default=None, help="Directory for report, plot and JSON.")
+@click.option("--json", "json_path", type=FILE, default=None, help="Write all figures here.")
 def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, seed, steps, dense_steps, balance, wave, wave_steps, out,
           json_path):
     """Train a network on the accelerator, or on its golden model."""
-    from gradgate.cli.perform import perform, prepare
+    from gradgate.cli.perform import FILES, perform, prepare
 
     schedule, data, limit = prepare(
         Network.load(model), Config.load(config_name), batch, parse_lr_shifts(lr_shift, epochs), epochs, seed,
         momentum=momentum, max_steps=steps, dense_steps=dense_steps, balance=balance, wave=wave, wave_steps=parse_steps(wave_steps),
         backend=backend)
-    require_outputs(out, wave, json_path)
+    require_outputs(out, wave, json_path, names=FILES)
     perform(schedule, data, limit, out, json_path, {"mode": mode})
 
 
-@click.command()
-@click.option("--networks", type=click.IntRange(1), default=300, help="How many.")
-@click.option("--seed", type=int, default=1, help="Of all random choices.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write all figures here.")
+@command()
+@click.option("--networks", type=integer(1), default=300, help="How many.")
+@click.option("--seed", type=SEED, default=1, help="Of all random choices.")
+@click.option("--json", "json_path", type=FILE, default=None, help="Write all figures here.")
 def soak(networks, seed, json_path):
-    """Train random networks on simulated cores of odd shapes, every word and cycle compared."""
+    """Train random networks on simulated cores of odd shapes, everything compared."""
     from dataclasses import asdict
 
     from gradgate.cli.progress import Progress
@@ -93,27 +96,31 @@ def soak(networks, seed, json_path):
         sys.exit(1)
 
 
-@click.command()
-@click.option("--demo", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="result.json of the demo.")
-@click.option("--soak", "soak_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+@command()
+@click.option("--demo", type=EXISTING_FILE, required=True, help="result.json of the demo.")
+@click.option("--soak", "soak_path", type=EXISTING_FILE, required=True,
               help="JSON of a soak run.")
-@click.option("--other", "others", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True,
+@click.option("--other", "others", type=EXISTING_FILE, multiple=True,
               help="result.json of a further run with dense steps.")
-@click.option("--seeds", type=click.IntRange(2, 100), default=10, help="Seeds of the comparison with float32.")
-@click.option("--sparsity", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+@click.option("--seeds", type=integer(2, 100), default=10, help="Seeds of the comparison with float32.")
+@click.option("--sparsity", type=EXISTING_FILE, default=None,
               help="JSON of bench sparsity, for its goals.")
-@click.option("--synth", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+@click.option("--synth", type=EXISTING_FILE, default=None,
               help="JSON of synth --docs, for its goals.")
-@click.option("--fresh", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+@click.option("--fresh", type=EXISTING_FILE, default=None,
               help="JSON of `make fresh`, for its goals.")
-@click.option("--boards", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+@click.option("--boards", type=EXISTING_DIRECTORY, default=None,
               help="Directory of figures that synth --board --docs keeps, for its goals.")
 def results(demo, soak_path, others, seeds, sparsity, synth, fresh, boards):
-    """Write docs/results.md from recorded runs, and compare the golden model with float32 over several seeds."""
+    """Write docs/results.md from recorded runs.
+
+    The golden model is compared with float32 over several seeds meanwhile.
+    """
     from gradgate.training.results import compare_seeds, markdown
 
     page = Path("docs/results.md")
     require_sources(page)
+    require_outputs(None, page)
     runs = [read_json(path, "skip_on_off", "channels") for path in (demo, *others)]
     soaked, files = read_json(soak_path, "networks"), {
         "sparsity": read_json(sparsity, "goals"), "synth": read_json(synth, runs[0]["config"]["name"]), "fresh": read_json(fresh, "runs"),

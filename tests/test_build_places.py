@@ -168,7 +168,7 @@ def test_killed_build_is_removed_by_the_next(place, sleeper, monkeypatch, tmp_pa
         assert folders(cache) == sorted(["other", work]) and target.is_dir(), "that build goes on"
         child.kill()
         child.wait()
-    os.killpg(os.getpgid(tool), signal.SIGKILL)  # nobody can end the tools of a process that is killed so
+    os.kill(tool, signal.SIGKILL)  # nobody ends the tools of a process that is killed so
     build.cached("third", lambda work: None)
     assert folders(cache) == ["other", "third"] and not target.exists()
 
@@ -179,7 +179,7 @@ def test_a_killed_build_is_done_again(cache, sleeper):
         [work] = folders(cache)
         child.kill()
         child.wait()
-    os.killpg(os.getpgid(tool), signal.SIGKILL)
+    os.kill(tool, signal.SIGKILL)
     name = work.rpartition(".")[0]
     assert build.cached(name, lambda new: (new / "file").write_text("whole")) == cache / name
     assert folders(cache) == [name] and (cache / name / "file").read_text() == "whole"
