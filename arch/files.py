@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shutil
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,7 +82,7 @@ def write_files(directory: Path, files: dict) -> list:
                 file.write(content)
         for path, part, target in parts:
             with writing(path):
-                os.replace(part, target)
+                _replace(part, target)
     finally:
         for _, part, _ in parts:
             with suppress(OSError):
@@ -159,6 +160,16 @@ def _write_part(part: Path, content: bytes, status) -> None:
             with suppress(OSError):
                 os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode) & 0o777)
         file.write(content)
+
+
+def _replace(part: Path, target: Path) -> None:
+    """Give ``part`` the name of ``target``; where something is mounted on that, as containers do, only the content can be."""
+    try:
+        os.replace(part, target)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        shutil.copyfile(part, target)
 
 
 def _try_making(directory: Path) -> None:
