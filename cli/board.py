@@ -14,7 +14,8 @@ from gradgate.cli.train import parse_lr_shifts
 
 
 @command()
-@options_of(Board=["--port", "--baud", "--config"], Training=["--model", "--epochs", "--batch", "--lr-shift", "--momentum", "--seed", "--steps"],
+@options_of(Board=["--port", "--baud", "--config"],
+            Training=["--model", "--epochs", "--batch", "--lr-shift", "--momentum", "--seed", "--steps"],
             Comparison=["--check", "--test-images", "--dense-steps"], Outputs=["--out", "--json"])
 @click.option("--port", required=True, help="Serial port (/dev/ttyUSB0), URL of pyserial (socket://host:port), or sim: a simulated board.")
 @click.option("--baud", type=integer(1), default=1_000_000, help="Bits a second, as the board was built for.")

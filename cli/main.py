@@ -17,7 +17,7 @@ from gradgate.cli.bench import bench
 from gradgate.cli.board import board
 from gradgate.cli.boards import boards
 from gradgate.cli.ending import Ended, endable
-from gradgate.cli.layout import SETTINGS, Group
+from gradgate.cli.layout import SETTINGS, Group, group
 from gradgate.cli.options import DIRECTORY, config_option
 from gradgate.cli.output import NO_ROOM, STANDARD_OUTPUT, forget_output, one_line, require_outputs, require_sources
 from gradgate.cli.profile import profile
@@ -83,7 +83,7 @@ def explain(error: Exception) -> str | None:
     return None
 
 
-@click.group(cls=Main, context_settings=SETTINGS)
+@group(cls=Main, context_settings=SETTINGS)
 @command_panel("Train", commands=["train", "board", "profile"])
 @command_panel("Hardware", commands=["generate", "lint", "synth", "boards"])
 @command_panel("Maintain", commands=["soak", "bench", "record", "results", "docs"])

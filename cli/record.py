@@ -25,7 +25,7 @@ def _write_page() -> None:
 
 
 @command()
-@click.option("--network", type=click.Choice(list(NETWORKS)), default=None, help="Which network.")
+@click.option("--network", type=click.Choice(list(NETWORKS)), default=None, metavar="NAME", help=f"One of {', '.join(NETWORKS)}.")
 @click.option("--steps", type=integer(1), default=300, help="Training steps; steps 10, 100 and the last are recorded.")
 @click.option("--side", type=integer(32, 224), default=64, help="Rows and columns of the images, a multiple of 32.")
 @click.option("--images", type=integer(1), default=4, help="Images of a recorded batch whose masks are kept.")

@@ -42,11 +42,17 @@ def units(found: dict) -> list:
     return table(["unit", "LUT4", "FF", "DSP", "BRAM"], [*rows, ["sum", *(sum(row[i] for row in rows) for i in range(1, 5))]])
 
 
+def board_figures() -> dict:
+    """``{board: figures}`` of all boards: the device and what it has, the clock and the preset that fit it, the command that loads."""
+    return {board.name: {"device": board.device, **{key: getattr(board.has, key) for key in KEYS}, "clock_mhz": board.mhz,
+                         "config": board.config, "loads_with": board.program} for board in BOARDS.values()}
+
+
 def boards() -> list:
     """The table of boards."""
     return table(["board", "device", *("LUT4", "FF", "DSP", "BRAM"), "clock, MHz", "configuration", "loads with"], [
-        [board.name, board.device, *(getattr(board.has, key) for key in KEYS), board.mhz, board.config,
-         f"`{board.program}`" if board.program else ""] for board in BOARDS.values()])
+        [name, *figures.values(), f"`{program}`" if program else ""]
+        for name, figures in board_figures().items() for program in [figures.pop("loads_with")]])
 
 
 def speedup(demo: dict | None):

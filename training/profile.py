@@ -19,6 +19,8 @@ LIMITS = {"builder": {"targets": 0, "bubble": 0}, "lanes": {"fetches": 0, "build
           "no bubble": {"bubble": 0}}
 #: Commands that are added up, in this order; RUNs are shown by layer.
 OTHERS = (Opcode.MOVE, Opcode.LOAD, Opcode.CLEAR, Opcode.POST, Opcode.LOSS, Opcode.UPDATE, Opcode.END)
+#: Columns of the table.
+HEADS = ["command", "number", "cycles", "of all", "multiplications", "per cycle and PE", "builder", "lanes"]
 
 
 @dataclass(frozen=True)
@@ -82,20 +84,41 @@ def profile(schedule, data) -> Profile:
         plain=sum(cycles for cycles, _ in costs(SPARSE)[1]))
 
 
-def lines(profile: Profile, config) -> list:
-    """The profile as a table and what follows from it."""
+def figures(profile: Profile, config) -> dict:
+    """The profile as JSON: parts in the order of :data:`HEADS`, the whole step, and what follows from it, in cycles."""
+    macs = sum(part.macs for part in profile.parts)
+    return {
+        "parts": [{"command": part.name, "number": part.commands, "cycles": part.cycles, "share": part.cycles / profile.cycles,
+                   **({"macs": part.macs, "macs_per_cycle_and_pe": part.macs / part.cycles / config.pes,
+                       "builder_cycles": part.limits[0], "lanes_cycles": part.limits[1]} if part.limits else {})}
+                  for part in profile.parts],
+        "number": sum(part.commands for part in profile.parts), "cycles": profile.cycles, "macs": macs,
+        "macs_per_cycle_and_pe": macs / profile.cycles / config.pes,
+        "fetch_cycles": profile.cycles - profile.limits["no fetch"], "bubble_cycles": profile.cycles - profile.limits["no bubble"],
+        "plain_roles_cycles": profile.plain}
+
+
+def rows(profile: Profile, config) -> list:
+    """Rows of the table under :data:`HEADS`, the last one for the whole step."""
     rows = [[part.name, part.commands, f"{part.cycles:,}", f"{100 * part.cycles / profile.cycles:.1f} %",
              *((f"{part.macs:,}", f"{part.macs / part.cycles / config.pes:.2f}", *(f"{one:,}" for one in part.limits))
                if part.limits else ("",) * 4)] for part in profile.parts]
     macs = sum(part.macs for part in profile.parts)
     rows.append(["step", sum(part.commands for part in profile.parts), f"{profile.cycles:,}", "", f"{macs:,}",
                  f"{macs / profile.cycles / config.pes:.2f}", "", ""])
+    return rows
+
+
+def notes(profile: Profile) -> list:
+    """What follows from the table."""
     fetch, bubble = (profile.cycles - profile.limits[name] for name in ("no fetch", "no bubble"))
-    return [
-        *table(["command", "number", "cycles", "of all", "multiplications", "per cycle and PE", "builder", "lanes"], rows),
-        f"- Targets that are fetched cost {fetch:,} cycles of the step, the OUT bubble {bubble:,}.",
-        f"- With plain roles in all weight gradients the step takes {profile.plain:,} cycles.",
-    ]
+    return [f"- Targets that are fetched cost {fetch:,} cycles of the step, the OUT bubble {bubble:,}.",
+            f"- With plain roles in all weight gradients the step takes {profile.plain:,} cycles."]
+
+
+def lines(profile: Profile, config) -> list:
+    """The profile as a Markdown table and what follows from it."""
+    return [*table(HEADS, rows(profile, config)), *notes(profile)]
 
 
 def page(profile: Profile, config, what: str) -> str:
