@@ -35,7 +35,7 @@ def executable(verilog: str, *, waves: bool = False, simulator: str = "verilator
         toolchain.require(*(("perl", "make", "g++") if simulator == "verilator" else ("iverilog", "vvp")))
         source, log = work / "gradgate.v", work / "build.log"
         write_files(work, {source.name: verilog})
-        with toolchain.environment(work) as environment, patch.dict(os.environ, environment):
+        with toolchain.environment() as environment, patch.dict(os.environ, environment):
             try:
                 runner.get_runner(simulator).build(
                     sources=[source], hdl_toplevel="gradgate", build_dir=work / "obj", build_args=arguments,

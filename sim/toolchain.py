@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -97,30 +97,24 @@ def plain_directory() -> Path:
 
 
 @contextmanager
-def environment(work: Path):
+def environment():
     """A copy of the environment in which ``verilator`` and the makefiles that it writes work.
 
-    Where the paths of the tools are not plain, ``work``, in which they are to run, has links to them meanwhile.
+    Where the paths of the tools are not plain, links to them stand for them meanwhile.
     """
-    root, python, links = verilator_root(), Path(sys.executable), []
-    try:
-        if not is_plain(root):
-            links.append(work / ".verilator")
-            links[-1].symlink_to(root)
-            root = links[-1]
-        if not is_plain(python):
-            links.append(work / ".python3")
-            links[-1].symlink_to(python.resolve())
-            python = links[-1]
+    root, python = verilator_root(), Path(sys.executable)
+    with ExitStack() as stack:
+        if not is_plain(root) or not is_plain(python):
+            links = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gradgate-", dir=plain_directory())))
+            (links / "verilator").symlink_to(root)
+            (links / "python3").symlink_to(python.resolve())
+            root, python = links / "verilator", links / "python3"
         yield os.environ | {
             "PATH": os.pathsep.join((str(root / "bin"), os.environ.get("PATH", os.defpath))),
             "VERILATOR_ROOT": str(root),
             "MAKEFLAGS": " ".join(f"{name}={value}" for name, value in {**MAKE_VARIABLES, "PYTHON3": python}.items()),
             "TMPDIR": str(plain_directory()),
         }
-    finally:
-        for link in links:
-            link.unlink(missing_ok=True)
 
 
 def run_verilator(arguments: list, cwd: Path) -> str:
@@ -128,7 +122,7 @@ def run_verilator(arguments: list, cwd: Path) -> str:
 
     When this process is interrupted, ``verilator`` ends with all that it has started.
     """
-    with environment(Path(cwd).resolve()) as env:
+    with environment() as env:
         require("perl")
         command = [str(Path(env["VERILATOR_ROOT"]) / "bin" / "verilator"), *map(str, arguments)]
         tool = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -156,6 +150,11 @@ def first_error(output: str) -> str:
     return "no output"
 
 
+def warnings_in(output: str) -> list:
+    """The lines of Verilator's ``output`` that are warnings or errors in a place of a file."""
+    return re.findall(r"^%(?:Warning-|Error).*:.*:.*$", output, re.MULTILINE)
+
+
 def lint(verilog_path: Path, top: str = "gradgate") -> None:
     """Lint a Verilog file with every warning of Verilator on; raises :class:`ToolError` when there is one.
 
@@ -167,7 +166,7 @@ def lint(verilog_path: Path, top: str = "gradgate") -> None:
     try:
         run_verilator(["--lint-only", "-Wall", "--top-module", top, HERE / "lint.vlt", path], cwd=path.parent)
     except ToolError as error:
-        found = re.findall(r"^%(?:Warning-|Error).*:.*:.*$", error.output, re.MULTILINE)
+        found = warnings_in(error.output)
         if not found:
             raise
         plural = "warning" if len(found) == 1 else "warnings"
