@@ -1,12 +1,11 @@
 """The figures of boards that are kept, and the page that shows them."""
 
-import textwrap
 from pathlib import Path
 
 import click
 
 from gradgate.arch.files import write_files
-from gradgate.cli.layout import WIDTH, command, table
+from gradgate.cli.layout import command, table, wrapped
 from gradgate.cli.options import FILE
 from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
 
@@ -52,7 +51,7 @@ def loads(figures: dict) -> list:
     for name, of in figures.items():
         boards.setdefault(of["loads_with"], []).append(name)
     lines = [f"{', '.join(names)}: load with `{program} FILE`" for program, names in boards.items() if program]
-    return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ")]
+    return [part for line in lines for part in wrapped(line)]
 
 
 @command()

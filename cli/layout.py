@@ -2,6 +2,7 @@
 
 import re
 import sys
+import textwrap
 from functools import partial
 
 import click
@@ -73,6 +74,16 @@ def options_of(**groups):
     return decorate
 
 
+def width() -> int:
+    """Columns that output may have: those of the terminal, at most :data:`WIDTH`."""
+    return min(WIDTH, Console().width) if sys.stdout.isatty() else WIDTH
+
+
+def wrapped(text: str) -> list:
+    """Lines of ``text``, no longer than :func:`width`."""
+    return textwrap.wrap(text, width(), subsequent_indent="  ")
+
+
 def table(heads: list, rows: list) -> str:
     """A table as text, with colours where standard output is a terminal. Columns of numbers are aligned on the right.
 
@@ -84,8 +95,7 @@ def table(heads: list, rows: list) -> str:
     texts = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     columns = list(zip(heads, *texts))
     words = [max(len(word) for cell in column for word in cell.split()) for column in columns]
-    console = Console()
-    console.width = min(WIDTH, console.width) if sys.stdout.isatty() else WIDTH
+    console = Console(width=width())
     roomy = sum(words) + 2 * (len(words) - 1) <= console.width  # no word need be broken
     found = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for head, *cells in columns:

@@ -1,6 +1,7 @@
 """The command line."""
 
 import logging
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,14 +19,16 @@ from gradgate.cli.board import board
 from gradgate.cli.boards import boards
 from gradgate.cli.ending import Ended, endable
 from gradgate.cli.layout import SETTINGS, Group, group
-from gradgate.cli.options import DIRECTORY, config_option
-from gradgate.cli.output import NO_ROOM, STANDARD_OUTPUT, forget_output, one_line, require_outputs, require_sources
+from gradgate.cli.options import DIRECTORY, FILE, config_option
+from gradgate.cli.output import NO_ROOM, STANDARD_OUTPUT, forget_output, one_line, require_outputs, require_sources, write_json
 from gradgate.cli.profile import profile
 from gradgate.cli.progress import Messages
 from gradgate.cli.record import record
 from gradgate.cli.synth import synth
 from gradgate.cli.train import results, soak, train
 from gradgate.hw.generate import BUSES
+
+BUS_NAMES = ", ".join(BUSES)
 
 
 class Main(Group):
@@ -97,7 +100,7 @@ def main():
 @main.command()
 @config_option()
 @click.option("--out", type=DIRECTORY, required=True, help="Directory for the files.")
-@click.option("--bus", type=click.Choice(list(BUSES)), default="native", help="What the host reaches the core by.")
+@click.option("--bus", type=click.Choice(list(BUSES)), default="native", metavar="BUS", help=f"How the host reaches the core: {BUS_NAMES}.")
 def generate(config_name, out, bus):
     """Write gradgate.v and manifest.json."""
     from gradgate.hw.generate import generate as write
@@ -126,8 +129,9 @@ def docs(check):
 
 @main.command()
 @click.argument("configs", nargs=-1)
-@click.option("--bus", type=click.Choice(list(BUSES)), default="native", help="What the host reaches the core by.")
-def lint(configs, bus):
+@click.option("--bus", type=click.Choice(list(BUSES)), default="native", metavar="BUS", help=f"How the host reaches the core: {BUS_NAMES}.")
+@click.option("--json", "json_path", type=FILE, default=None, help="Write what was found here.")
+def lint(configs, bus, json_path):
     """Check generated Verilog with verilator --lint-only -Wall.
 
     CONFIGS: presets or TOML files; default: all presets.
@@ -138,12 +142,26 @@ def lint(configs, bus):
     from gradgate.sim import toolchain
 
     toolchain.use_yosys()
-    for name in configs or PRESETS:
+    require_outputs(None, json_path)
+    found, first = [], None
+    for name, config in [(name, Config.load(name)) for name in configs or PRESETS]:
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "gradgate.v"
-            path.write_text(verilog(Config.load(name), bus), encoding="utf-8")
-            toolchain.lint(path)
-        click.echo(f"{name}: clean")
+            path.write_text(verilog(config, bus), encoding="utf-8")
+            try:
+                toolchain.lint(path)
+            except toolchain.ToolError as error:
+                warnings = [line.replace(f"{directory}{os.sep}", "") for line in toolchain.warnings_in(error.output)]
+                if not warnings:
+                    raise
+                first = first or error
+            else:
+                warnings = []
+            click.echo(f"{name}: {f'{len(warnings)} warning(s)' if warnings else 'clean'}")
+            found.append({"config": name, "bus": bus, "clean": not warnings, "warnings": warnings})
+    write_json(json_path, found)
+    if first:
+        raise first
 
 
 for command in (train, board, soak, results, synth, boards, record, bench, profile):

@@ -32,6 +32,7 @@ class StrictInteger(Strict, click.types.IntParamType):
 class StrictIntegerRange(Strict, click.IntRange):
     """An integer in a range."""
 
+    name = "integer"  # help has the range itself
     parse = staticmethod(parse_integer)
 
 
@@ -48,6 +49,7 @@ class StrictNumber(Strict, click.types.FloatParamType):
 class StrictNumberRange(Strict, click.FloatRange):
     """A decimal number in a range."""
 
+    name = "float"
     parse = staticmethod(StrictNumber.parse)
 
 

@@ -1,6 +1,5 @@
 """The command that shows where the cycles of a step go."""
 
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import click
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
-from gradgate.cli.layout import WIDTH, command, options_of, table
+from gradgate.cli.layout import command, options_of, table, wrapped
 from gradgate.cli.options import FILE, SEED, config_option, integer
 from gradgate.cli.output import require_outputs, require_sources, write_json
 from gradgate.cli.train import parse_lr_shifts
@@ -48,7 +47,8 @@ def profile(model, config_name, batch, lr_shift, seed, json_path, docs):
     found = step.profile(schedule, data)
     what = (f"One step of `{network.name}` on `{config.name}` ({config.rows}x{config.lanes} PEs, {config.lists} lists a row), "
             f"batch {schedule.batch}, after {len(schedule.lr_shifts)} epoch(s).")
-    click.echo("\n".join([*textwrap.wrap(what, WIDTH), "", table(step.HEADS, step.rows(found, config)), "", *step.notes(found)]))
+    click.echo("\n".join([*wrapped(what), "", table(step.HEADS, step.rows(found, config)), "",
+                          *(line for note in step.notes(found) for line in wrapped(note))]))
     write_json(json_path, {"model": network.name, "config": config.to_dict(), "batch": schedule.batch, "lr_shifts": schedule.lr_shifts,
                            "seed": seed, **step.figures(found, config)})
     if docs:
