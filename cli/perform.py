@@ -6,14 +6,14 @@ import click
 
 from gradgate.arch.files import write_files
 from gradgate.cli.output import json_text, write_json
-from gradgate.cli.progress import Progress
+from gradgate.cli.progress import Progress, say
 from gradgate.training import report
 from gradgate.training.datasets import digits, require_data
 from gradgate.training.run import Trainer, fitting_batch
 from gradgate.training.schedule import Schedule, default_lr_shift
 
 FILES = ("report.txt", "training.png", "result.json")  #: what ``--out`` gets
-INTERRUPTED = 130  #: exit status after Control-C, as shells have it
+INTERRUPTED = 130  #: exit status after Control-C, as shells have it; other signals bring their own
 
 
 def prepare(network, config, batch, lr_shifts, epochs, seed, **given) -> tuple:
@@ -39,7 +39,7 @@ def perform(schedule, data, limit, out, json_path, figures, link=None) -> None:
     with Progress("steps") as progress:
         trainer = Trainer(schedule, data, lambda done, total, loss: progress(done, total, f"loss {loss:.3f}"), link)
         if limit:
-            click.echo(limit, err=True)
+            say(limit)
         result = trainer.run()
     click.echo(report.text(result))
     figures = {**figures, **result.json()}
@@ -52,6 +52,6 @@ def perform(schedule, data, limit, out, json_path, figures, link=None) -> None:
         click.echo(f"gradgate: warning: {warning}", err=True)
     if result.interrupted:
         click.echo(f"gradgate: interrupted after step {result.steps} of {result.total_steps}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(getattr(trainer.interrupt, "status", INTERRUPTED))
     if not result.exact:
         sys.exit(1)

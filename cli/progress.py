@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -13,11 +12,16 @@ from rich.progress import Progress as Bar
 PERIOD_S = 10.0  #: between two lines
 
 
+def say(text: str) -> None:
+    """Write a line to what is standard error at this moment: above a bar, which :func:`click.echo` would write into."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class Messages(logging.Handler):
-    """Writes messages to what is standard error at that moment, so that they appear above a bar."""
+    """Says what is logged."""
 
     def emit(self, record):
-        click.echo(self.format(record), err=True)
+        say(self.format(record))
 
 
 class Progress:
@@ -62,7 +66,7 @@ class Progress:
     def _say(self, stream):
         """Write a line now and then until the end."""
         while not self._ended.wait(PERIOD_S):
-            click.echo(self.line(), file=stream)
+            print(self.line(), file=stream, flush=True)
 
     def line(self) -> str:
         """The state in words: "120 of 445 steps, loss 0.531, 35 s"."""

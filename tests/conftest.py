@@ -1,6 +1,10 @@
-"""Fixtures of the tests that run on the stand-in of a core."""
+"""Fixtures of the tests that run on the stand-in of a core; settings of all."""
 
-import pytest
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: there are as many workers as cores
+
+import pytest  # noqa: E402
 import standin
 from standin import NARROW_ROWS, WIDE_ROWS
 

@@ -79,7 +79,7 @@ class Health:
 
     def warnings(self, losses: list, epoch: int) -> list:
         """One line for everything that a user must know. ``losses``: of each step, in nats; ``epoch``: steps of an epoch."""
-        return [*self._untrained(losses, epoch), *self._silent(), *self._idle(), *self._limits()]
+        return [*self._limits(), *self._untrained(losses, epoch), *self._silent(), *self._idle()]
 
     def _untrained(self, losses, epoch):
         guess = log(self.network.classes)

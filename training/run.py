@@ -59,6 +59,7 @@ class Trainer:
         for lr_shift in set(schedule.lr_shifts):
             self._program(schedule.batch, lr_shift)  # what does not fit is told before anything is built
         self.bench = None
+        self.interrupt = None  # what ended the run early
         self.switches = SPARSE
 
     def _compile(self, batch, lr_shift, training=True, switches=SPARSE):
@@ -73,10 +74,11 @@ class Trainer:
         began = time.perf_counter()
         try:
             self._run_backend()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             if not self.result.steps:
                 raise
-            self._interrupt()
+            self.interrupt = interrupt
+            self._use_what_was_done()
         self.result.wall_s = time.perf_counter() - began
         return self.result
 
@@ -91,7 +93,7 @@ class Trainer:
         else:
             self._run()
 
-    def _interrupt(self):
+    def _use_what_was_done(self):
         """Make the result one of the steps that were done."""
         result = self.result
         result.interrupted = True
