@@ -9,6 +9,7 @@ import sys
 
 import click
 import pytest
+from away import SOURCES
 from click.testing import CliRunner
 
 from gradgate.arch.config import Config
@@ -95,6 +96,14 @@ def test_groups_of_commands():
     assert sorted(name for title in GROUPS for name in found[title]) == sorted(main.commands)
     for name, command in main.commands.items():
         assert re.search(rf"^  {name} +{re.escape(command.help.partition(chr(10) + chr(10))[0])}$", text, re.MULTILINE), name
+
+
+def test_readme_has_all_commands():
+    """In the order of the help text."""
+    text = (SOURCES / "README.md").read_text(encoding="utf-8")
+    found = sections(run("--help"))
+    named = re.findall(r"^\| `gradgate (\w+)", text, re.MULTILINE)
+    assert list(dict.fromkeys(named)) == [name for title in GROUPS for name in found[title]]
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "gradgate")
