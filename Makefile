@@ -99,5 +99,5 @@ board: $(STAMP) ## build a bitstream for BOARD with the configuration that fits 
 	$(GRADGATE) synth --board $(BOARD) --seeds $(SEEDS)
 
 clean: ## remove what was built; keeps the virtual environment and results/
-	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ import sys
 
 import click
 import pytest
-from away import SOURCES
+from away import SOURCES, call
 from click.testing import CliRunner
 
 from gradgate.arch.config import Config
@@ -42,12 +42,12 @@ def run(*arguments, **environment):
     return result.stdout
 
 
-def in_terminal(arguments, columns, **environment):
-    """What a terminal of so many columns gets."""
+def in_terminal(arguments, columns, errors=None, **environment):
+    """What a terminal of so many columns gets; ``errors``: a file that gets standard error instead."""
     parent, child = pty.openpty()
     os.set_blocking(parent, True)
     unset = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "GITHUB_ACTIONS")}
-    with subprocess.Popen([sys.executable, "-m", "gradgate", *arguments], stdin=child, stdout=child, stderr=child,
+    with subprocess.Popen([sys.executable, "-m", "gradgate", *arguments], stdin=child, stdout=child, stderr=errors or child,
                           env={**unset, "TERM": "xterm-256color", "COLUMNS": str(columns), **environment}) as process:
         os.close(child)
         output = b""
@@ -57,7 +57,7 @@ def in_terminal(arguments, columns, **environment):
         except OSError:  # the end of a terminal
             pass
     os.close(parent)
-    assert process.returncode == 0
+    assert process.returncode == (2 if errors else 0)
     return output.decode().replace("\r\n", "\n")
 
 
@@ -65,7 +65,7 @@ def in_terminal(arguments, columns, **environment):
 @pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "gradgate")
 def test_help(path, columns):
     """No line is too long, no text is cut, and no colours go where there is no terminal."""
-    text = run(*path, "--help", COLUMNS=columns, GITHUB_ACTIONS="true", TERMINAL_WIDTH="300")
+    text = run(*path, "--help", COLUMNS=columns, TERMINAL_WIDTH="300")
     assert max(map(len, text.splitlines())) <= min(100, int(columns)) and ESCAPE not in text and "…" not in text
     assert not [line for line in text.splitlines() if line != line.rstrip()] and "\n\n\n" not in text
     joined = " ".join(text.split())
@@ -132,6 +132,22 @@ def test_terminal():
         assert max(map(len, table.splitlines())) <= min(columns, 100)
         assert "…" not in table and all(str(board.has.bram) in table for board in BOARDS.values())
     assert not colour.search(in_terminal(["train", "--help"], 100, NO_COLOR="1"))
+
+
+def test_errors_of_usage_in_a_file(tmp_path):
+    """They have no colours there, although standard output is a terminal."""
+    with open(tmp_path / "errors", "w+") as file:
+        assert in_terminal(["train", "--wrong"], 100, errors=file) == ""
+        file.seek(0)
+        text = file.read()
+    assert text.startswith("Usage: gradgate train [OPTIONS]\nTry 'gradgate train --help' for help.\n") and ESCAPE not in text
+
+
+@pytest.mark.parametrize("arguments", (["train", "--help"], ["boards"], ["train", "--wrong"]), ids=" ".join)
+def test_no_colours_in_a_file(arguments, tmp_path):
+    """Not even on a server that would show them."""
+    done = call(["-m", "gradgate", *arguments], tmp_path, GITHUB_ACTIONS="true", TERM="xterm-256color")
+    assert len(done.stdout + done.stderr) > 50 and ESCAPE not in done.stdout + done.stderr
 
 
 def rows(text):
