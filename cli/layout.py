@@ -41,22 +41,16 @@ class Context(rich_click.RichContext):
             return "\n".join(line for before, line in zip([""] + lines, lines) if line or before) + "\n"
 
 
-class PlainErrors:
-    """For a command: errors of usage have no colours, since they go to standard error, whatever standard output is."""
+class Command(rich_click.RichCommand):
+    """A command with groups of options."""
 
     context_class = Context
 
-    def get_usage(self, ctx):
-        return click.unstyle(super().get_usage(ctx))
 
-
-class Command(PlainErrors, rich_click.RichCommand):
-    """A command with groups of options."""
-
-
-class Group(PlainErrors, rich_click.RichGroup):
+class Group(rich_click.RichGroup):
     """A command with commands, in groups; errors of usage are written as click writes them."""
 
+    context_class = Context
     command_class = Command
     main = click.Group.main
 
