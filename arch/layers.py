@@ -48,7 +48,7 @@ def in_order(layers: list) -> list:
 def _layer_type(index: int, kind) -> str:
     """The type of layer number ``index``. Raises :class:`ConfigError` with what is meant, or what to do instead."""
     if isinstance(kind, str) and kind not in LAYER_KEYS:
-        plain = "".join(letter for letter in kind.lower() if letter.isalnum())
+        plain = "".join(letter for letter in kind.lower().rpartition(".")[2] if letter.isalnum())
         if plain in REFUSED:
             raise ConfigError(f"layer {index} ({kind}): {REFUSED[plain]}")
         meant = plain if plain in LAYER_KEYS else SPELLINGS.get(plain)

@@ -8,14 +8,14 @@ import click
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.cli.layout import command, options_of
-from gradgate.cli.options import DIRECTORY, FILE, SEED, config_option, integer, lr_shift_option
+from gradgate.cli.options import DIRECTORY, FILE, SEED, config_option, init_option, integer, lr_shift_option
 from gradgate.cli.output import require_outputs
 from gradgate.cli.train import parse_lr_shifts
 
 
 @command()
 @options_of(Board=["--port", "--baud", "--config"],
-            Training=["--model", "--epochs", "--batch", "--lr-shift", "--momentum", "--seed", "--steps"],
+            Training=["--model", "--epochs", "--batch", "--lr-shift", "--momentum", "--init", "--seed", "--steps"],
             Comparison=["--check", "--test-images", "--dense-steps"], Outputs=["--out", "--json"])
 @click.option("--port", required=True, help="Serial port (/dev/ttyUSB0), URL of pyserial (socket://host:port), or sim: a simulated board.")
 @click.option("--baud", type=integer(1), default=1_000_000, help="Bits a second, as the board was built for.")
@@ -25,6 +25,7 @@ from gradgate.cli.train import parse_lr_shifts
 @click.option("--batch", type=integer(), default=None, help="Images of a step, a power of two; default: the largest up to 16 that fits.")
 @lr_shift_option
 @click.option("--momentum", type=integer(0, 7), default=0, help="M: velocities decay by 1 - 2^-M a step; 0: no momentum.")
+@init_option
 @click.option("--seed", type=SEED, default=0, help="Of initial weights, batch order and data split.")
 @click.option("--steps", type=integer(1), default=None, help="Stop training after so many steps.")
 @click.option("--dense-steps", type=integer(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
@@ -33,7 +34,8 @@ from gradgate.cli.train import parse_lr_shifts
 @click.option("--test-images", type=integer(1), default=None, help="Test with so many images; default: all.")
 @click.option("--out", type=DIRECTORY, default=None, help="Directory for report, plot and JSON.")
 @click.option("--json", "json_path", type=FILE, default=None, help="Write all figures here.")
-def board(port, baud, model, config_name, epochs, batch, lr_shift, momentum, seed, steps, dense_steps, check, test_images, out, json_path):
+def board(port, baud, model, config_name, epochs, batch, lr_shift, momentum, init, seed, steps, dense_steps, check, test_images, out,
+          json_path):
     """Train a network on a board, and compare with the models."""
     from gradgate.cli.perform import FILES, perform, prepare
     from gradgate.host.driver import Driver
@@ -42,7 +44,7 @@ def board(port, baud, model, config_name, epochs, batch, lr_shift, momentum, see
     config = Config.load(config_name)
     schedule, data, limit = prepare(
         Network.load(model), config, batch, parse_lr_shifts(lr_shift, epochs), epochs, seed, momentum=momentum,
-        max_steps=steps, dense_steps=dense_steps, check=check, backend="board")
+        init=init, max_steps=steps, dense_steps=dense_steps, check=check, backend="board")
     require_outputs(out, json_path, names=FILES)
     data = replace(data, test_x=data.test_x[:test_images], test_y=data.test_y[:test_images])
     with ExitStack() as stack:

@@ -93,4 +93,8 @@ def config_option(what: str = "", **given):
 
 #: ``--lr-shift``, as a text or None.
 lr_shift_option = click.option(
-    "--lr-shift", default=None, show_default="2 + log2(16 / batch)", help="Learning rate 2^-N; or one N for each epoch: 2,2,2,3,4.")
+    "--lr-shift", default=None, show_default="2 + log2(16 / batch), 1 at least",
+    help="Learning rate 2^-N; or one N for each epoch: 2,2,2,3,4.")
+
+init_option = click.option("--init", type=click.Choice(["he", "scaled"]), default="he",
+                           help="Initial weights. scaled: every channel begins with mean 0 and deviation 1, as batchnorm would have it.")

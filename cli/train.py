@@ -13,7 +13,17 @@ from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
 from gradgate.cli.boards import kept_figures
 from gradgate.cli.layout import command, options_of
-from gradgate.cli.options import DIRECTORY, EXISTING_DIRECTORY, EXISTING_FILE, FILE, SEED, config_option, integer, lr_shift_option
+from gradgate.cli.options import (
+    DIRECTORY,
+    EXISTING_DIRECTORY,
+    EXISTING_FILE,
+    FILE,
+    SEED,
+    config_option,
+    init_option,
+    integer,
+    lr_shift_option,
+)
 from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
 
 
@@ -41,7 +51,8 @@ def parse_lr_shifts(text: str | None, epochs: int) -> tuple | None:
 
 
 @command()
-@options_of(Network_and_core=["--model", "--config"], Training=["--epochs", "--batch", "--lr-shift", "--momentum", "--seed", "--steps"],
+@options_of(Network_and_core=["--model", "--config"],
+            Training=["--epochs", "--batch", "--lr-shift", "--momentum", "--init", "--seed", "--steps"],
             Run=["--backend", "--dense-steps", "--balance"], Outputs=["--out", "--json", "--wave", "--wave-steps"])
 @click.option("--model", default="digits", help="Built-in network or TOML file.")
 @config_option()
@@ -54,6 +65,7 @@ def parse_lr_shifts(text: str | None, epochs: int) -> tuple | None:
 @click.option("--momentum", type=integer(0, 7), default=0,
               help="M: velocities decay by 1 - 2^-M a step, so that the effective learning rate is 2^M times that of --lr-shift; "
                    "0: no momentum. Needs a configuration with momentum = true.")
+@init_option
 @click.option("--seed", type=SEED, default=0, help="Of initial weights, batch order and data split.")
 @click.option("--steps", type=integer(1), default=None, help="Stop training after so many steps.")
 @click.option("--dense-steps", type=integer(0, 1000), default=0, help="At the end, run so many steps with skipping on and off.")
@@ -62,15 +74,15 @@ def parse_lr_shifts(text: str | None, epochs: int) -> tuple | None:
 @click.option("--wave-steps", default="0", help="Steps that the wave file records: N, or FIRST-LAST, counted from 0.")
 @click.option("--out", type=DIRECTORY, default=None, help="Directory for report, plot and JSON.")
 @click.option("--json", "json_path", type=FILE, default=None, help="Write all figures here.")
-def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, seed, steps, dense_steps, balance, wave, wave_steps, out,
-          json_path):
+def train(model, config_name, epochs, mode, backend, batch, lr_shift, momentum, init, seed, steps, dense_steps, balance, wave, wave_steps,
+          out, json_path):
     """Train a network on the accelerator, or on its golden model."""
     from gradgate.cli.perform import FILES, perform, prepare
 
     schedule, data, limit = prepare(
         Network.load(model), Config.load(config_name), batch, parse_lr_shifts(lr_shift, epochs), epochs, seed,
-        momentum=momentum, max_steps=steps, dense_steps=dense_steps, balance=balance, wave=wave, wave_steps=parse_steps(wave_steps),
-        backend=backend)
+        momentum=momentum, init=init, max_steps=steps, dense_steps=dense_steps, balance=balance, wave=wave,
+        wave_steps=parse_steps(wave_steps), backend=backend)
     require_outputs(out, wave, json_path, names=FILES)
     perform(schedule, data, limit, out, json_path, {"mode": mode})
 

@@ -4,14 +4,40 @@ import numpy as np
 
 from gradgate.arch.network import Network
 from gradgate.golden import layers
-from gradgate.golden.model import he_normal
+from gradgate.golden.initial import he_normal
+
+
+def sums(block, weights, x) -> tuple:
+    """Windows (B, OH, OW, k) of ``x`` and the sums (B, OH, OW, cout) of a block with weights (cout, k + 1)."""
+    columns = layers.windows(x, block.kh, block.kw, block.stride, block.padding)
+    if block.kind == "depthwise":
+        columns = columns.reshape(*columns.shape[:3], -1, block.cout)
+        return columns, (columns * weights[:, :-1].T).sum(axis=3) + weights[:, -1]
+    return columns, columns @ weights[:, :-1].T + weights[:, -1]
+
+
+def compute(block, weights, outputs: dict) -> tuple:
+    """Windows, output and choices of a block, see :meth:`FloatModel.forward`; ``outputs`` has those of the blocks before it."""
+    x, columns, choice = outputs[block.source], None, None
+    if block.weighted:
+        columns, y = sums(block, weights, x)
+    else:
+        b, h, wide, c = x.shape
+        y = x.reshape(b, h // block.kh, block.kh, wide // block.kw, block.kw, c).mean(axis=(2, 4))
+    if block.add:
+        y = y + outputs[block.add]
+    if block.relu:
+        y = layers.relu(y)
+    if block.pool:
+        y, choice = layers.pool(y)
+    return columns, y, choice
 
 
 class FloatModel:
     """A network in training, in ``dtype`` (float32 or float64), by stochastic gradient descent, plain or with momentum.
 
     :attr:`weights` is a list with one array (cout, k + 1) for each block, in the order of ``GoldenModel.masters``. The
-    initial ones are :func:`~gradgate.golden.model.he_normal`'s of ``seed``: the integer model's but for rounding.
+    initial ones are :func:`~gradgate.golden.initial.he_normal`'s of ``seed``: the integer model's but for rounding.
     :attr:`velocities` are arrays of the same shapes, zero at first.
     """
 
@@ -37,26 +63,8 @@ class FloatModel:
         outputs, trace = {"input": np.asarray(x, self.dtype)}, {}
         weights = iter(self.weights)
         for block in self.network.blocks:
-            x, columns, choice = outputs[block.source], None, None
-            if block.weighted:
-                w = next(weights)
-                columns = layers.windows(x, block.kh, block.kw, block.stride, block.padding)
-                if block.kind == "depthwise":
-                    columns = columns.reshape(*columns.shape[:3], -1, block.cout)
-                    y = (columns * w[:, :-1].T).sum(axis=3) + w[:, -1]
-                else:
-                    y = columns @ w[:, :-1].T + w[:, -1]
-            else:
-                b, h, wide, c = x.shape
-                y = x.reshape(b, h // block.kh, block.kh, wide // block.kw, block.kw, c).mean(axis=(2, 4))
-            if block.add:
-                y = y + outputs[block.add]
-            if block.relu:
-                y = layers.relu(y)
-            if block.pool:
-                y, choice = layers.pool(y)
-            outputs[f"{block.name}.out"] = y
-            trace[block.name] = columns, y, choice
+            trace[block.name] = compute(block, next(weights) if block.weighted else None, outputs)
+            outputs[f"{block.name}.out"] = trace[block.name][1]
         return trace
 
     def logits(self, x: np.ndarray) -> np.ndarray:

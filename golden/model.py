@@ -12,6 +12,7 @@ from gradgate.arch.checks import integer
 from gradgate.arch.formats import Formats
 from gradgate.arch.network import Network
 from gradgate.golden import fixed, layers, loss
+from gradgate.golden.initial import he_normal
 from gradgate.golden.ranges import Range
 
 #: Forward, backward-data and weight-gradient of a kind of block.
@@ -19,17 +20,6 @@ PASSES = {
     "conv": (layers.forward, layers.backward_data, layers.weight_gradient),
     "depthwise": (layers.depthwise_forward, layers.depthwise_backward_data, layers.depthwise_weight_gradient),
 }
-
-
-def he_normal(network: Network, seed: int) -> list:
-    """Initial weights of each block, float64 (cout, k + 1), ordered as :attr:`GoldenModel.masters`; biases are zero.
-
-    Normal with standard deviation ``sqrt(2 / k)``, drawn block by block from ``default_rng(seed)``. Source: He et al.,
-    "Delving deep into rectifiers", 2015.
-    """
-    rng = np.random.default_rng(seed)
-    return [np.pad(rng.normal(0, np.sqrt(2 / block.k), (block.cout, block.k)), ((0, 0), (0, 1)))
-            for block in network.weighted]
 
 
 @dataclass(frozen=True)
@@ -74,14 +64,15 @@ class GoldenModel:
 
     :attr:`masters` is a list with one int64 array (cout, k + 1) for each block: ``master_bits`` wide, ``master_frac``
     bits after the point. Columns are in the order (kernel row, kernel column, input channel), channels fastest; the
-    bias is the last. The initial masters are :func:`he_normal`'s weights of ``seed``, rounded. :attr:`velocities`, used with
-    momentum only, are arrays of the same shapes and format; they begin at zero.
+    bias is the last. The initial masters are ``weights``, floats, rounded; without, those of :func:`he_normal` with ``seed``.
+    :attr:`velocities`, used with momentum only, are arrays of the same shapes and format; they begin at zero.
     """
 
-    def __init__(self, network: Network, formats: Formats, seed: int = 0):
+    def __init__(self, network: Network, formats: Formats, seed: int = 0, weights: list | None = None):
         self.network = network
         self.formats = formats
-        self.masters = [fixed.quantise(w, formats.master_frac, formats.master_bits) for w in he_normal(network, seed)]
+        weights = he_normal(network, seed) if weights is None else weights
+        self.set_masters([fixed.quantise(w, formats.master_frac, formats.master_bits) for w in weights])
         self.velocities = [np.zeros_like(m) for m in self.masters]
 
     def set_masters(self, masters: list) -> None:

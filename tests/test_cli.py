@@ -133,7 +133,8 @@ NETWORK_ERRORS = {
     "input = [8, 8, 1]\n" + LAYER.format("relu"): "layer 0 (relu) must follow a conv or dense layer",
     "input = [8, 8, 1]\n" + LAYER.format("conv") + "out = 2": "a network must end in a dense layer",
     "input = [8, 8, 1]\n" + LAYER.format("dense") + "out = 33": "a network must have 2 to 32 classes, not 33",
-    "input = [9, 8, 1]\n" + LAYER.format("dense") + "out = 10": "input must be [8, 8, 1], the training images of the data set, not [9, 8, 1]",
+    "input = [9, 8, 1]\n" + LAYER.format("dense") + "out = 10":
+        "input must be [8, 8, 1], the training images of the data set, not [9, 8, 1]",
     "input = [8, 8, 1]\n" + LAYER.format("dense") + "out = 9":
         "must be 0 to 8, for the last layer has 9 outputs, not 9; labels here are 0 to 9",
 }
@@ -170,7 +171,8 @@ def test_network_that_does_not_fit(name, value, memory, unit, tmp_path):
 
 def test_all_memories_that_do_not_fit(tmp_path):
     """One table, with the worst of each memory, also those that single passes need; what is short of one alone stays short here."""
-    path, out = written(tmp_path / "core.toml", 'preset = "tiny"\nact_bricks = 100\nweight_bricks = 100\nbank_words = 16\n'), tmp_path / "out"
+    path = written(tmp_path / "core.toml", 'preset = "tiny"\nact_bricks = 100\nweight_bricks = 100\nbank_words = 16\n')
+    out = tmp_path / "out"
     result = CliRunner().invoke(main, ["train", "--config", str(path), "--batch", "1024", "--out", str(out)])
     assert (result.exit_code, result.stdout) == (1, "")
     head, *rows = result.stderr.splitlines()

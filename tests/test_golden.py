@@ -7,8 +7,9 @@ from gradgate.arch.formats import Formats
 from gradgate.arch.network import Network
 from gradgate.golden import layers
 from gradgate.golden.floating import FloatModel
+from gradgate.golden.initial import he_normal
 from gradgate.golden.loss import softmax_cross_entropy
-from gradgate.golden.model import GoldenModel, he_normal
+from gradgate.golden.model import GoldenModel
 
 FORMATS = Formats()
 CONV, RELU, POOL = {"type": "conv", "kernel": 3, "padding": 1}, {"type": "relu"}, {"type": "maxpool"}

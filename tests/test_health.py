@@ -96,8 +96,8 @@ def test_a_rate_that_moves_nothing():
     result = trained(digits(0), lr_shift=20)
     loss, idle = result.warnings
     assert loss.startswith("the network has not trained: the loss of the last epoch is 2.") and "0.9 ln(10)" in loss
-    share, best = re.fullmatch(r"([\d.]+) % of the updates with a gradient round to zero; at least half would not with --lr-shift (\d+) or less",
-                               idle).groups()
+    share, best = re.fullmatch(r"([\d.]+) % of the updates with a gradient round to zero; "
+                               r"at least half would not with --lr-shift (\d+) or less", idle).groups()
     assert 99 < float(share) < 100 and int(best) == result.health.updates()["largest_lr_shift"]
     assert trained(digits(0), lr_shift=int(best), steps=20).health.updates()["rounded_to_zero"] < 0.55
 
@@ -138,8 +138,8 @@ def test_images_out_of_range():
     result = trained(bright, lr_shift=2, steps=1)
     share = np.mean(np.concatenate([bright.train_x, bright.test_x]) >= 32)
     assert result.health.ranges["input"].at_limit == share
-    assert result.warnings[0].startswith(f"input: {int(1e4 * share) / 100:g} % of the words are at the limits of their format; images must be "
-                                         "within -32 to 31.999 (act_frac = 10): scale the images")
+    assert result.warnings[0].startswith(f"input: {int(1e4 * share) / 100:g} % of the words are at the limits of their format; images "
+                                         "must be within -32 to 31.999 (act_frac = 10): scale the images")
     dark = Dataset(data.train_x / 4096, data.train_y, data.test_x / 4096, data.test_y)
     result = trained(dark, lr_shift=2, steps=1)
     assert result.health.ranges["input"].lost == 1
@@ -153,7 +153,8 @@ def test_gradients_out_of_range():
     tight = Formats(act_bits=12, act_frac=8, weight_frac=9, grad_frac=10, master_bits=20, master_frac=17)
     network = Network.build("wide", (8, 8, 1), [{"type": "dense", "out": 64}, {"type": "relu"}, {"type": "dense", "out": 10}])
     result = trained(digits(0), lr_shift=-1, network=network, steps=60, formats=tight)
-    assert any(re.match(r"dense\d\.(out|grad|master): .* % of the words are at the limits", line) for line in result.warnings), result.warnings
+    pattern = r"dense\d\.(out|grad|master): .* % of the words are at the limits"
+    assert any(re.match(pattern, line) for line in result.warnings), result.warnings
 
 
 def test_default_rate():

@@ -125,7 +125,8 @@ def test_plot_of_the_golden_backend(monkeypatch):
     """Without cycles there is no panel for them; epochs are whole numbers."""
     from matplotlib import pyplot
 
-    schedule = Schedule(network=Network.load("digits"), config=Config.load("tiny"), batch=4, lr_shifts=(4, 4), max_steps=400, backend="golden")
+    schedule = Schedule(network=Network.load("digits"), config=Config.load("tiny"), batch=4, lr_shifts=(4, 4), max_steps=400,
+                        backend="golden")
     result = Trainer(schedule, digits(0)).run()
     figures = []
     monkeypatch.setattr(pyplot, "close", figures.append)

@@ -13,7 +13,9 @@ from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import DENSE, SPARSE, Switches
 from gradgate.compiler.fit import DoesNotFit
 from gradgate.golden.floating import FloatModel
+from gradgate.golden.initial import he_normal
 from gradgate.golden.model import GoldenModel, Step
+from gradgate.golden.scaling import scaled
 from gradgate.host.driver import Driver
 from gradgate.host.link import Link
 from gradgate.sim.compare import Bench, Tally
@@ -49,8 +51,10 @@ class Trainer:
         network, formats = schedule.network, schedule.config.formats
         require_data(data, network, schedule.batch)
         self.train_x, self.test_x = quantise(data.train_x, formats), quantise(data.test_x, formats)
-        self.golden = GoldenModel(schedule.network, formats, schedule.seed)
-        self.float32 = FloatModel(schedule.network, schedule.seed, np.float32)
+        weights = scaled(network, schedule.seed, data.train_x) if schedule.init == "scaled" else he_normal(network, schedule.seed)
+        self.golden = GoldenModel(network, formats, weights=weights)
+        self.float32 = FloatModel(network, dtype=np.float32)
+        self.float32.set_weights(weights)
         health = Health(network, formats, schedule.batch)
         for exact, words in ((data.train_x, self.train_x), (data.test_x, self.test_x)):
             health.images(exact, words)

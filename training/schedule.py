@@ -11,6 +11,7 @@ from gradgate.sim.compare import Tally
 from gradgate.training.health import Health
 
 BACKENDS = ("rtl", "golden", "board")
+INITS = ("he", "scaled")
 
 
 def default_lr_shift(batch: int) -> int:
@@ -33,6 +34,7 @@ class Schedule:
     lr_shifts: tuple
     momentum: int = 0  #: m > 0: velocities decay by 1 - 2**-m a step: effective learning rate 2**m times that of ``lr_shifts``
     seed: int = 0  #: of initial weights and batch order
+    init: str = "he"  #: initial weights: He's normal ones, or those scaled so that every channel begins with mean 0 and deviation 1
     max_steps: int | None = None  #: stop training after so many steps
     wave: Path | None = None  #: RTL: wave file to write, ending in .vcd or .fst
     wave_steps: tuple = (0, 0)  #: RTL: first and last step that a wave file records
@@ -43,6 +45,7 @@ class Schedule:
 
     def __post_init__(self):
         one_of("backend", self.backend, BACKENDS)
+        one_of("init", self.init, INITS)
         integer("batch", self.batch, 1, 4096)
         integer("dense_steps", self.dense_steps, 0, 10_000)
         integer("momentum", self.momentum, 0, 7)
@@ -110,7 +113,8 @@ class Result:
         result = {
             "model": schedule.network.name, "config": schedule.config.to_dict(), "backend": schedule.backend,
             "batch": schedule.batch, "epochs": len(schedule.lr_shifts), "lr_shifts": list(schedule.lr_shifts),
-            "check": schedule.check, "momentum": schedule.momentum, "balance": schedule.balance, "seed": schedule.seed, "steps": self.steps,
+            "check": schedule.check, "momentum": schedule.momentum, "balance": schedule.balance, "seed": schedule.seed,
+            "init": schedule.init, "steps": self.steps,
             "channels": {block.name: min(block.cin, block.cout) for block in schedule.network.blocks},
             "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
             "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
