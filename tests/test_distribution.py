@@ -19,7 +19,8 @@ from away import SOURCES, call
 import gradgate
 
 PYPROJECT = SOURCES / "pyproject.toml"
-REPOSITORY = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["gradgate"]["repository"]
+TABLES = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]
+REPOSITORY = TABLES["gradgate"]["repository"]
 README = (SOURCES / "README.md").read_text(encoding="utf-8")
 #: A core and a network that take no time.
 CORE = "rows = 1\nlanes = 2\nlists = 1\nact_bricks = 512\nweight_bricks = 512\nbank_words = 64\npsum_words = 64\n"
@@ -115,10 +116,10 @@ def test_wheel(built):
     assert said["Description-Content-Type"] == "text/markdown"
     assert said.get_payload().strip() == index_tools().readme(README, REPOSITORY).strip()
     assert bool(said.get_all("Project-URL")) == bool(REPOSITORY)
-    kinds = [("sim", "*.cpp"), ("sim", "*.h"), ("sim", "*.vlt"), ("sim", "lz4/*.h"), ("fpga", "models/*.v"), ("bench", "recorded/*.npz")]
-    for folder, pattern in kinds:
-        found = {f"gradgate/{path.relative_to(SOURCES).as_posix()}" for path in (SOURCES / folder).glob(pattern)}
-        assert found and found <= names, found - names
+    folders = {folder.partition("/")[0] for folder in TABLES["setuptools"]["package-dir"].values()} - {"package"}
+    data = {f"gradgate/{path.relative_to(SOURCES).as_posix()}" for folder in folders for path in (SOURCES / folder).rglob("*")
+            if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert {Path(name).suffix for name in data} == {".cpp", ".h", ".vlt", ".v", ".npz"} and data <= names, data - names
     assert not [name for name in names if not name.startswith(("gradgate/", info.partition("/")[0]))]
 
 
