@@ -25,7 +25,7 @@ def run(config: Config, name: str, directory: Path) -> dict:
     target = family(name)
     use_yosys()
     text = verilog(config, device="LFE5U" if name == "ecp5" else "")
-    write_files(directory, {f"{TOP}.v": synthesis.ZEROS.sub("", text)})
+    write_files(directory, {f"{TOP}.v": text})
     synthesis.yosys(directory, place.script(target, 100.0, read=synthesis.READ_VERILOG))
     found = place.cells(directory)
     return {"family": name, "config": config.to_dict(), "pes": config.pes, "synthesised": asdict(target.resources(found)),

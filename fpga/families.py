@@ -12,7 +12,6 @@ class Family:
     name: str
     title: str  #: in tables
     synthesis: str  #: Yosys' command
-    before: tuple = ()  #: commands before it
     costs: dict  #: {resource: {cell type: number}}
     free: frozenset  #: cells that cost nothing of their own
     labels: dict = field(default_factory=lambda: {"lut4": "LUT4", "ff": "FF", "dsp": "DSP", "bram": "BRAM"})
@@ -37,9 +36,7 @@ _IO = {"$scopeinfo", "GND", "VCC", "GSR", "INV", "IBUF", "OBUF", "IOBUF", "TBUF"
 FAMILIES = {family.name: family for family in (
     Family(name="ecp5", title="Lattice ECP5", synthesis="synth_ecp5", costs=CELLS, free=frozenset(FREE | {"TRELLIS_IO", "EHXPLLL"}),
            pll=True, tool="nextpnr-ecp5", constraints="lpf", bitstream="gradgate.bit"),
-    # ice40_dsp of Yosys 0.70 leaves a multiplier's output undriven when it takes two registers behind it: one must stay outside
-    Family(name="ice40", title="Lattice iCE40 UltraPlus", synthesis="synth_ice40 -abc9 -device u -dsp -spram",
-           before=("setattr -set keep 1 */w:pipe",), costs={
+    Family(name="ice40", title="Lattice iCE40 UltraPlus", synthesis="synth_ice40 -abc9 -device u -dsp -spram", costs={
         "lut4": _ones("SB_LUT4"), "ff": _ones(*_ICE40_DFF), "dsp": _ones("SB_MAC16"), "bram": _ones("SB_RAM40_4K"),
         "lutram": {},
     }, free=frozenset(_IO | {"SB_CARRY", "SB_IO", "SB_GB", "SB_GB_IO", "SB_SPRAM256KA"}),

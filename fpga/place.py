@@ -96,7 +96,7 @@ def tool(name: str, arguments: list, directory: Path, log: str) -> None:
 def script(family, mhz: float, read=synthesis.READ_RTLIL) -> list:
     """Yosys' commands that make ``design.json`` and ``stat.json`` of what it is told to ``read``, for a clock of ``mhz``."""
     time = [f"scratchpad -set abc9.D {round(LOGIC * 1e6 / mhz)}"] if family.name == "ecp5" else []
-    return [*read, *family.before, *time, f"{family.synthesis} -top {TOP} -json design.json", "tee -o stat.json stat -json"]
+    return [*read, *time, f"{family.synthesis} -top {TOP} -json design.json", "tee -o stat.json stat -json"]
 
 
 def cells(directory: Path) -> dict:

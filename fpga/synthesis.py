@@ -43,7 +43,6 @@ READ_VERILOG = (f"read_verilog {TOP}.v", f"write_rtlil {TOP}.il", "design -reset
 
 MODULE = re.compile(r"^module (\S+?) *\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 MEMORY = re.compile(r"^ *reg (?:signed )?(?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];$", re.MULTILINE)
-ZEROS = re.compile(r"^  initial begin\n(?:    \S+ ?\[\d+\] = \d+'[hd]0+;\n)+  end\n", re.MULTILINE)
 #: What Yosys only warns of, but a netlist with it is wrong: no signal of ours has two drivers.
 CONFLICT = re.compile(r"Driver-driver conflict .*")
 
@@ -177,8 +176,7 @@ def synthesise(text: str, directory: Path, *, top: str = TOP, keep=(), empty=(),
 
     With ``period``, in ns, logic whose longest path is shorter is made smaller, not faster.
     """
-    # ECP5 memories are zero anyway, and to read their initial values takes longer than all the rest.
-    write_files(directory, {f"{TOP}.v": ZEROS.sub("", text)})
+    write_files(directory, {f"{TOP}.v": text})
     listed = [kind for costs in (CELLS["dsp"], CELLS["bram"], CELLS["lutram"]) for kind in costs]
     yosys(directory, [
         *READ_VERILOG,

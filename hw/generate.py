@@ -3,7 +3,6 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 
 from gradgate.arch import commands, memorymap
 from gradgate.arch.checks import one_of
@@ -11,6 +10,8 @@ from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.fingerprint import fingerprint
 from gradgate.arch.latency import MULTIPLY, RAM
+from gradgate.hw.verilog import WAIVERS, convert
+from gradgate.hw.verilog import rtlil as convert_rtlil
 
 TOP = "gradgate"
 #: What the host reaches the core by, and what a host has to know of it.
@@ -27,16 +28,12 @@ def verilog(config: Config, bus: str = "native", *, device: str = "") -> str:
     With the name of an ECP5 as ``device`` ("LFE5U-85F"), multipliers and block RAMs are its primitives, with all their
     registers; the text then is for that family only. No cycle differs.
     """
-    from amaranth.back import verilog as backend
-
-    return backend.convert(_top(config, bus), platform=SimpleNamespace(device=device), name=TOP, emit_src=False, strip_internal_attrs=True)
+    return convert(_top(config, bus), TOP, device=device)
 
 
 def rtlil(config: Config, bus: str = "native", *, device: str = "") -> str:
     """What :func:`verilog` is made of, in the language of Yosys."""
-    from amaranth.back import rtlil as backend
-
-    return backend.convert(_top(config, bus), platform=SimpleNamespace(device=device), name=TOP, emit_src=False)
+    return convert_rtlil(_top(config, bus), TOP, device=device)
 
 
 def _top(config, bus):
@@ -53,6 +50,7 @@ def manifest(config: Config, bus: str = "native") -> dict:
     """What a program that drives the core has to know about it."""
     return {
         "generator": "gradgate", "version": version("gradgate"), "top": TOP,
+        "lint": f"verilator --lint-only -Wall {TOP}.vlt {TOP}.v",
         "bus": {"kind": bus, **BUSES[bus]},
         "config": config.to_dict(), "fingerprint": f"{fingerprint(config):#010x}",
         "latency_cycles": {"ram": RAM, "multiply": MULTIPLY},
@@ -71,5 +69,10 @@ def manifest(config: Config, bus: str = "native") -> dict:
 
 
 def generate(config: Config, directory: Path, bus: str = "native") -> list:
-    """Write ``gradgate.v`` and ``manifest.json`` to ``directory``; returns the paths. Nothing is written if generation fails."""
-    return write_files(directory, {"gradgate.v": verilog(config, bus), "manifest.json": json.dumps(manifest(config, bus), indent=1) + "\n"})
+    """Write ``gradgate.v``, Verilator's waivers for it ``gradgate.vlt``, and ``manifest.json`` to ``directory``; returns the paths.
+
+    Nothing is written if generation fails.
+    """
+    return write_files(directory, {
+        f"{TOP}.v": verilog(config, bus), f"{TOP}.vlt": WAIVERS.read_text(encoding="utf-8"),
+        "manifest.json": json.dumps(manifest(config, bus), indent=1) + "\n"})

@@ -13,6 +13,9 @@ from gradgate.hw.registers import Unreset, behind
 class Multiplier(wiring.Component):
     """Signed multiplier; the portable twin of a ``MULT18X18D`` with input, pipeline and output registers.
 
+    Of its three registers two are in front of the product. With two after it, ``synth_ice40 -dsp`` of Yosys 0.70 leaves the output
+    undriven. Where a DSP takes both registers of an operand, none is left outside, and the DSP's own after the product is used too.
+
     Parameters: width, bits of an operand (2 to 18).
     Members: a, b : In(signed(width)); o : Out(signed(2 * width)), the product of three cycles ago.
     Latency: ``latency.MULTIPLY`` = 3 cycles. Throughput: one product a cycle. Resources: 1 DSP.
@@ -26,11 +29,18 @@ class Multiplier(wiring.Component):
         if ecp5.has(platform):
             return ecp5.multiplier(self.a, self.b, self.o)
         m = Module()
+        early_a = Unreset(signed(self.width))
+        early_b = Unreset(signed(self.width))
         a = Unreset(signed(self.width))
         b = Unreset(signed(self.width))
-        pipe = Unreset(signed(2 * self.width))
         product = behind(m, self.o, "product")
-        m.d.sync += [a.eq(self.a), b.eq(self.b), pipe.eq(a * b), product.eq(pipe)]
+        m.d.sync += [
+            early_a.eq(self.a),
+            early_b.eq(self.b),
+            a.eq(early_a),
+            b.eq(early_b),
+            product.eq(a * b),
+        ]
         return m
 
 

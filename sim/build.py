@@ -40,7 +40,6 @@ VERILATOR_FLAGS = (
 
 MEMORY = re.compile(r"^ *reg (?:signed )?(?:\[\d+:0\] )?(\S+) +\[\d+:0\];$", re.MULTILINE)
 TOP = re.compile(r"^(module gradgate\(.*?\);)$(.*?)^endmodule$", re.MULTILINE | re.DOTALL)
-ZEROS = re.compile(r"^  initial begin\n((?:    (\S+) ?\[\d+\] = \d+'h0+;\n)+)  end\n", re.MULTILINE)
 
 
 def directory() -> Path:
@@ -150,15 +149,6 @@ def _sweep(root: Path, held: str) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def compact(verilog: str) -> str:
-    """The same design, with memories set to zero by a loop instead of a line a word: half the time to build."""
-    def loop(match):
-        words, name = match.group(1).count("\n"), match.group(2)
-        zero = match.group(1).split(" = ", 1)[1].split(";", 1)[0]
-        return f"  initial for (int i = 0; i < {words}; i = i + 1) {name} [i] = {zero};\n"
-    return ZEROS.sub(loop, verilog)
-
-
 def registered_reset(verilog: str) -> str:
     """The same design, with a register behind the reset of the top module ``gradgate``: two thirds of the time to simulate.
 
@@ -195,7 +185,7 @@ def library(verilog: str, trace: str | None = None, harness: Path = HARNESS) -> 
         raise ValueError(f"trace must be None or one of {', '.join(TRACES)}, not {trace!r}")
     verilog = readable(verilog) if trace else verilog
     flags = VERILATOR_FLAGS + ((f"--trace-{trace}", "-CFLAGS", "-I..", "-LDFLAGS", "-L..") if trace else ())
-    sources = {"gradgate.v": registered_reset(compact(verilog)), "harness.cpp": harness.read_text(encoding="utf-8"),
+    sources = {"gradgate.v": registered_reset(verilog), "harness.cpp": harness.read_text(encoding="utf-8"),
                "memories.vlt": visible(verilog)}
     if trace:
         sources |= {file.name: file.read_text(encoding="utf-8") for file in (WAVES, LZ4)}

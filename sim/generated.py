@@ -27,9 +27,9 @@ def system(config, clock_hz: float, baud: float) -> str:
     from gradgate.fpga import system as source
 
     def text():
-        from amaranth.back import verilog
+        from gradgate.hw.verilog import convert  # slow to import, like Amaranth
 
-        return verilog.convert(source.System(config, clock_hz, baud), name="gradgate", emit_src=False, strip_internal_attrs=True)
+        return convert(source.System(config, clock_hz, baud), "gradgate")
 
     return _cached(("system", repr(config.to_dict()), repr((clock_hz, baud)), Path(source.__file__).read_text(encoding="utf-8")), text)
 

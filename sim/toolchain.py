@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from gradgate.hw.verilog import WAIVERS
 
 #: Makefile variables. The wheel's ``verilated.mk`` holds paths of the machine that built it, and lacks the option that
 #: names the precompiled header. The generated code is so much that it does not fit the processor's caches: the smallest is the
@@ -158,13 +158,13 @@ def warnings_in(output: str) -> list:
 def lint(verilog_path: Path, top: str = "gradgate") -> None:
     """Lint a Verilog file with every warning of Verilator on; raises :class:`ToolError` when there is one.
 
-    The error's ``output`` has all of them. ``lint.vlt`` waives what the Verilog writer of Yosys does in every file.
+    The error's ``output`` has all of them. ``hw/lint.vlt`` waives what the Verilog writer of Yosys does in every file.
     """
     path = Path(verilog_path).resolve()
     if not path.is_file():
         raise ToolError(f"{verilog_path} does not exist")
     try:
-        run_verilator(["--lint-only", "-Wall", "--top-module", top, HERE / "lint.vlt", path], cwd=path.parent)
+        run_verilator(["--lint-only", "-Wall", "--top-module", top, WAIVERS, path], cwd=path.parent)
     except ToolError as error:
         found = warnings_in(error.output)
         if not found:
