@@ -116,18 +116,19 @@ def _turned(c, counted) -> np.ndarray:
     return np.take_along_axis(counted, np.broadcast_to(source, counted.shape), axis=3)
 
 
-def row_times(lists: int, outer: bool, fetches, build, entries, targets, bubble: int = BUBBLE) -> tuple:
+def row_times(lists: int, outer: bool, fetches, build, entries, targets, bubble: int | None = None) -> tuple:
     """When rows get on with their positions: many rows, and tiles, at once.
 
     lists : S; outer : OUT turns instead of RED turns
     fetches : (positions, ...) bricks of targets; build : (positions, ...) cycles from a position's first brick to its close
     entries : (positions, ...) length of the list, 0 for an empty one; targets : (positions, ..., lanes) targets of each lane
-    bubble : idle cycles of a lane behind the OUT turns of a list
+    bubble : idle cycles of a lane after the OUT turns of a list; None: :data:`BUBBLE`, as it is at the call
 
     Axes behind the positions are independent rows, and broadcast against each other. Returns two arrays (positions, ...) of
     cycles counted from ``start``: the last lane's last cycle on the position's list, and the builder's first cycle behind it.
     Both depend on a position and those before it only.
     """
+    bubble = BUBBLE if bubble is None else bubble
     length = entries if outer else np.maximum(entries, 1)
     shape = np.broadcast_shapes(fetches.shape[1:], build.shape[1:], entries.shape[1:], targets.shape[1:-1])
     dtype = np.result_type(build, length, targets)
