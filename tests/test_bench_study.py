@@ -234,7 +234,7 @@ def test_the_best_of_the_paper_is_to_be_beaten_where_zeros_allow_more_than_six()
 @pytest.mark.parametrize("arguments, message", [
     (("--network", "nope"), f"gradgate: network must be one of {', '.join(NETWORKS)}, not 'nope'\n"),
     (("--config", "tiny"), "gradgate: config must be one of base, paper, both, not 'tiny'\n"),
-    (("--out", f"{__file__}/none"), f"gradgate: cannot write to {__file__}/none: "), (("--docs",), "gradgate: docs is not here: ")])
+    (("--out", f"{__file__}/none"), f"gradgate: cannot write {__file__}/none: "), (("--docs",), "gradgate: docs is not here: ")])
 def test_errors_are_one_line_and_nothing_is_written(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, _, error = run(*arguments)
