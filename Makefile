@@ -9,9 +9,11 @@ PRESETS ?= pico nano tiny small base paper
 MODEL ?= digits
 CONFIG ?= small
 EPOCHS ?= 5
-LR_SHIFT ?= 2,2,2,3,4
-DENSE_STEPS ?= 10
 BACKEND ?= rtl
+# The demo's own rates are for its five epochs; with another network, core or number of epochs the command's default holds.
+DEMO_LR_SHIFT := 2,2,2,3,4
+LR_SHIFT ?= $(if $(filter digits/small/5,$(MODEL)/$(CONFIG)/$(EPOCHS)),$(DEMO_LR_SHIFT))
+DENSE_STEPS ?= $(if $(filter rtl,$(BACKEND)),10,0)
 DEMO_OUT ?= results/demo
 
 UNIT ?= list_builder
@@ -44,7 +46,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt package/__init__.py
 	touch $@
 
 demo: $(STAMP) ## train a small network on the simulated core, every tensor compared with the model
-	$(GRADGATE) train --model $(MODEL) --config $(CONFIG) --epochs $(EPOCHS) --lr-shift $(LR_SHIFT) \
+	$(GRADGATE) train --model $(MODEL) --config $(CONFIG) --epochs $(EPOCHS) $(if $(LR_SHIFT),--lr-shift $(LR_SHIFT)) \
 	  --backend $(BACKEND) --dense-steps $(DENSE_STEPS) --out $(DEMO_OUT)
 
 # An option and its file, if there is one: sparsity, resources, fresh and boards take long and are not repeated by `make results`.

@@ -8,8 +8,6 @@ import pytest
 
 from gradgate.golden.cycles import run as run_model
 
-CONSOLE = [name for name in ("tutorial.md", "networks.md", "link.md", "soc.md")]
-
 
 @pytest.fixture
 def workshop(tmp_path):
@@ -23,16 +21,16 @@ def names_in_wave(path) -> dict:
     """``{scope: names of its signals}`` in a VCD file."""
     scope, names = [], {}
     with open(path) as wave:
-        for line in wave:
-            words = line.split()
-            if line.startswith("$scope"):
-                scope.append(words[2])
-            elif line.startswith("$upscope"):
-                scope.pop()
-            elif line.startswith("$var"):
-                names.setdefault(".".join(scope), set()).add(words[4])
-            elif line.startswith("$enddefinitions"):
-                break
+        for words in map(str.split, wave):
+            match words:
+                case ["$scope", _, name, "$end"]:
+                    scope.append(name)
+                case ["$upscope", "$end"]:
+                    scope.pop()
+                case ["$var", _, _, _, name, *_]:
+                    names.setdefault(".".join(scope), set()).add(name)
+                case ["$enddefinitions", "$end"]:
+                    break
     return names
 
 
@@ -90,11 +88,76 @@ def test_sessions(page, workshop):
     assert pages.follow(page, workshop) >= 1
 
 
+def test_port_of_the_page(workshop):
+    """The command for a board is one: where no board is, the port is what it complains of."""
+    command, = (line for block in pages.blocks("link.md", "") for line in block.text.split("\n") if line.startswith("gradgate board"))
+    done = pages.run(command.replace("/dev/ttyUSB0", "/dev/none"), workshop)
+    assert done.returncode == 1 and done.stderr.startswith("gradgate: port /dev/none cannot be opened at 1000000 baud: "), done.stderr
+
+
+def test_buses_of_the_page(workshop):
+    """`generate` writes a core behind each bus of the page's table, with the ports that it names."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| `(\w+)`.*\| `(\w+)`, `(\w+)` \(", pages.text("soc.md"), re.MULTILINE)
+    command = re.search(r"`(gradgate generate [^`]* --bus BUS --out DIR)`", pages.text("soc.md"))[1]
+    assert [row[0] for row in rows] == ["native", "wishbone", "axi-lite"]
+    for bus, *ports in rows:
+        assert pages.run(command.replace("BUS", bus).replace("DIR", bus).replace("small", "mycore.toml"), workshop).returncode == 0
+        text = (workshop / bus / "gradgate.v").read_text(encoding="utf-8")
+        module = re.search(r"^module gradgate\((.*?)\);$", text, re.MULTILINE | re.DOTALL)[1]
+        assert {*ports, "busy", "error"} <= set(re.split(r"\s*,\s*", module))
+
+
 def test_networks_program(workshop):
     """Folding a batch normalisation."""
     program, = pages.blocks("networks.md", "python")
     every = pages.blocks("networks.md")
     pages.program(program, every[every.index(program) + 1].text, workshop)
+
+
+def demo(*settings) -> str:
+    """The command of `make demo`, with these settings."""
+    done = subprocess.run(["make", "--no-print-directory", "-n", "demo", *settings], cwd=pages.SOURCES, env=pages.environment(), text=True,
+                          capture_output=True, check=True)
+    return re.search(r"gradgate train.*", done.stdout.replace("\\\n", ""))[0]
+
+
+def report() -> list:
+    """What the README shows of the demo."""
+    block, = (block for block in pages.blocks("README.md") if block.text.startswith("digits on small"))
+    return block.text.rstrip("\n").split("\n")
+
+
+def test_settings_of_the_demo():
+    """Its rates are for itself; other settings get the command's default, and every one works with every other."""
+    assert "--lr-shift 2,2,2,3,4 " in demo() and "--dense-steps 10 " in demo()
+    for settings in (["CONFIG=tiny"], ["EPOCHS=3"], ["MODEL=resnet_digits"]):
+        assert "--lr-shift" not in demo(*settings)
+    assert "--lr-shift 3 " in demo("LR_SHIFT=3", "CONFIG=tiny")
+    assert "--dense-steps 0 " in demo("BACKEND=golden")
+
+
+def test_accuracy_of_the_readme(tmp_path):
+    """Schedule and accuracies in the README's report are those of the demo's golden model."""
+    done = pages.run(demo("BACKEND=golden", "LR_SHIFT=2,2,2,3,4", f"DEMO_OUT={tmp_path / 'out'}"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    head, accuracy, *_ = done.stdout.split("\n")
+    assert head == report()[0]
+    assert re.findall(r"[\d.]+ % (?:golden model|float32)", accuracy) == re.findall(r"[\d.]+ % (?:golden model|float32)", report()[1])
+
+
+def test_cycles_of_the_readme():
+    """Cycles, words and speedup in the README's report are those of docs/results.md, which `make results` writes."""
+    results, text = pages.text("results.md"), "\n".join(report())
+    for pattern in (r"words compared +([\d,]+),", r"cycles +([\d,]+) RTL", r"skip on [\d,]+: ([\d.]+x)"):
+        assert re.search(pattern, text)[1] in results, pattern
+
+
+@pytest.mark.full
+def test_report_of_the_readme(tmp_path):
+    """The whole report, by the demo in RTL."""
+    done = pages.run(demo(f"DEMO_OUT={tmp_path / 'out'}"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    pages.compare([*report(), "..."], done.stdout, "make demo")
 
 
 def test_commands_of_the_readme():
