@@ -102,7 +102,7 @@ def main():
 @click.option("--out", type=DIRECTORY, required=True, help="Directory for the files.")
 @click.option("--bus", type=click.Choice(list(BUSES)), default="native", metavar="BUS", help=f"How the host reaches the core: {BUS_NAMES}.")
 def generate(config_name, out, bus):
-    """Write gradgate.v and manifest.json."""
+    """Write gradgate.v, its waivers for Verilator gradgate.vlt, and manifest.json."""
     from gradgate.hw.generate import generate as write
     from gradgate.sim import toolchain
 

@@ -42,14 +42,33 @@ def test_manifest_tells_what_a_driver_needs(tmp_path):
     """The configuration comes back from it; commands and memory map are those of ``arch``."""
     toolchain.use_yosys()
     config = ODD[1]
-    assert sorted(p.name for p in generate(config, tmp_path)) == ["gradgate.v", "manifest.json"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["gradgate.v", "manifest.json"]
+    assert sorted(p.name for p in generate(config, tmp_path)) == ["gradgate.v", "gradgate.vlt", "manifest.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["gradgate.v", "gradgate.vlt", "manifest.json"]
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert Config.from_dict(manifest["config"]) == config
     assert {name: c["words"] for name, c in manifest["commands"].items()} == {
         op.name: commands.length(op) for op in commands.Opcode}
     assert manifest["memory_map"]["windows"]["ROWS"]["words"] == memorymap.windows(config)[memorymap.Region.ROWS].words
     assert (tmp_path / "gradgate.v").read_text() == verilog(config)
+
+
+def test_the_waivers_are_beside_the_verilog(tmp_path):
+    """What the manifest says, run in the output directory, is silent; without the waivers it is not."""
+    toolchain.use_yosys()
+    generate(ODD[1].replace(momentum=True), tmp_path)
+    command, *arguments = json.loads((tmp_path / "manifest.json").read_text())["lint"].split()
+    assert command == "verilator" and arguments == ["--lint-only", "-Wall", "gradgate.vlt", "gradgate.v"]
+    said = toolchain.run_verilator(arguments, cwd=tmp_path).splitlines()
+    assert all(line.startswith("- V e r i l") or line.startswith("- Verilator: ") for line in said), said  # its report, no warning
+    with pytest.raises(toolchain.ToolError, match="Warning-"):
+        toolchain.run_verilator([argument for argument in arguments if argument != "gradgate.vlt"], cwd=tmp_path)
+
+
+def test_size():
+    """Memories take no text: the same core with memories eight times as large is not a tenth longer."""
+    toolchain.use_yosys()
+    small, large = (len(verilog(ODD[0].replace(act_bricks=bricks, weight_bricks=bricks, staging_words=bricks))) for bricks in (2048, 16384))
+    assert small < large < 1.1 * small < 1_000_000
 
 
 def test_command_page_is_fresh():

@@ -16,11 +16,11 @@ from gradgate.sim import cocotb, toolchain
 HERE = Path(__file__).parent
 STEPS = 3
 DIALECTS = ("", "-g2012", "-g2009", "-g2005-sv", "-g2005", "-g2001")
-#: Three cores that differ in all that changes the text: one row and two lanes; three rows with momentum; one list.
+#: Three cores that differ in all that changes the text: one row and two lanes; three rows with momentum; three lists and four lanes.
 CONFIGS = [
     ODD[0],
-    ODD[1].replace(name="3x4 momentum", momentum=True),
-    ODD[0].replace(name="2x2", rows=2, lists=1, targets=3),
+    ODD[0].replace(name="3x2 momentum", rows=3, momentum=True),
+    ODD[1].replace(name="1x4", rows=1),
 ]
 #: A network that a simulator of 1,000 cycles a second trains in seconds, with all kinds of commands.
 NETWORK = {"input": [4, 4, 2], "layers": [
