@@ -59,6 +59,22 @@ def test_data_that_cannot_be(name):
     assert str(error.value).startswith(message) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("field, value, message", [
+    ("lr_shifts", (), "lr_shifts must be a tuple with an integer for each epoch, not ()"),
+    ("lr_shifts", 2, "lr_shifts must be a tuple with an integer for each epoch, not 2"),
+    ("lr_shifts", (2, 2.5), "lr_shift must be -64 to 64, not 2.5"),
+    ("batch", 0, "batch must be 1 to 4096, not 0"),
+    ("batch", 16.0, "batch must be 1 to 4096, not 16.0"),
+    ("max_steps", 0, "max_steps must be 1 to 1000000000, not 0"),
+    ("init", "zero", "init must be one of he, scaled, not 'zero'"),
+])
+def test_schedule_that_cannot_be(field, value, message):
+    given = {"network": DIGITS, "config": Config.load("small"), "batch": 16, "lr_shifts": (2,), field: value}
+    with pytest.raises(ConfigError) as error:
+        Schedule(**given)
+    assert str(error.value) == message
+
+
 def test_data_that_can_be():
     """Integer images, small unsigned labels, and lists are taken."""
     data = digits(0)

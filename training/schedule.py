@@ -47,6 +47,12 @@ class Schedule:
         one_of("backend", self.backend, BACKENDS)
         one_of("init", self.init, INITS)
         integer("batch", self.batch, 1, 4096)
+        if not isinstance(self.lr_shifts, tuple) or not self.lr_shifts:
+            raise ConfigError(f"lr_shifts must be a tuple with an integer for each epoch, not {self.lr_shifts!r}")
+        for lr_shift in self.lr_shifts:
+            integer("lr_shift", lr_shift, -64, 64)
+        if self.max_steps is not None:
+            integer("max_steps", self.max_steps, 1, 10**9)
         integer("dense_steps", self.dense_steps, 0, 10_000)
         integer("momentum", self.momentum, 0, 7)
         integer("seed", self.seed, 0, 2**32 - 1)
