@@ -8,52 +8,48 @@ from gradgate.compiler.loops import post_levels, weight_loop
 from gradgate.compiler.program import Note
 
 
-def expand(ctx: Context, block):
+def expand(ctx: Context, task):
     """Sends the gradient of the pooled output back to the convolution's output."""
-    program = ctx.program
-    grad, full = program.places[f"{block.name}.grad"], program.places[f"{block.name}.expanded"]
-    choices = program.choices[f"{block.name}.argmax"]
-    name = f"{block.name}.expanded"
-    odd = (full.height % 2, full.width % 2)
+    block, places = task.block, ctx.program.places
+    (gradient, choices), (expanded,) = task.reads, task.writes
+    grad, full = places[gradient], places[expanded]
     shared = {"rows": 1, "choose": 1, "last_rows": ctx.config.rows}
-
-    def completes(last):
-        return (name,) if last else ()
-    common.post(ctx, block, completes(odd == (0, 0)), **shared, tail=ctx.config.lanes, src_addr=grad.base, dst_addr=full.base,
-                aux_addr=choices.base, **post_levels(
+    common.post(ctx, block, **shared, tail=ctx.config.lanes, src_addr=grad.base, dst_addr=full.base,
+                aux_addr=ctx.program.choices[choices].base, **post_levels(
                     wx=(2, 0, full.bricks), wy=(2, 0, full.pitch), t=(grad.bricks, 1, 1), x=(grad.width, grad.bricks, 2 * full.bricks),
                     y=(grad.height, grad.pitch, 2 * full.pitch), slot=(ctx.slots, grad.slot, full.slot)))
     # rows and columns that no pooling window covers have no gradient: a tail of no words makes zeros
-    if odd[0]:
-        common.post(ctx, block, completes(not odd[1]), **shared, tail=0, dst_addr=full.base + (full.height - 1) * full.pitch,
+    if full.height % 2:
+        common.post(ctx, block, **shared, tail=0, dst_addr=full.base + (full.height - 1) * full.pitch,
                     **post_levels(x=(full.pitch, 0, 1), slot=(ctx.slots, 0, full.slot)))
-    if odd[1]:
-        common.post(ctx, block, completes(True), **shared, tail=0, dst_addr=full.base + full.pitch - full.bricks,
+    if full.width % 2:
+        common.post(ctx, block, **shared, tail=0, dst_addr=full.base + full.pitch - full.bricks,
                     **post_levels(x=(full.bricks, 0, 1), y=(full.height, 0, full.pitch), slot=(ctx.slots, 0, full.slot)))
 
 
-def average_backward(ctx: Context, block):
+def average_backward(ctx: Context, task):
     """Gradient of an average's source: every pixel of a window has its part."""
-    x, dy = ctx.program.places[block.source], ctx.program.places[f"{block.name}.grad"]
-    target = common.gradient_of(block.source)
-    dx = ctx.program.places[target]
+    block = task.block
+    dy, x, dx = (ctx.program.places[name] for name in task.reads + task.writes)
     levels = post_levels(
         wx=(block.kw, 0, dx.bricks), wy=(block.kh, 0, dx.pitch), t=(dx.bricks, 1, 1), x=(dy.width, dy.bricks, block.kw * dx.bricks),
         y=(dy.height, dy.pitch, block.kh * dx.pitch), slot=(ctx.slots, dy.slot, dx.slot))
-    common.post(ctx, block, (target,), rows=1, mask=block.input_relu, shift=block.mean_shift, tail=ctx.config.lanes,
-                last_rows=ctx.config.rows, src_addr=dy.base, dst_addr=dx.base, aux_addr=x.base, **levels)
+    common.post(ctx, block, rows=1, mask=block.input_relu, shift=block.mean_shift, tail=ctx.config.lanes, last_rows=ctx.config.rows,
+                src_addr=dy.base, dst_addr=dx.base, aux_addr=x.base, **levels)
 
 
-def backward_data(ctx: Context, block, gradient: str, earlier: str | None = None, final: bool = True):
-    """Gradient of ``block``'s source from ``gradient``, that of its convolution output; ``earlier`` is added to it.
-
-    ``final``: nothing more will be added.
+def backward_data(ctx: Context, task):
+    """Gradient of a block's source from that of its convolution output; what the gradient is so far is added to it.
 
     With stride s the positions of the input fall into s x s phases; each is a convolution of stride 1 with the taps that reach it.
     """
-    phases = [(y, x) for y in range(min(block.stride, block.height)) for x in range(min(block.stride, block.width))]
-    for phase in phases:
-        _backward_phase(ctx, block, gradient, earlier, phase, final and phase == phases[-1])
+    for phase in phases(task.block):
+        _backward_phase(ctx, task, phase)
+
+
+def phases(block) -> list:
+    """(row, column) of the first pixel of each phase of the input."""
+    return [(y, x) for y in range(min(block.stride, block.height)) for x in range(min(block.stride, block.width))]
 
 
 def phase_axis(phase, stride, kernel, padding, size):
@@ -69,9 +65,9 @@ def phase_grid(block, phase) -> Grid:
                 y0=phase[0], x0=phase[1], step=block.stride)
 
 
-def _backward_phase(ctx, block, gradient, earlier, phase, last_phase):
+def _backward_phase(ctx, task, phase):
+    block, (gradient, source) = task.block, task.reads[:2]
     config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
-    source = block.source
     dy, x = program.places[gradient], program.places[source]
     rows, row_taps = phase_axis(phase[0], block.stride, block.kh, block.padding, block.out_height)
     columns, column_taps = phase_axis(phase[1], block.stride, block.kw, block.padding, block.out_width)
@@ -95,20 +91,20 @@ def _backward_phase(ctx, block, gradient, earlier, phase, last_phase):
                     slots=slots.count, last_rows=ctx.last_rows(slots), y_count=span.count, x_count=part.columns,
                     **list_fields(dy, slots.first, rows.at(span.first, 1), columns, 1, outputs, lanes, inputs.count),
                     **targets, bank_addr=0, psum_addr=0)
-            done = last_phase and inputs is ns[-1] and (slots, span) == parts[-1]
-            post_backward(ctx, block, earlier, inputs, slots, part, targets["t_tail"], done)
+            post_backward(ctx, task, inputs, slots, part, targets["t_tail"])
 
 
-def post_backward(ctx: Context, block, earlier, inputs, slots, part, tail, done):
+def post_backward(ctx: Context, task, inputs, slots, part, tail):
     """POST of a backward-data tile: ``inputs`` bricks of ``slots``, at the positions of grid ``part``."""
-    target = common.gradient_of(block.source)
-    x, dx = ctx.program.places[block.source], ctx.program.places[target]
+    block, places = task.block, ctx.program.places
+    _, source, _, *earlier = task.reads
+    x, dx = places[source], places[task.writes[0]]
     t, wide = inputs.count, part.columns
     x_step, y_step, slot_step = part.strides(dx)
     first = part.first(dx, slots.first) + inputs.first
-    common.post(ctx, block, (target,) if done else (), add=earlier is not None, mask=block.input_relu, tail=tail,
+    common.post(ctx, block, add=bool(earlier), mask=block.input_relu, tail=tail,
                 last_rows=ctx.last_rows(slots), dst_addr=first, aux_addr=first - dx.base + x.base,
-                add_addr=first - dx.base + ctx.program.places[earlier].base if earlier else 0,
+                add_addr=first - dx.base + places[earlier[0]].base if earlier else 0,
                 **post_levels(t=(t, 1, 1), x=(wide, t, x_step), y=(part.rows, wide * t, y_step),
                               slot=(slots.count, part.rows * wide * t, slot_step)))
 

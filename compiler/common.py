@@ -23,11 +23,6 @@ def tile_name(inputs, outputs, extra=""):
     return f"k{inputs.first}+{inputs.count} n{outputs.first}+{outputs.count}{extra}"
 
 
-def gradient_of(tensor: str) -> str:
-    """Name of the gradient of a block's output."""
-    return tensor.removesuffix(".out") + ".grad"
-
-
 def output_loops(ctx, block, inputs, outputs, bias):
     """WEIGHT_LOOP fields, one a command, that visit all (k, t) of a tile in bank order; bricks run along outputs."""
     lanes, cob = ctx.config.lanes, ctx.config.bricks(block.cout)
@@ -45,15 +40,13 @@ def output_loops(ctx, block, inputs, outputs, bias):
     return loops
 
 
-def post(ctx, block, completes, **fields):
+def post(ctx, block, **fields):
     """A POST command; fields left out are 0."""
     zero = dict.fromkeys(("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "src_addr", "aux_addr", "add_addr"), 0)
-    ctx.program.add(Opcode.POST, Note(phase="post", block=block.name, completes=completes), **{**zero, **fields})
+    ctx.program.add(Opcode.POST, Note(phase="post", block=block.name), **{**zero, **fields})
 
 
-def update(ctx: Context, block, tile: str, loop: dict, tail: int, last: bool, **fields):
-    """An UPDATE command; ``last`` of the block. Of its last fields, those left out are 0."""
-    completes = (f"{block.name}.master",) + ((f"{block.name}.velocity",) if ctx.decay else ())
-    ctx.program.add(Opcode.UPDATE, Note(phase="update", block=block.name, tile=tile, completes=completes if last else ()),
-                    shift=ctx.shift, tail=tail, decay=ctx.decay,
+def update(ctx: Context, block, tile: str, loop: dict, tail: int, **fields):
+    """An UPDATE command. Of its last fields, those left out are 0."""
+    ctx.program.add(Opcode.UPDATE, Note(phase="update", block=block.name, tile=tile), shift=ctx.shift, tail=tail, decay=ctx.decay,
                     **{**dict.fromkeys(("diagonal", "spread", "out_bricks", "turn", "turn_outer"), 0), **loop, **fields})

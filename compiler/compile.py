@@ -1,19 +1,16 @@
 """Network and configuration to program."""
 
-from gradgate.arch.block import INPUT
+from dataclasses import replace
+
 from gradgate.arch.checks import ConfigError, integer
 from gradgate.arch.commands import Opcode
-from gradgate.compiler import backward_data, common, depthwise, forward, weight_gradient
+from gradgate.compiler import backward_data, depthwise, forward, weight_gradient
 from gradgate.compiler.context import SPARSE, Context, Switches
 from gradgate.compiler.fit import Shortages
 from gradgate.compiler.overlap import load_ahead
-from gradgate.compiler.plan import plan_rows, plan_weights
+from gradgate.compiler.plan import plan_rows, plan_staging, plan_weights
 from gradgate.compiler.program import Note, Program
-
-#: Passes of each kind of block: forward; backward-data and weight-gradient.
-FORWARD = {"conv": forward.forward, "depthwise": depthwise.forward, "average": forward.average}
-BACKWARD = {"conv": (backward_data.backward_data, weight_gradient.weight_gradient),
-            "depthwise": (depthwise.backward_data, depthwise.weight_gradient)}
+from gradgate.compiler.step import completed, inference_step, training_step
 
 
 def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bool = True,
@@ -37,26 +34,22 @@ def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bo
     unknown = switches.swapped - {block.name for block in network.weighted if block.kind == "conv"}
     if unknown:
         raise ConfigError(f"swapped must name convolutions or dense layers of the network, not {min(unknown)!r}")
-    slots = -(-batch // config.rows)
+    tasks = training_step(network, velocities=momentum > 0) if training else inference_step(network)
     program, short = Program(batch=batch), Shortages()
-    program.places, program.choices = plan_rows(network, config, slots, training, short)
-    program.weights = plan_weights(network, config, short)
     ctx = Context(config=config, program=program, batch=batch, switches=switches, shift=shift, decay=momentum)
-    _emit(ctx, network, training, short)
+    program.places, program.choices = plan_rows(network, config, tasks, ctx.slots, short)
+    program.weights = plan_weights(network, config, short)
+    program.staging = plan_staging(network, config, batch, short)
+    _emit(ctx, tasks, short)
     short.check()
     return program
 
 
-def _emit(ctx, network, training, short):
-    """All commands. What does not fit is added to ``short``; commands of that pass are missing then."""
+def _emit(ctx, tasks, short):
+    """All commands. What does not fit is added to ``short``; commands of that task are missing then."""
     config, program = ctx.config, ctx.program
-    short.attempt(_inputs, ctx, network, short)
-    for block in network.blocks:
-        short.attempt(FORWARD[block.kind], ctx, block)
-    short.attempt(_loss, ctx, network, training)
-    if training:
-        _backward(ctx, network, short)
-    program.add(Opcode.END, Note(phase="end"))
+    for task, complete in zip(tasks, completed(tasks)):
+        short.attempt(_emit_task, ctx, task, complete)
     if short.failed:
         return  # how long the program would be is not known
     if ctx.switches.overlap:
@@ -65,48 +58,43 @@ def _emit(ctx, network, training, short):
     short.require(len(program.commands), config.counters, memory="counter memory", field="counters", reason="the program needs")
 
 
-def _backward(ctx, network, short):
-    """Backward passes and updates, from the last block to the first.
-
-    The gradient of an output that several blocks use grows from the last to the first: a block that adds the output only lends its
-    own gradient; the backward-data passes of the blocks that read it add their parts.
-    """
-    grown = {}  # output: the tensor that holds its gradient so far
-    for block in reversed(network.blocks):
-        gradient = f"{block.name}.grad"
-        if block.pool:
-            short.attempt(backward_data.expand, ctx, block)
-            gradient = f"{block.name}.expanded"
-        if block.add:
-            grown[block.add] = gradient
-        if not block.weighted:
-            short.attempt(backward_data.average_backward, ctx, block)
-            continue
-        to_input, to_weights = BACKWARD[block.kind]
-        if block.source != INPUT:
-            final = block is network.consumers(block.source)[0]
-            short.attempt(to_input, ctx, block, gradient, grown.get(block.source), final)
-            grown[block.source] = common.gradient_of(block.source)
-        short.attempt(to_weights, ctx, block, gradient)
+def _emit_task(ctx, task, complete):
+    """Commands of ``task``; the last one completes the tensors ``complete``."""
+    EMITTERS[task.what](ctx, task)
+    if complete:
+        ctx.program.notes[-1] = replace(ctx.program.notes[-1], completes=complete)
 
 
-def _inputs(ctx, network, short):
+def _inputs(ctx, task):
     """MOVEs of images and labels."""
-    images = ctx.batch * network.height * network.width * network.channels
-    ctx.program.staging = {"input": 0, "labels": images}
-    short.require(images + ctx.batch, ctx.config.staging_words, memory="staging memory", field="staging_words",
-                  reason=f"a batch of {ctx.batch} needs")
-    for name, channels, pixels in (("input", network.channels, network.height * network.width), ("labels", 1, 1)):
+    for name in task.writes:
         place = ctx.program.places[name]
-        ctx.program.add(Opcode.MOVE, Note(phase="move"), out=0, channels=channels, pixels=pixels, images=ctx.batch,
-                        stage_addr=ctx.program.staging[name], row_addr=place.base, slot_step=place.slot)
+        ctx.program.add(Opcode.MOVE, Note(phase="move"), out=0, channels=place.channels, pixels=place.height * place.width,
+                        images=ctx.batch, stage_addr=ctx.program.staging[name], row_addr=place.base, slot_step=place.slot)
 
 
-def _loss(ctx, network, training):
-    """The LOSS command."""
-    places, last = ctx.program.places, network.blocks[-1].name
-    logits, labels = places[f"{last}.out"], places["labels"]
-    grads = places[f"{last}.grad"] if training else logits
-    ctx.program.add(Opcode.LOSS, Note(phase="loss", block=last, completes=(f"{last}.grad",) if training else ()),
-                    grad=training, classes=network.classes, images=ctx.batch, logits=logits.base, logits_slot=logits.slot,
-                    labels=labels.base, labels_slot=labels.slot, grads=grads.base, grads_slot=grads.slot)
+def _loss(ctx, task):
+    """The LOSS command, which makes gradients only where the task does."""
+    logits, labels = (ctx.program.places[name] for name in task.reads)
+    grads = ctx.program.places[task.writes[0]] if task.writes else logits
+    ctx.program.add(Opcode.LOSS, Note(phase="loss", block=task.block.name), grad=bool(task.writes), classes=task.block.cout,
+                    images=ctx.batch, logits=logits.base, logits_slot=logits.slot, labels=labels.base, labels_slot=labels.slot,
+                    grads=grads.base, grads_slot=grads.slot)
+
+
+def _by_kind(**emitters):
+    """The emitter of a task that differs by its block's kind."""
+    return lambda ctx, task: emitters[task.block.kind](ctx, task)
+
+
+#: What emits the commands of a task, from a context and the task.
+EMITTERS = {
+    "inputs": _inputs,
+    "forward": _by_kind(conv=forward.forward, depthwise=depthwise.forward, average=forward.average),
+    "loss": _loss,
+    "lend": lambda ctx, task: None,  # a second name needs no command
+    "expand": backward_data.expand,
+    "backward_data": _by_kind(conv=backward_data.backward_data, depthwise=depthwise.backward_data, average=backward_data.average_backward),
+    "weight_gradient": _by_kind(conv=weight_gradient.weight_gradient, depthwise=depthwise.weight_gradient),
+    "end": lambda ctx, task: ctx.program.add(Opcode.END, Note(phase="end")),
+}

@@ -31,14 +31,13 @@ def _all_weights(base, block, lanes):
     return weight_loop(wm_addr=base, bank_addr=0, counts=(1, block.k * lanes + 1, 1), steps=(1, 1, 0), rot=0, rot_steps=(1, 0), lanes=lanes)
 
 
-def forward(ctx: Context, block):
-    """Forward pass of ``block``, from its source to ``{block.name}.out``."""
-    config, program = ctx.config, ctx.program
+def forward(ctx: Context, task):
+    """Forward pass of a block, from its source to its ``out``."""
+    block, config, program = task.block, ctx.config, ctx.program
     x, out = program.places[block.source], program.places[f"{block.name}.out"]
     rows, columns = common.windows(block)
     step = 2 if block.pool else 1
-    parts = _parts(ctx, block, config.bank_weights, "forward", step * block.out_width)
-    for part, base in parts:
+    for part, base in _parts(ctx, block, config.bank_weights, "forward", step * block.out_width):
         tail = {"t_count": 1, "t_tail": min(config.lanes, block.cout - part.first * config.lanes)}
         program.add(Opcode.LOAD, Note(phase="load", block=block.name), **_all_weights(base, block, config.lanes), spread=0, out_bricks=0,
                     ahead=0)
@@ -52,21 +51,19 @@ def forward(ctx: Context, block):
                 **list_fields(x, slots.first, rows.at(span.first, block.stride), columns, block.stride, part, config.lanes, 1,
                               config.lanes),
                 **tail, t_addr=0, t_x=0, t_y=0, t_slot=0, bank_addr=0, psum_addr=0)
-            finished = (part, base) == parts[-1] and (slots, span) == cuts[-1]
-            completes = (f"{block.name}.out",) + ((f"{block.name}.argmax",) if block.pool else ())
-            post_forward(ctx, block, part, slots, span, tail["t_tail"], out, completes if finished else ())
+            post_forward(ctx, block, part, slots, span, tail["t_tail"], out)
 
 
-def backward_data(ctx: Context, block, gradient: str, earlier: str | None = None, final: bool = True):
-    """Gradient of ``block``'s source from ``gradient``, as :func:`gradgate.compiler.backward_data.backward_data`."""
-    phases = [(y, x) for y in range(min(block.stride, block.height)) for x in range(min(block.stride, block.width))]
+def backward_data(ctx: Context, task):
+    """Gradient of a block's source, as :func:`gradgate.compiler.backward_data.backward_data`."""
+    block = task.block
     for part, base in _parts(ctx, block, ctx.config.bank_weights, "backward-data", -(-block.width // block.stride)):
-        for phase in phases:
-            done = final and phase == phases[-1] and part.end == ctx.config.bricks(block.cin)
-            _backward_phase(ctx, block, gradient, earlier, part, base, phase, done)
+        for phase in conv.phases(block):
+            _backward_phase(ctx, task, part, base, phase)
 
 
-def _backward_phase(ctx, block, gradient, earlier, part, base, phase, done):
+def _backward_phase(ctx, task, part, base, phase):
+    block, gradient = task.block, task.reads[0]
     config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
     dy, x = program.places[gradient], program.places[block.source]
     rows, row_taps = conv.phase_axis(phase[0], block.stride, block.kh, block.padding, block.out_height)
@@ -77,8 +74,7 @@ def _backward_phase(ctx, block, gradient, earlier, part, base, phase, done):
         program.add(Opcode.LOAD, Note(phase="load", block=block.name), spread=1, out_bricks=1, ahead=0, **weight_loop(
             wm_addr=base + k, bank_addr=number * len(column_taps) * lanes, counts=(1, lanes, len(column_taps)),
             steps=(0, 1, -block.stride * lanes), rot=k, rot_steps=(1, -block.stride * lanes), lanes=lanes))
-    cuts = tiles.position_tiles(config, slots=ctx.slots, rows=grid.rows, columns=grid.columns, targets=1)
-    for slots, span in cuts:
+    for slots, span in tiles.position_tiles(config, slots=ctx.slots, rows=grid.rows, columns=grid.columns, targets=1):
         here = grid.part(span)
         targets = target_fields(x, slots.first, here, part, lanes)
         program.add(
@@ -86,18 +82,18 @@ def _backward_phase(ctx, block, gradient, earlier, part, base, phase, done):
             outer=0, fetch=block.input_relu and ctx.switches.output_skip, bias=0, accumulate=0, skip_list=ctx.switches.input_skip,
             skip_target=1, slots=slots.count, last_rows=ctx.last_rows(slots), y_count=span.count, x_count=here.columns,
             **list_fields(dy, slots.first, rows.at(span.first, 1), columns, 1, part, lanes, 1, lanes), **targets, bank_addr=0, psum_addr=0)
-        conv.post_backward(ctx, block, earlier, part, slots, here, targets["t_tail"], done and (slots, span) == cuts[-1])
+        conv.post_backward(ctx, task, part, slots, here, targets["t_tail"])
 
 
-def weight_gradient(ctx: Context, block, gradient: str):
-    """Weight gradient of ``block`` and its update: a part's whole matrix is computed, its diagonal used."""
+def weight_gradient(ctx: Context, task):
+    """Weight gradient of a block and its update: a part's whole matrix is computed, its diagonal used."""
+    block, gradient = task.block, task.reads[0]
     config, program, lanes = ctx.config, ctx.program, ctx.config.lanes
     x, dy = program.places[block.source], program.places[gradient]
     rows, columns = common.windows(block)
     grid, slots = Grid(rows=block.out_height, columns=block.out_width), Span(first=0, count=ctx.slots)
     entries = block.k * lanes + 1
-    parts = _parts(ctx, block, config.bank_words, "weight-gradient")
-    for part, base in parts:
+    for part, base in _parts(ctx, block, config.bank_words, "weight-gradient"):
         targets = target_fields(dy, 0, grid, part, lanes)
         program.add(Opcode.CLEAR, Note(phase="load", block=block.name), words=entries)
         program.add(
@@ -109,8 +105,8 @@ def weight_gradient(ctx: Context, block, gradient: str):
         weights = weight_loop(wm_addr=base, bank_addr=0, counts=(1, entries - 1, 1), steps=(1, 1, 0), rot=0, rot_steps=(1, 0), lanes=lanes)
         bias = weight_loop(wm_addr=base + entries - 1, bank_addr=entries - 1, counts=(1, 1, 1), steps=(0, 0, 0), rot=entries - 1,
                            rot_steps=(0, 0), lanes=lanes)
-        common.update(ctx, block, "", weights, targets["t_tail"], False, diagonal=1)
-        common.update(ctx, block, "", bias, targets["t_tail"], (part, base) == parts[-1])
+        common.update(ctx, block, "", weights, targets["t_tail"], diagonal=1)
+        common.update(ctx, block, "", bias, targets["t_tail"])
 
 
 def _sums(block, lanes, part):

@@ -8,16 +8,15 @@ from gradgate.compiler.loops import post_levels
 from gradgate.compiler.program import Note
 
 
-def forward(ctx: Context, block):
-    """Forward pass of ``block``, from its source to ``{block.name}.out``."""
-    config, program, source = ctx.config, ctx.program, block.source
+def forward(ctx: Context, task):
+    """Forward pass of a block, from its source to its ``out``."""
+    block, config, program, source = task.block, ctx.config, ctx.program, task.block.source
     x, out = program.places[source], program.places[f"{block.name}.out"]
     rows, columns = common.windows(block)
     step = 2 if block.pool else 1
     ks, ns = tiles.cut(config, f"{block.name} forward", taps=block.kh * block.kw, channels=block.cin, bias=True,
                        targets=config.bricks(block.cout), bank=config.bank_weights, positions=step * block.out_width)
     pool_rows = block.out_height // step * step  # the last odd row is not pooled
-    name = f"{block.name}.out"
     for outputs in ns:
         parts = tiles.position_tiles(config, slots=ctx.slots, rows=pool_rows, columns=block.out_width, targets=outputs.count, step=step)
         for slots, span in parts:
@@ -35,12 +34,10 @@ def forward(ctx: Context, block):
                     **list_fields(x, slots.first, rows.at(span.first, block.stride), columns, block.stride, inputs, config.lanes,
                                   outputs.count),
                     **tail, t_addr=0, t_x=0, t_y=0, t_slot=0, bank_addr=0, psum_addr=0)
-            finished = outputs is ns[-1] and (slots, span) == parts[-1]
-            completes = (name,) + ((f"{block.name}.argmax",) if block.pool else ())
-            post_forward(ctx, block, outputs, slots, span, tail["t_tail"], out, completes if finished else ())
+            post_forward(ctx, block, outputs, slots, span, tail["t_tail"], out)
 
 
-def post_forward(ctx, block, outputs, slots, span, tail, out, completes):
+def post_forward(ctx, block, outputs, slots, span, tail, out):
     t, wide = outputs.count, block.out_width
     first = slots.first * out.slot + outputs.first
     if block.pool:
@@ -54,15 +51,16 @@ def post_forward(ctx, block, outputs, slots, span, tail, out, completes):
                             slot=(slots.count, span.count * wide * t, out.slot))
         aux = 0
     residual = ctx.program.places[block.add].base + first if block.add else 0
-    common.post(ctx, block, completes, add=bool(block.add), relu=block.relu, pool=block.pool, tail=tail, last_rows=ctx.last_rows(slots),
+    common.post(ctx, block, add=bool(block.add), relu=block.relu, pool=block.pool, tail=tail, last_rows=ctx.last_rows(slots),
                 dst_addr=out.base + first, aux_addr=aux, add_addr=residual, **loops)
 
 
-def average(ctx: Context, block):
-    """Average of ``block``'s source over windows."""
+def average(ctx: Context, task):
+    """Average of a block's source over windows."""
+    block = task.block
     x, out = ctx.program.places[block.source], ctx.program.places[f"{block.name}.out"]
     levels = post_levels(
         wx=(block.kw, x.bricks, 0), wy=(block.kh, x.pitch, 0), t=(x.bricks, 1, 1), x=(out.width, block.kw * x.bricks, out.bricks),
         y=(out.height, block.kh * x.pitch, out.pitch), slot=(ctx.slots, x.slot, out.slot))
-    common.post(ctx, block, (f"{block.name}.out",), rows=1, mean=1, shift=block.mean_shift, tail=ctx.config.lanes,
+    common.post(ctx, block, rows=1, mean=1, shift=block.mean_shift, tail=ctx.config.lanes,
                 last_rows=ctx.config.rows, src_addr=x.base, dst_addr=out.base, **levels)

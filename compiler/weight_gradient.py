@@ -22,9 +22,9 @@ from gradgate.compiler.tiles import Span
 TURN = 5
 
 
-def weight_gradient(ctx: Context, block, gradient: str):
-    """Weight gradient of ``block`` and, at once, the update of its weights."""
-    (_swapped if block.name in ctx.switches.swapped else _plain)(ctx, block, gradient)
+def weight_gradient(ctx: Context, task):
+    """Weight gradient of a block and, at once, the update of its weights."""
+    (_swapped if task.block.name in ctx.switches.swapped else _plain)(ctx, task.block, task.reads[0])
 
 
 def _plain(ctx, block, gradient):
@@ -41,10 +41,8 @@ def _plain(ctx, block, gradient):
             sums = np.broadcast_arrays(co % lanes, np.arange(len(k))[:, None] * outputs.count + co // lanes - outputs.first, co, k[:, None])
             windows = list_fields(ctx.program.places[block.source], 0, *common.windows(block), block.stride, inputs, lanes, outputs.count)
             tail = _run(ctx, block, gradient, inputs, outputs, len(k) * outputs.count, bias, sums, windows)
-            finished = outputs is ns[-1] and inputs is ks[-1]
-            loops = common.output_loops(ctx, block, inputs, outputs, bias)
-            for loop in loops:
-                common.update(ctx, block, common.tile_name(inputs, outputs), loop, tail, finished and loop is loops[-1])
+            for loop in common.output_loops(ctx, block, inputs, outputs, bias):
+                common.update(ctx, block, common.tile_name(inputs, outputs), loop, tail)
 
 
 def _run(ctx, block, gradient, inputs, outputs, words, bias, sums, windows):
@@ -119,10 +117,8 @@ def _swapped(ctx, block, gradient):
                 loops.append(({**weight_loop(wm_addr=base + outputs.first + block.k * cob, bank_addr=inputs.count * taps * outs,
                                              counts=(1, outs, 1), steps=(0, 1, 0), rot=block.k, rot_steps=(1, 0), lanes=lanes),
                                "turn": lanes - 1, "turn_outer": 0}, 1))
-            finished = outputs is ns[-1] and inputs is ks[-1]
-            for number, (loop, tail) in enumerate(loops):
-                common.update(ctx, block, common.tile_name(inputs, outputs), loop, tail, finished and number == len(loops) - 1,
-                              spread=1, out_bricks=cob)
+            for loop, tail in loops:
+                common.update(ctx, block, common.tile_name(inputs, outputs), loop, tail, spread=1, out_bricks=cob)
 
 
 def _swapped_windows(ctx, block, turn, inputs, outs):

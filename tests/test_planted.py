@@ -8,6 +8,7 @@ from rig import ODD, bench_of, legal_case, random_batch, train
 from gradgate.arch.network import Network
 from gradgate.compiler import overlap, plan, weight_gradient
 from gradgate.compiler.context import Switches
+from gradgate.compiler.step import training_step
 from gradgate.golden import fixed
 from gradgate.host.driver import Driver
 from gradgate.hw.generate import verilog
@@ -44,6 +45,31 @@ def test_overlapping_tensors_are_found(monkeypatch):
     monkeypatch.setattr(plan, "allocate", crooked)
     tally = train(bench_of(CONFIG), network, batches)
     assert tally.mismatched_words > 0 and tally.first.tensor.endswith((".out", "wgrad"))
+
+
+def test_short_life_is_found(monkeypatch):
+    """A memory plan that forgets the images after the forward pass, though the first weight gradient reads them."""
+    network, batches = case()
+    honest = plan.lifetimes
+    monkeypatch.setattr(plan, "lifetimes", lambda tasks: {**honest(tasks), "input": (0, 1)})
+    tally = train(bench_of(CONFIG), network, batches)
+    assert tally.mismatched_words > 0 and tally.first.tensor.endswith(("wgrad", ".master"))
+
+
+def test_wrong_order_of_a_step_is_found(monkeypatch):
+    """Weights that are updated before the backward-data pass that needs the old ones."""
+    network, batches = case()
+
+    def hasty(network, velocities):
+        tasks = training_step(network, velocities)
+        for late, task in enumerate(tasks):
+            if task.what == "weight_gradient" and tasks[late - 1].what == "backward_data":
+                tasks[late - 1:late + 1] = task, tasks[late - 1]
+        return tasks
+
+    monkeypatch.setattr("gradgate.compiler.compile.training_step", hasty)
+    tally = train(bench_of(CONFIG), network, batches)
+    assert tally.mismatched_words > 0 and tally.first.tensor.endswith(".grad")
 
 
 def test_wrong_weight_address_is_found(monkeypatch):
