@@ -113,6 +113,39 @@ def test_every_task_has_an_emitter_and_every_emitter_a_task():
     assert {task.what for _, network, _ in cases() for task in training_step(network)} == set(EMITTERS)
 
 
+class Watched(dict):
+    """Places; those that are looked up are added to the set ``seen``."""
+
+    def __init__(self, places, seen):
+        super().__init__(places)
+        self.seen = seen
+
+    def __getitem__(self, name):
+        self.seen.add(name)
+        return super().__getitem__(name)
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+def test_emitters_use_the_tensors_that_their_tasks_name(monkeypatch, training):
+    """All of them and no other, or a list would say of a tensor that it is no longer needed while commands still read it."""
+    honest, emitted = compiler._emit_task, set()
+
+    def watched(ctx, task, complete):
+        program, seen = ctx.program, set()
+        places, choices = program.places, program.choices
+        program.places, program.choices = Watched(places, seen), Watched(choices, seen)
+        honest(ctx, task, complete)
+        program.places, program.choices = places, choices
+        named = {name for name in task.reads + task.writes if name in places | choices}
+        assert seen == (set() if task.what in ("lend", "end") else named), task
+        emitted.add(task.what)
+
+    monkeypatch.setattr(compiler, "_emit_task", watched)
+    for config, network, batch in cases():
+        compile_step(network, config, batch=batch, training=training)
+    assert emitted == (set(EMITTERS) if training else {"inputs", "forward", "loss", "end"})
+
+
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
 def test_nothing_is_overwritten_that_is_read_later(training):
     reused = 0
