@@ -40,7 +40,13 @@ class _Bits:
 
 
 def same_modules(rtlil: str) -> dict:
-    """For each module of RTLIL as Amaranth writes it the first module that is identical to it up to names.
+    """For each module of RTLIL as Amaranth writes it the first module that is identical to it up to names."""
+    first = {}
+    return {name: first.setdefault(form, name) for name, form in forms(rtlil).items()}
+
+
+def forms(rtlil: str) -> dict:
+    """The text of each module of RTLIL as Amaranth writes it, without its names: equal for modules that are identical up to names.
 
     Cells and processes are compared in the order in which they are written, with numbers for the bits of their wires: Amaranth makes a
     port one vector in one module and several in another. In an instance, the type becomes the first identical module, and a bit of a
@@ -51,8 +57,8 @@ def same_modules(rtlil: str) -> dict:
 
     def visit(name):
         if name not in result:
-            result[name] = first.setdefault(form(name), name)
-        return result[name]
+            result[name] = form(name)
+        return first.setdefault(result[name], name)
 
     def form(name):
         bits = modules[name] = _Bits()
