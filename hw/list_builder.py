@@ -15,30 +15,43 @@ from gradgate.hw.shapes import below, beyond, ones
 
 
 def entry_layout(config) -> data.StructLayout:
-    """A list entry: ``k`` (bank index of the value's weight for target brick 0) and the 16-bit two's-complement ``value``."""
+    """A list entry.
+
+    k : bank index of the value's weight for target brick 0
+    value : the two's-complement value, a word
+    """
     return data.StructLayout({"k": (config.bank_weights - 1).bit_length(), "value": config.formats.act_bits})
 
 
 class ListBuilder(wiring.Component):
-    """Appends one non-zero a cycle to the list of the current position and opens the list when it is complete.
+    """Appends one non-zero a cycle to the current position's list and opens the list when it is complete.
 
     Members
     -------
-    start : In, one cycle; payload : In, fields of RUN
+    start : In(1), one cycle: a RUN begins
+    payload : In, fields of RUN, stable from the cycle before ``start`` to the end of the RUN
     i : In, stream of items
     free : In(lists), the list's memory may be written from the next cycle on
-    e_en, e_list, e_addr, e_entry : Out, list write, one register behind the decision
-    open : Out, one cycle: list ``e_list`` is complete; with it ``length`` (entries), ``psum`` (address of the position's
-        sums) and ``void`` (no lane has anything to do)
-    claim : Out, one cycle: the position begins; its targets are complete
-    slot : Out, number of the list under construction; target_slot : Out, the same for its targets, of which one more is kept
-    target : Out, one cycle: the current item is a brick of targets; ``item`` : Out, the current item
-    ended : Out, all positions are done
-    fault : Out, one cycle behind an entry that the list has no room for, or the end of a position whose sums lie outside the
-        sums memory
+    e_en : Out(1), write an entry of a list, one cycle after its word was the item's lowest
+    e_list : Out, its list; valid with ``e_en`` and ``open``
+    e_addr : Out, its place in the list; valid with ``e_en``
+    e_entry : Out, the entry; valid with ``e_en``
+    open : Out(1), one cycle: list ``e_list`` is complete
+    length : Out, its entries; valid with ``open``
+    psum : Out, address of the first sum of its position; valid with ``open``
+    void : Out(1), no lane has anything to do with it; valid with ``open``
+    claim : Out(1), one cycle: the list begins; the targets of its position are complete
+    slot : Out, number of the list under construction
+    target_slot : Out, number of its targets' slot, of which there is one more than lists
+    target : Out(1), one cycle: the current item is a brick of targets
+    item : Out, the current item
+    ended : Out(1), all positions are done; until the next ``start``
+    fault : Out(1), one cycle after an entry that the list has no room for, or after the end of a position
+        whose sums lie outside the sums memory
 
-    Cycles of a position: 1 for the head (list entry 0: the bias, or a zero that stands for an empty list; waits for ``free``),
-    and for each brick max(1, number of flags), or 1 where no lane has a target; before it 1 for each brick of targets.
+    Cycles of a position: 1 for the head (list entry 0: the bias, or a zero that stands for an empty list;
+    waits for ``free``), and for each brick max(1, number of flags), or 1 where no lane has a target; before
+    it 1 for each brick of targets.
     Latency: 1 cycle from ``i`` to the current item; 1 from there to the list write. No DSP, no block RAM.
     Source: gradient output sparsity (arXiv 2109.07710), non-zero lists.
     """
@@ -50,96 +63,159 @@ class ListBuilder(wiring.Component):
             "free": In(config.lists), "slot": Out(below(config.lists)),
             "e_en": Out(1), "e_list": Out(below(config.lists)), "e_addr": Out(range(config.list_entries)),
             "e_entry": Out(entry_layout(config)),
-            "open": Out(1), "length": Out(range(config.list_entries + 1)), "psum": Out(range(config.psum_words)),
-            "void": Out(1), "claim": Out(1), "target_slot": Out(range(config.lists + 1)), "target": Out(1),
-            "item": Out(item_layout(config)), "ended": Out(1), "fault": Out(1),
+            "open": Out(1), "length": Out(range(config.list_entries + 1)),
+            "psum": Out(range(config.psum_words)), "void": Out(1),
+            "claim": Out(1), "target_slot": Out(range(config.lists + 1)),
+            "target": Out(1), "item": Out(item_layout(config)), "ended": Out(1), "fault": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        config, f = self.config, layout(Opcode.RUN)(self.payload)
-        lanes, act_bits = config.lanes, config.formats.act_bits
-
-        # Of the fields: the bias is an entry of every list, or with swap a target; lane * t_count, by adding, not with a DSP.
-        bias = Unreset()
-        first_k = Unreset(len(self.i.payload.tag.k))
-        pitch = Unreset(f.t_count.shape())
-        m.d.sync += pitch.eq(Mux(f.swap, 1, f.t_count))
-        multiples = [Unreset(len(first_k), name=f"multiple{lane}") for lane in range(lanes)]
-        of_list = f.bias & ~f.swap
-        m.d.sync += [bias.eq(of_list), first_k.eq(Mux(of_list, f.k_bias, 0))]
-        m.d.sync += [multiple.eq(sum(pitch << bit for bit in range(lane.bit_length()) if lane >> bit & 1))
-                     for lane, multiple in enumerate(multiples)]
-
-        # The current item; what has to be known of it is decided while it is taken.
+        f = layout(Opcode.RUN)(self.payload)
+        bias, first_k, multiples = self._fields(m, f)
         item = behind(m, self.item, "item")
-        kinds = is_target, is_head, is_list, is_end = [Signal(name=f"is_{kind.name.lower()}") for kind in Kind]  # and there is one
-        quick = Signal(init=1)  # there is no item, or this is its last cycle; heads wait
-        rest = Unreset(lanes)  # flags of the item above the lowest
-        adds = Signal()  # of a list: this cycle appends
-        ends = Signal()  # an item that is the last of its list
+        # There is a current item, and it is of this kind.
+        is_target = Signal()
+        is_head = Signal()
+        is_list = Signal()
+        is_end = Signal()
         void = Unreset()  # no lane has a target
-        none_void = f.fetch & ~(f.swap & f.bias)
-        done = Signal()
         free = Signal()  # the list under construction, or the next, may be filled
-        m.d.comb += [done.eq(quick | (is_head & free)), self.i.ready.eq(done)]
-        come, tag = self.i.payload, self.i.payload.tag
-        with m.If(done):
-            m.d.sync += [
-                item.eq(come), rest.eq(come.flags & ~come.lowest),
-                *(one.eq(self.i.valid & (tag.kind == kind)) for one, kind in zip(kinds, Kind)),
-                quick.eq(~self.i.valid | Mux(tag.kind == Kind.LIST, come.single | void, tag.kind != Kind.HEAD)),
-                adds.eq(self.i.valid & (tag.kind == Kind.LIST) & come.some & ~void),
-                ends.eq(self.i.valid & tag.last & ((tag.kind == Kind.HEAD) | (tag.kind == Kind.LIST))),
-            ]
-            with m.If(tag.kind == Kind.HEAD):
-                m.d.sync += [item.tag.k.eq(first_k), item.lowest.eq(0)]
-        with m.Elif(is_list):
-            none, one = ones(rest)
-            first = Cat(rest[lane] & ~rest[:lane].any() for lane in range(lanes))
-            m.d.sync += [item.lowest.eq(first), rest.eq(rest & ~first), quick.eq(none | one)]
+        kinds = is_target, is_head, is_list, is_end
+        done, adds, ends = self._take(m, item, kinds, first_k, void, free)
 
-        # The list so far.
-        count = Unreset(range(config.list_entries + 1))
-        empty = Unreset()
-        psum_wide = Unreset(17)
-        psum_end = Signal(17)
-        complete = Signal()
-        next_slot = Mux(self.slot == config.lists - 1, 0, self.slot + 1)
-        still_empty = Mux(is_head, ~bias, empty & ~adds)
-        length, e_addr, e_entry, e_list, psum = (
-            behind(m, getattr(self, name), name) for name in ("length", "e_addr", "e_entry", "e_list", "psum"))
+        psum_wide = Unreset(17)  # address of the position's sums, or of words after the sums memory
+        psum_end = Signal(17)  # the same for the next position
+        complete = Signal()  # this cycle is the last one of a list
+        length = behind(m, self.length, "length")
+        e_addr = behind(m, self.e_addr, "e_addr")
+        e_entry = behind(m, self.e_entry, "e_entry")
+        e_list = behind(m, self.e_list, "e_list")
+        psum = behind(m, self.psum, "psum")
         open_void = behind(m, self.void, "open_void")
         m.d.comb += [
-            complete.eq(ends & done), psum_end.eq(psum_wide + f.t_count), self.target.eq(is_target), self.claim.eq(is_head & done),
+            complete.eq(ends & done),
+            psum_end.eq(psum_wide + f.t_count),
+            self.target.eq(is_target),
+            self.claim.eq(is_head & done),
         ]
         with m.If(is_target & item.some):
             m.d.sync += void.eq(0)
-        with m.If(is_head):
-            m.d.sync += [count.eq(bias), empty.eq(~bias)]
-        with m.Elif(adds):
-            m.d.sync += [count.eq(count + 1), empty.eq(0)]
+        count, empty = self._count(m, is_head, adds, bias)
         with m.If(is_end):
             m.d.sync += self.ended.eq(1)
         with m.If(self.claim):
-            m.d.sync += self.target_slot.eq(Mux(self.target_slot == config.lists, 0, self.target_slot + 1))
+            last_slot = self.target_slot == self.config.lists
+            m.d.sync += self.target_slot.eq(Mux(last_slot, 0, self.target_slot + 1))
 
-        word = reduce(or_, (item.words[lane] & item.lowest[lane].replicate(act_bits) for lane in range(lanes)))
-        lane_k = reduce(or_, (multiple & item.lowest[lane].replicate(len(multiple)) for lane, multiple in enumerate(multiples)))
+        word, lane_k = self._lowest(item, multiples)
+        bias_word = Mux(bias, 1 << self.config.formats.act_frac, 0)
+        full = count == self.config.list_entries
+        sums_outside = beyond(psum_end, self.config.psum_words)
         m.d.sync += [
-            self.e_en.eq(self.claim | adds), e_list.eq(self.slot), e_addr.eq(Mux(is_head, 0, count)),
-            e_entry.k.eq(item.tag.k + lane_k), e_entry.value.eq(Mux(is_head, Mux(bias, 1 << config.formats.act_frac, 0), word)),
+            self.e_en.eq(self.claim | adds),
+            e_list.eq(self.slot),
+            e_addr.eq(Mux(is_head, 0, count)),
+            e_entry.k.eq(item.tag.k + lane_k),
+            e_entry.value.eq(Mux(is_head, bias_word, word)),
             self.open.eq(complete),
-            self.fault.eq((adds & (count == config.list_entries)) | (complete & ~f.outer & beyond(psum_end, config.psum_words))),
+            self.fault.eq((adds & full) | (complete & ~f.outer & sums_outside)),
         ]
+        still_empty = Mux(is_head, ~bias, empty & ~adds)
+        none_void = f.fetch & ~(f.swap & f.bias)
+        next_slot = Mux(self.slot == self.config.lists - 1, 0, self.slot + 1)
         with m.If(complete):
             m.d.sync += [
-                length.eq(Mux(is_head, 1, Mux(adds, count + 1, count | empty))), psum.eq(psum_wide), psum_wide.eq(psum_end),
-                open_void.eq(void | (f.outer & still_empty)), void.eq(none_void),
-                self.slot.eq(next_slot), free.eq(self.free.bit_select(next_slot, 1)),
+                length.eq(Mux(is_head, 1, Mux(adds, count + 1, count | empty))),
+                psum.eq(psum_wide),
+                psum_wide.eq(psum_end),
+                open_void.eq(void | (f.outer & still_empty)),
+                void.eq(none_void),
+                self.slot.eq(next_slot),
+                free.eq(self.free.bit_select(next_slot, 1)),
             ]
         with m.Else():
             m.d.sync += free.eq(self.free.bit_select(self.slot, 1))
         with m.If(self.start):
-            m.d.sync += [self.ended.eq(0), psum_wide.eq(f.psum_addr), void.eq(none_void), self.slot.eq(0), self.target_slot.eq(0)]
+            m.d.sync += [
+                self.ended.eq(0),
+                psum_wide.eq(f.psum_addr),
+                void.eq(none_void),
+                self.slot.eq(0),
+                self.target_slot.eq(0),
+            ]
         return m
+
+    def _fields(self, m, f):
+        """Of the fields: whether lists begin with the bias, the k of their heads, each lane's part of k."""
+        bias = Unreset()
+        first_k = Unreset(len(self.i.payload.tag.k))
+        pitch = Unreset(f.t_count.shape())  # between the k of one word of a brick and the next
+        m.d.sync += pitch.eq(Mux(f.swap, 1, f.t_count))
+        multiples = [Unreset(len(first_k), name=f"multiple{lane}") for lane in range(self.config.lanes)]
+        of_list = f.bias & ~f.swap  # with swap, the bias is a target
+        m.d.sync += bias.eq(of_list)
+        m.d.sync += first_k.eq(Mux(of_list, f.k_bias, 0))
+        for lane, multiple in enumerate(multiples):
+            # By adding, not with a DSP.
+            m.d.sync += multiple.eq(sum(pitch << bit for bit in range(lane.bit_length()) if lane >> bit & 1))
+        return bias, first_k, multiples
+
+    def _take(self, m, item, kinds, first_k, void, free):
+        """The current item; what has to be known of it is decided while it is taken.
+
+        Returns whether this is its last cycle, whether this cycle appends one of its words, and whether it is
+        the last item of its list.
+        """
+        is_target, is_head, is_list, is_end = kinds
+        quick = Signal(init=1)  # there is no item, or this is its last cycle; heads wait
+        rest = Unreset(self.config.lanes)  # flags of the item above the lowest
+        adds = Signal()
+        ends = Signal()
+        done = Signal()
+        m.d.comb += done.eq(quick | (is_head & free))
+        m.d.comb += self.i.ready.eq(done)
+        come, tag, valid = self.i.payload, self.i.payload.tag, self.i.valid
+        with m.If(done):
+            m.d.sync += [
+                item.eq(come),
+                rest.eq(come.flags & ~come.lowest),
+                is_target.eq(valid & (tag.kind == Kind.TARGET)),
+                is_head.eq(valid & (tag.kind == Kind.HEAD)),
+                is_list.eq(valid & (tag.kind == Kind.LIST)),
+                is_end.eq(valid & (tag.kind == Kind.END)),
+                quick.eq(~valid | Mux(tag.kind == Kind.LIST, come.single | void, tag.kind != Kind.HEAD)),
+                adds.eq(valid & (tag.kind == Kind.LIST) & come.some & ~void),
+                ends.eq(valid & tag.last & ((tag.kind == Kind.HEAD) | (tag.kind == Kind.LIST))),
+            ]
+            with m.If(tag.kind == Kind.HEAD):
+                m.d.sync += item.tag.k.eq(first_k)
+                m.d.sync += item.lowest.eq(0)
+        with m.Elif(is_list):
+            none, one = ones(rest)
+            first = Cat(rest[lane] & ~rest[:lane].any() for lane in range(self.config.lanes))
+            m.d.sync += [
+                item.lowest.eq(first),
+                rest.eq(rest & ~first),
+                quick.eq(none | one),
+            ]
+        return done, adds, ends
+
+    def _count(self, m, is_head, adds, bias):
+        """Entries of the list so far, and whether there are none."""
+        count = Unreset(range(self.config.list_entries + 1))
+        empty = Unreset()
+        with m.If(is_head):
+            m.d.sync += count.eq(bias)
+            m.d.sync += empty.eq(~bias)
+        with m.Elif(adds):
+            m.d.sync += count.eq(count + 1)
+            m.d.sync += empty.eq(0)
+        return count, empty
+
+    def _lowest(self, item, multiples):
+        """The word of the item's lowest flag, and its lane's part of k."""
+        lowest = item.lowest
+        words = [word & lowest[lane].replicate(len(word)) for lane, word in enumerate(item.words)]
+        parts = [multiple & lowest[lane].replicate(len(multiple)) for lane, multiple in enumerate(multiples)]
+        return reduce(or_, words), reduce(or_, parts)

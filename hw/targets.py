@@ -10,22 +10,31 @@ from gradgate.hw.shapes import below
 
 
 def target_layout(config) -> data.StructLayout:
-    """A target: ``t``, bank word of its result for k = 0 (number of its brick in the tile), and its two's-complement ``value``."""
-    return data.StructLayout({"t": range(max(config.targets, config.bank_words)), "value": config.formats.act_bits})
+    """A target.
+
+    t : bank word of its result for k = 0, that is the number of its brick in the tile
+    value : the two's-complement value, a word
+    """
+    words = max(config.targets, config.bank_words)
+    return data.StructLayout({"t": range(words), "value": config.formats.act_bits})
 
 
 class Targets(wiring.Component):
-    """The targets of one lane, for S + 1 positions: while S lists are visited, the next position's targets come in.
+    """The targets of one lane, for S + 1 positions: while S lists are visited, the next position's come in.
 
     Members
     -------
-    en, slot, entry : In, append a target for the position in ``slot``
-    claim, claim_list : In, one cycle: the position's targets, with one appended now, are complete and belong to this list; starts
-        the next count
-    count : Out, number of targets, one for each list
-    r_index : In; r_entries : Out, the target that each slot has at this index, in the same cycle
+    en : In(1), append a target
+    slot : In, slot of its position; valid with ``en``
+    entry : In, the target; valid with ``en``
+    claim : In(1), one cycle: a position's targets, with one appended now, are complete; starts the next count
+    claim_list : In, the list that they belong to; valid with ``claim``
+    count : Out, number of targets of each list
+    r_index : In, number of a target
+    r_entries : Out, the target that each slot has at this number, in the same cycle
 
-    Latency: an appended target can be read in the next cycle. Resources: distributed memory, no DSP, no block RAM.
+    Latency: an appended target can be read in the next cycle.
+    Resources: distributed memory, no DSP, no block RAM.
     """
 
     def __init__(self, config):
@@ -41,19 +50,22 @@ class Targets(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        depth = max(2, config.targets)
-        count = Signal(range(config.targets + 1))
-        size, slots = target_layout(config).size, config.lists + 1
-        m.submodules.mem = memory = Memory(shape=size * slots, depth=depth, init=[])  # a word has a target of each slot
-        read, write = memory.read_port(domain="comb"), memory.write_port(granularity=size)
+        size, slots = target_layout(self.config).size, self.config.lists + 1
+        count = Signal(range(self.config.targets + 1))  # targets of the position so far
+        # A word has a target of each slot.
+        m.submodules.mem = memory = Memory(shape=size * slots, depth=max(2, self.config.targets), init=[])
+        read = memory.read_port(domain="comb")
+        write = memory.write_port(granularity=size)
         m.d.comb += [
-            read.addr.eq(self.r_index), self.r_entries.eq(read.data),
-            write.addr.eq(count), write.data.eq(self.entry.as_value().replicate(slots)),
+            read.addr.eq(self.r_index),
+            self.r_entries.eq(read.data),
+            write.addr.eq(count),
+            write.data.eq(self.entry.as_value().replicate(slots)),
             write.en.eq(Cat(self.en & (self.slot == slot) for slot in range(slots))),
         ]
         counts = behind(m, self.count, "counts")
         m.d.sync += count.eq(count + self.en)
         with m.If(self.claim):
-            m.d.sync += [count.eq(0), counts[self.claim_list].eq(count + self.en)]
+            m.d.sync += count.eq(0)
+            m.d.sync += counts[self.claim_list].eq(count + self.en)
         return m

@@ -131,7 +131,7 @@ class LaneControlProof(Surroundings):
         with m.If(dut.start):
             m.d.sync += bubble.eq(0)
         here = self.visiting & (bubble == 0)
-        self.lemma(inside.waits == (bubble != 0))
+        self.lemma(inside.in_bubble == (bubble != 0))
         self.lemma(inside.bubble == Mux(bubble == 0, 0, (1 << self.lane.BUBBLE) >> bubble))  # a bit that moves up
         self.check(issue == (here & ~self.nothing))
         self.check(implies(self.fin, here))

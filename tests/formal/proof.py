@@ -35,8 +35,9 @@ class Proof(Elaboratable):
 
     The solver chooses every input of the unit that :meth:`drive` does not, anew in each cycle. Properties speak of the
     unit's ports and, where an induction needs it, of signals inside: ``inside`` has the local variables of the unit's
-    ``elaborate`` by name, :meth:`inside_of` those of a component within. A :meth:`lemma` about such a register means nothing
-    by itself; the solver checks it like a promise, but a planted bug must be found without it.
+    ``elaborate`` and of the methods that it calls, by name, :meth:`inside_of` those of a component within. A
+    :meth:`lemma` about such a register means nothing by itself; the solver checks it like a promise, but a planted bug
+    must be found without it.
     """
 
     sources = {}  #: further files of RTLIL and what is in them
@@ -58,7 +59,7 @@ class Proof(Elaboratable):
         return m
 
     def inside_of(self, component):
-        """The local variables of a component's ``elaborate``."""
+        """The local variables of a component's ``elaborate`` and of its other methods that this calls."""
         return types.SimpleNamespace(**self.locals[id(component)])
 
     def state(self, name):
@@ -124,12 +125,15 @@ class Proof(Elaboratable):
 
 
 def opened(unit, platform):
-    """The elaborated ``unit``, and the local variables of every ``elaborate`` in it, by the component's ``id``."""
+    """The elaborated ``unit``, and the local variables of every ``elaborate`` in it, by the component's ``id``.
+
+    With them are those of the component's own methods that take ``m``; of equal names, those of the method that ends last.
+    """
     found = {}
 
     def profile(frame, event, _):
-        if event == "return" and frame.f_code.co_name == "elaborate":
-            found[id(frame.f_locals["self"])] = dict(frame.f_locals)
+        if event == "return" and frame.f_code.co_varnames[:2] in (("self", "platform"), ("self", "m")):
+            found.setdefault(id(frame.f_locals["self"]), {}).update(frame.f_locals)
 
     sys.setprofile(profile)
     try:

@@ -55,32 +55,32 @@ JOBS = {
               ("(is_head & free)", "is_head"),  # does not wait for a free list
               ("self.i.ready.eq(done)", "self.i.ready.eq(1)"),  # loses what it is not done with
               ("pitch << bit for", "pitch << bit + 1 for"),  # wrong k
-              ("Mux(is_head, 0, count)", "count"),  # the head behind the entries of the list before
+              ("Mux(is_head, 0, count)", "count"),  # the head after the entries of the list before
               ("m.Elif(adds)", "m.Elif(is_list)"),  # counts an empty brick
               ("quick.eq(none | one)", "quick.eq(none)"), ("come.some & ~void", "~void"),
               ("rest.eq(rest & ~first)", "rest.eq(rest)"),  # the lowest flag again
               ("count | empty", "count"),  # a list of no entries
               ("open_void.eq(void | (f.outer & still_empty))", "open_void.eq(void)"),
               ("complete.eq(ends & done)", "complete.eq(ends)"),
-              ("beyond(psum_end, config.psum_words)", "(psum_end >= config.psum_words)"),
+              ("beyond(psum_end, self.config.psum_words)", "(psum_end >= self.config.psum_words)"),
               ("complete & ~f.outer", "complete"),  # OUT has no sums
               ("psum_end = Signal(17)", "psum_end = Signal(16)")),  # sums far outside look as if they were inside
-        deep=(("(count == config.list_entries)", "(count == config.list_entries - 1)"),  # a full list is no fault
-              ("(adds & (count", "((adds | self.claim) & (count"),  # nor is a head behind a full list
-              ("(adds & (count == config.list_entries)) | ", "")),  # a list without end
+        deep=(("full = count == self.config.list_entries", "full = count == self.config.list_entries - 1"),  # a full list is no fault
+              ("(adds & full)", "((adds | self.claim) & full)"),  # nor is a head after a full list
+              ("(adds & full) | ", "")),  # a list without end
     ),
     "targets": Job(
         proof=TargetsProof, unit=targets, depth=2, reach=10,
         configs=({"lists": 2, "targets": 3}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 4}),
         bugs=(("count.eq(count + self.en)", "count.eq(count + 1)"),
-              ("[count.eq(0), counts", "[counts"),
+              ("            m.d.sync += count.eq(0)\n", ""),
               ("self.en & (self.slot == slot)", "self.en"), ("read.addr.eq(self.r_index)", "read.addr.eq(0)"))),
     "ram": Job(proof=RamProof, unit=ram, depth=4, reach=6,
                bugs=(("latch.eq(read.data)", "latch.eq(read.data & ~1)"),
                      ("granularity=self.width // self.parts", "granularity=self.width"))),
     "multiplier": Job(proof=MultiplierProof, unit=multiplier, depth=4, reach=6,
-                      bugs=(("b = Unreset(signed(self.width))", "b = Unreset(self.width)"),
-                            ("pipe.eq(a * b), product.eq(pipe)", "pipe.eq(a * b), product.eq(a * b)"))),
+                      bugs=(("        b = Unreset(signed(self.width))", "        b = Unreset(self.width)"),
+                            ("product.eq(a * b)", "product.eq(early_a * early_b)"))),
     "lane control": Job(
         proof=LaneControlProof, unit=lane, depth=2, reach=12,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3}),
@@ -96,18 +96,18 @@ JOBS = {
     "lane data": Job(
         proof=LaneDataProof, unit=lane, depth=14, reach=31,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3, "psum_words": 50}),
-        bugs=(("address9 = delay(address6, 3", "address9 = delay(address6, 2"),
+        bugs=(("address9 = _delay(m, address6, 3", "address9 = _delay(m, address6, 2"),
               ("BUBBLE = 3", "BUBBLE = 2"),  # an update read before it is written
               ("DRAIN = 10", "DRAIN = 9"),  # a result read before it is written
-              ("delay(target2, 3", "delay(target2, 2"),
-              ("delay(address3[0], 2", "delay(address3[0], 1"),
+              ("_delay(m, target2, 3", "_delay(m, target2, 2"),
+              ("_delay(m, address3[0], 2", "_delay(m, address3[0], 1"),
               ("go_on8.eq(~first7", "go_on8.eq(first7"),
               ("Mux(self.outer, bank.r_data", "Mux(~self.outer, bank.r_data"),
-              ("psum5 = delay(psum3, 2", "psum5 = delay(psum3, 1"),
+              ("psum5 = _delay(m, psum3, 2", "psum5 = _delay(m, psum3, 1"),
               ("end9.eq(valid8 & last8 & ~self.outer)", "end9.eq(last8 & ~self.outer)"),
-              ("only(self.fetch & (target1 == slot)", "only(target1 == slot"),
-              ("only(self.fetch & (target1 == slot)", "only(self.fetch"),
-              ("only(~self.fetch, index1", "only(1, index1"),
+              ("_only(m, self.fetch & (target1 == slot)", "_only(m, target1 == slot"),
+              ("_only(m, self.fetch & (target1 == slot)", "_only(m, self.fetch"),
+              ("_only(m, ~self.fetch, index1", "_only(m, 1, index1"),
               ("target1.eq(self.target[at])", "target1.eq(self.target[0])"),
               ("psum3.eq(psum2 + t2)", "psum3.eq(psum2)"),
               ("product.eq(multiplier.o)", "product.eq(multiplier.o.as_unsigned())")),
