@@ -10,19 +10,32 @@ from gradgate.hw.registers import Unreset, behind
 class Axis(wiring.Component):
     """Where the window lies along one axis (rows or columns) of the image.
 
-    Keeps, for the current position, the first window row inside the image and how many there are, without a multiplier:
-    everything follows by adding steps. A position has ``skip`` window rows in front of the image and ``room`` up to its end; how
-    many lie between is worked out in three steps, so each is begun three positions ahead.
+    Keeps, for the current position, the first window row inside the image and how many there are, without
+    a multiplier: everything follows by adding steps. A position has ``skip`` window rows in front of the
+    image and ``room`` up to its end; how many lie between is worked out in three steps, so each is begun
+    three positions ahead.
 
     Members
     -------
-    load : In, go to the first position; step : In, go to the next (both take effect in the next cycle)
-    stride, kernel, skip, room, pitch, k_step, k_first, turn_step, turn_first : In, fields of RUN for this axis, stable from ``SETTLE``
-        = 3 cycles before the first ``load`` on
-    first : In, brick from which ``offset`` counts, taken at ``load``
-    offset : Out, brick of the first row inside the image; k : Out, k of that row (times t_count)
-    turn : Out, lanes by which that row is turned; inside : Out, window rows inside the image; any : Out, there are some
+    load : In(1), go to the first position in the next cycle
+    step : In(1), go to the next position in the next cycle
+    stride : In(2), image rows from one position to the next
+    kernel : In(4), rows of a window
+    skip : In(4), window rows of the first position in front of the image
+    room : In(12), window rows of the first position up to the image's end
+    pitch : In(16), bricks from one image row to the next
+    k_step : In(16), k from one window row to the next
+    k_first : In(16), k of the first position's first row inside the image
+    turn_step : In, lanes from one window row to the next
+    turn_first : In, lanes of the first position's first row inside the image
+    first : In(16), brick from which ``offset`` counts; valid with ``load``
+    offset : Out(16), brick of the first row inside the image
+    k : Out(16), k of that row (times t_count)
+    turn : Out, lanes by which that row is turned
+    inside : Out(4), window rows inside the image
+    any : Out(1), there are some
 
+    ``stride`` to ``turn_first`` are fields of RUN, stable from ``SETTLE`` = 3 cycles before ``load`` on.
     Latency: 1 cycle from ``step``. Resources: no DSP, no block RAM.
     """
 
@@ -33,67 +46,106 @@ class Axis(wiring.Component):
         turn = range(lanes)
         super().__init__({
             "load": In(1), "step": In(1), "stride": In(2), "kernel": In(4), "skip": In(4), "room": In(12),
-            "first": In(16), "pitch": In(16), "k_step": In(16), "k_first": In(16), "turn_step": In(turn), "turn_first": In(turn),
+            "first": In(16), "pitch": In(16), "k_step": In(16), "k_first": In(16),
+            "turn_step": In(turn), "turn_first": In(turn),
             "offset": Out(16), "k": Out(16), "turn": Out(turn), "inside": Out(4), "any": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        two = self.stride == 2
-
-        def register(value, name):
-            result = Unreset(value.shape(), name=name)
-            m.d.sync += result.eq(value)
-            return result
-
-        def shorter(skip):
-            return Mux(skip >= self.stride, skip - self.stride, 0)
-
-        def end(room):
-            """Window rows up to the image's end, 0 to kernel."""
-            return Mux(room[-1], 0, Mux(room[4:-1].any() | (room[:4] >= self.kernel), self.kernel, room[:4]))
-
-        def span(end, skip):
-            """Window rows inside the image."""
-            return Mux(end > skip, end - skip, 0)[:4]
-
-        # what the first positions are, from the fields
-        room = Signal(signed(14))
-        m.d.comb += room.eq(self.room)
-        skips, rooms = [self.skip], [room]
-        for number in range(1, 4):
-            skips.append(register(shorter(skips[-1]), f"first_skip{number}"))
-            rooms.append(register((rooms[-1] - self.stride)[:14].as_signed(), f"first_room{number}"))
-        ends = [register(end(room), f"first_end{number}") for number, room in enumerate(rooms[:3])]
-        spans = [register(span(*both), f"first_span{number}") for number, both in enumerate(zip(ends[:2], skips))]
-
-        # of the third position ahead, of the second, of the next, of the current one
-        skip3, room3 = Unreset(4), Unreset(signed(14))
-        skip2, end2 = Unreset(4), Unreset(4)
-        skip1, span1 = Unreset(4), Unreset(4)
+        skips, rooms, ends, spans = self._first(m)
+        # Of the third position ahead, of the second, of the next, of the current one.
+        skip3 = Unreset(4)
+        room3 = Unreset(signed(14))
+        skip2 = Unreset(4)
+        end2 = Unreset(4)
+        skip1 = Unreset(4)
+        span1 = Unreset(4)
         skip = Unreset(4)
-        inside, some, offset, k, turn = (behind(m, output, name) for name, output in (
-            ("inside", self.inside), ("some", self.any), ("offset", self.offset), ("k", self.k), ("turn", self.turn)))
+        inside = behind(m, self.inside, "inside")
+        some = behind(m, self.any, "some")
+        offset = behind(m, self.offset, "offset")
+        k = behind(m, self.k, "k")
+        turn = behind(m, self.turn, "turn")
         enters = Unreset()  # the next step enters the image, or goes on in it
         with m.If(self.load):
-            m.d.sync += [skip3.eq(skips[3]), room3.eq(rooms[3]), skip2.eq(skips[2]), end2.eq(ends[2]),
-                         skip1.eq(skips[1]), span1.eq(spans[1]), skip.eq(skips[0]), inside.eq(spans[0]), some.eq(spans[0].any()),
-                         enters.eq(self.skip < self.stride)]
+            m.d.sync += [
+                skip3.eq(skips[3]),
+                room3.eq(rooms[3]),
+                skip2.eq(skips[2]),
+                end2.eq(ends[2]),
+                skip1.eq(skips[1]),
+                span1.eq(spans[1]),
+                skip.eq(skips[0]),
+                inside.eq(spans[0]),
+                some.eq(spans[0].any()),
+                enters.eq(self.skip < self.stride),
+            ]
         with m.Elif(self.step):
-            m.d.sync += [skip3.eq(shorter(skip3)), room3.eq(room3 - self.stride), skip2.eq(skip3), end2.eq(end(room3)),
-                         skip1.eq(skip2), span1.eq(span(end2, skip2)), skip.eq(skip1), inside.eq(span1), some.eq(span1.any()),
-                         enters.eq(skip1 < self.stride)]
+            m.d.sync += [
+                skip3.eq(self._shorter(skip3)),
+                room3.eq(room3 - self.stride),
+                skip2.eq(skip3),
+                end2.eq(self._end(room3)),
+                skip1.eq(skip2),
+                span1.eq(self._span(end2, skip2)),
+                skip.eq(skip1),
+                inside.eq(span1),
+                some.eq(span1.any()),
+                enters.eq(skip1 < self.stride),
+            ]
+        self._place(m, skip, enters, offset, k, turn)
+        return m
 
+    def _first(self, m):
+        """Of the first positions, from the fields: rows in front of the image, up to its end, inside."""
+        room = Signal(signed(14))
+        m.d.comb += room.eq(self.room)
+        skips = [self.skip]
+        rooms = [room]
+        for number in range(1, 4):
+            shorter_room = (rooms[-1] - self.stride)[:14].as_signed()
+            skips.append(_register(m, self._shorter(skips[-1]), f"first_skip{number}"))
+            rooms.append(_register(m, shorter_room, f"first_room{number}"))
+        ends = [_register(m, self._end(rooms[number]), f"first_end{number}") for number in range(3)]
+        inside = [self._span(ends[number], skips[number]) for number in range(2)]
+        spans = [_register(m, rows, f"first_span{number}") for number, rows in enumerate(inside)]
+        return skips, rooms, ends, spans
+
+    def _place(self, m, skip, enters, offset, k, turn):
+        """Brick, k and turn of the first row inside the image."""
+        two = self.stride == 2
         enter = self.step & ~self.load & enters
-        # what becomes zero comes first: it is the reset of a register then
+        # What becomes zero comes first: it is the reset of a register then.
         with m.If(enter):
-            m.d.sync += [k.eq(0), turn.eq(0)]
+            m.d.sync += k.eq(0)
+            m.d.sync += turn.eq(0)
         with m.Elif(self.load):
-            m.d.sync += [k.eq(self.k_first), turn.eq(self.turn_first)]
+            m.d.sync += k.eq(self.k_first)
+            m.d.sync += turn.eq(self.turn_first)
         with m.Elif(self.step):
-            m.d.sync += [k.eq(k - Mux(two, self.k_step << 1, self.k_step)), turn.eq(turn - Mux(two, self.turn_step << 1, self.turn_step))]
+            m.d.sync += k.eq(k - Mux(two, self.k_step << 1, self.k_step))
+            m.d.sync += turn.eq(turn - Mux(two, self.turn_step << 1, self.turn_step))
         with m.If(self.load):
             m.d.sync += offset.eq(self.first)
         with m.Elif(enter):  # a stride of two over a skip of one enters the image by one row only
             m.d.sync += offset.eq(offset + Mux(two & (skip != 1), self.pitch << 1, self.pitch))
-        return m
+
+    def _shorter(self, skip):
+        """The window rows in front of the image, a position on."""
+        return Mux(skip >= self.stride, skip - self.stride, 0)
+
+    def _end(self, room):
+        """Window rows up to the image's end, 0 to kernel."""
+        return Mux(room[-1], 0, Mux(room[4:-1].any() | (room[:4] >= self.kernel), self.kernel, room[:4]))
+
+    def _span(self, end, skip):
+        """Window rows inside the image."""
+        return Mux(end > skip, end - skip, 0)[:4]
+
+
+def _register(m, value, name):
+    """``value`` of a cycle ago."""
+    result = Unreset(value.shape(), name=name)
+    m.d.sync += result.eq(value)
+    return result

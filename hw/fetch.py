@@ -16,13 +16,17 @@ class Fetch(wiring.Component):
 
     Members
     -------
-    i, i_addr : In, tags and their brick addresses
-    o : Out, stream of items; a flag is set where the word counts: it is not zero, or its kind is dense, and it belongs to the
-        tensor
-    dense_list, dense_target : In, zeros count too
-    list_words, target_words : In(5), words of a ``tail`` brick of a list, of targets, that belong to the tensor; from the cycle
+    i : In, stream of tags
+    i_addr : In, brick of the tag; valid with ``i``
+    o : Out, stream of items; a flag is set where the word counts: it is not zero, or its kind is dense, and
+        it belongs to the tensor
+    dense_list : In(1), zeros of lists count too
+    dense_target : In(1), zeros of targets count too
+    list_words : In(5), words of a ``tail`` brick of a list that belong to the tensor; valid from the cycle
         before it is read on
-    r_addr : Out; r_data : In, row memory, ``READ`` = 3 cycles later
+    target_words : In(5), the same for a brick of targets
+    r_addr : Out, brick of the row memory
+    r_data : In, the brick, ``READ`` = 3 cycles later
 
     Latency: ``LATENCY`` = 6 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.
     Resources: a FIFO of 16 items in distributed memory, no DSP, no block RAM.
@@ -44,63 +48,96 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lanes = self.config.lanes
         shape = item_layout(self.config)
         m.submodules.fifo = fifo = Memory(shape=shape.size, depth=self.DEPTH, init=[])
-        write, read = fifo.write_port(), fifo.read_port(domain="comb")
+        write = fifo.write_port()
+        read = fifo.read_port(domain="comb")
+        come = Signal(range(self.DEPTH))  # items that came, modulo the depth
+        gone = Signal(range(self.DEPTH))  # items that left the FIFO, likewise
+        one = Signal()  # the FIFO holds an item
+        two = Signal()  # it holds another
+        taken = self.i.valid & self.i.ready
+        self._admit(m, taken)
+        leaves = self._give(m, read, gone, one)
 
-        # No more items are let in than the FIFO can hold.
+        m.d.comb += self.r_addr.eq(self.i_addr)
+        valid = delays(m, taken, self.READ, Signal, "valid")[-1]
+        tag = delays(m, self.i.payload, self.READ, name="tag")[-1]
+        item_valid, item = self._item(m, valid, tag)
+
+        m.d.comb += [
+            write.addr.eq(come),
+            write.data.eq(item),
+            write.en.eq(item_valid),
+            read.addr.eq(gone),
+        ]
+        stored = Signal(range(self.DEPTH + 1))
+        with m.If(item_valid):
+            m.d.sync += come.eq(come + 1)
+        m.d.sync += one.eq(item_valid | Mux(leaves, two, one))
+        with m.If(item_valid & ~leaves):
+            m.d.sync += stored.eq(stored + 1)
+            m.d.sync += two.eq(one)
+        with m.Elif(leaves & ~item_valid):
+            m.d.sync += stored.eq(stored - 1)
+            m.d.sync += two.eq(two & (stored != 2))
+        return m
+
+    def _admit(self, m, taken):
+        """No more items are let in than the FIFO can hold."""
         held = Signal(range(self.DEPTH + 1))  # let in, not given away
-        come, gone = (Signal(range(self.DEPTH), name=name) for name in ("come", "gone"))  # modulo the depth
-        taken, given = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        given = self.o.valid & self.o.ready
         m.d.comb += self.i.ready.eq(~held[-1])
         with m.If(taken & ~given):
             m.d.sync += held.eq(held + 1)
         with m.Elif(given & ~taken):
             m.d.sync += held.eq(held - 1)
 
-        # The next item to give away leaves the FIFO for a register, where there is one; whether there are two is known then too.
+    def _give(self, m, read, gone, one):
+        """The next item to give away leaves the FIFO, if it holds one, for a register; whether it does."""
         out = behind(m, self.o.payload, "out")
         out_valid = Signal()
-        stored = Signal(range(self.DEPTH + 1))
-        one = Signal()
-        two = Signal()
         leaves = Signal()
-        m.d.comb += [self.o.valid.eq(out_valid), leaves.eq(one & (self.o.ready | ~out_valid))]
+        m.d.comb += self.o.valid.eq(out_valid)
+        m.d.comb += leaves.eq(one & (self.o.ready | ~out_valid))
         with m.If(self.o.ready | ~out_valid):
-            m.d.sync += [out.eq(read.data), out_valid.eq(one)]
+            m.d.sync += out.eq(read.data)
+            m.d.sync += out_valid.eq(one)
         with m.If(leaves):
             m.d.sync += gone.eq(gone + 1)
+        return leaves
 
-        m.d.comb += self.r_addr.eq(self.i_addr)
-        valid, tag = delays(m, taken, self.READ, Signal, "valid")[-1], delays(m, self.i.payload, self.READ, name="tag")[-1]
-
+    def _item(self, m, valid, tag):
+        """The item of a tag that was read ``READ`` cycles ago, and whether there is one."""
+        lanes = self.config.lanes
         is_list = tag.kind == Kind.LIST
         dense = Mux(is_list, self.dense_list, self.dense_target)
-        brick = Unreset(shape)
-        item = Signal(shape)
-        item_valid = Signal()
-        beyond = []  # words of a tail brick that do not belong to the tensor; a table, no comparator
-        for name, words in (("list", self.list_words), ("target", self.target_words)):
-            beyond.append(Unreset(lanes, name=f"{name}_beyond"))
-            m.d.sync += beyond[-1].eq(Cat(Const((1 << lane + 1) - 1, 1 << len(words)).bit_select(words, 1) for lane in range(lanes)))
-        inside = Mux(tag.tail, ~Mux(is_list, *beyond), -1)
+        # Words of a tail brick that do not belong to the tensor.
+        list_beyond = Unreset(lanes)
+        target_beyond = Unreset(lanes)
+        m.d.sync += list_beyond.eq(_beyond(self.list_words, lanes))
+        m.d.sync += target_beyond.eq(_beyond(self.target_words, lanes))
+        inside = Mux(tag.tail, ~Mux(is_list, list_beyond, target_beyond), -1)
         nonzero = Cat(self.r_data[lane].any() for lane in range(lanes))
-        m.d.sync += [item_valid.eq(valid), brick.tag.eq(tag), brick.words.eq(self.r_data),
-                     brick.flags.eq((nonzero | dense.replicate(lanes)) & inside)]
+        brick = Unreset(item_layout(self.config))
+        item = Signal(item_layout(self.config))
+        item_valid = Signal()
+        m.d.sync += [
+            item_valid.eq(valid),
+            brick.tag.eq(tag),
+            brick.words.eq(self.r_data),
+            brick.flags.eq((nonzero | dense.replicate(lanes)) & inside),
+        ]
         none, single = ones(brick.flags)
         m.d.comb += [
-            item.eq(brick), item.some.eq(~none), item.single.eq(none | single),
+            item.eq(brick),
+            item.some.eq(~none),
+            item.single.eq(none | single),
             item.lowest.eq(Cat(brick.flags[lane] & ~brick.flags[:lane].any() for lane in range(lanes))),
         ]
-        m.d.comb += [
-            write.addr.eq(come), write.data.eq(item), write.en.eq(item_valid), read.addr.eq(gone),
-        ]
-        with m.If(item_valid):
-            m.d.sync += come.eq(come + 1)
-        m.d.sync += one.eq(item_valid | Mux(leaves, two, one))
-        with m.If(item_valid & ~leaves):
-            m.d.sync += [stored.eq(stored + 1), two.eq(one)]
-        with m.Elif(leaves & ~item_valid):
-            m.d.sync += [stored.eq(stored - 1), two.eq(two & (stored != 2))]
-        return m
+        return item_valid, item
+
+
+def _beyond(words, lanes):
+    """A bit for each lane that is not below ``words``: a table, no comparator."""
+    return Cat(Const((1 << lane + 1) - 1, 1 << len(words)).bit_select(words, 1) for lane in range(lanes))

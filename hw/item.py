@@ -5,20 +5,23 @@ from amaranth.lib import data, enum
 
 
 class Kind(enum.Enum, shape=2):
-    """Kinds of items of one position, in their order: TARGET (one a brick of targets), HEAD, LIST (one a brick); END after the last."""
+    """Kinds of items of one position, in their order; END comes after the last position."""
 
-    TARGET = 0
+    TARGET = 0  # one for each brick of targets
     HEAD = 1
-    LIST = 2
+    LIST = 2  # one for each brick of the list
     END = 3
 
 
 def tag_layout(config) -> data.StructLayout:
     """An item without its brick.
 
-    kind; last: the position's list ends here; tail: the brick's last words do not belong to the tensor; k: bank index of the
-    brick's first word (``k * t_count``; of its target, with ``swap``); t: number of the brick of targets; turn: lane of a target
-    brick's first word, 0 but for ``swap``.
+    kind : what the item is
+    last : the position's list ends here
+    tail : the brick's last words do not belong to the tensor
+    k : bank index of the brick's first word (``k * t_count``); with ``swap`` of its target
+    t : number of the brick of targets
+    turn : lane of a target brick's first word, 0 but for ``swap``
     """
     return data.StructLayout({
         "kind": Kind, "last": 1, "tail": 1,
@@ -30,8 +33,11 @@ def tag_layout(config) -> data.StructLayout:
 def item_layout(config) -> data.StructLayout:
     """An item with its brick.
 
-    words: lane 0 first; flags: one for each word that counts; lowest: the lowest flag alone; some, single: there is a flag, there
-    is no more than one.
+    words : the brick, lane 0 first
+    flags : one for each word that counts
+    lowest : the lowest flag alone
+    some : there is a flag
+    single : there is at most one flag
     """
     return data.StructLayout({
         "tag": tag_layout(config),

@@ -14,14 +14,45 @@ from gradgate.hw.shapes import outside
 
 
 class Phase(enum.Enum, shape=5):
-    """What the walk is at, a bit each: the first position, the bricks at a position, its head, the bricks of its window, the end."""
+    """What the walk is at, a bit each."""
 
     IDLE = 0
-    AIM = 1
-    POINT = 2
-    HEAD = 4
-    WINDOW = 8
-    END = 16
+    AIM = 1  # the first position
+    POINT = 2  # the bricks at a position
+    HEAD = 4  # its head
+    WINDOW = 8  # the bricks of its window
+    END = 16  # the end
+
+
+class _Place:
+    """Where the walk is: at a position, and among the bricks at it or in its window. Registers."""
+
+    def __init__(self, config):
+        # Of the position.
+        self.over = Unreset()  # no position is left
+        self.no_window = Unreset()  # no brick of its window lies inside the image
+        self.columns = Unreset(4)  # columns of its window that lie inside
+        self.one_column = Unreset()  # there is one of them
+        # Among the bricks at the position.
+        self.t_addr = Unreset(16)
+        self.t = Unreset(range(config.targets + 1))  # number of the brick; with swap, in the window
+        self.last_point = Unreset()  # this is the last one
+        # In the window.
+        self.brick = Unreset(16)
+        self.window_row = Unreset(16)  # first brick of the row
+        self.k = Unreset(16)
+        self.k_tap = Unreset(16)  # of the pixel's first brick
+        self.k_row = Unreset(16)  # of the row's first brick
+        self.turn = Unreset(range(config.lanes))
+        self.turn_row = Unreset(range(config.lanes))  # of the row's first brick
+        self.bricks = Unreset(12)  # bricks of the pixel up to the one after the next
+        self.last_brick = Unreset()  # this brick is the pixel's last
+        self.next_last_brick = Unreset()  # the next one is
+        self.wx_left = Unreset(4)  # columns of the row from this one on
+        self.last_wx = Unreset()  # this one is the last
+        self.wy_left = Unreset(4)  # rows of the window from this one on
+        self.last_wy = Unreset()  # this one is the last
+        self.last_window = Unreset()  # this brick is the window's last
 
 
 class Window(wiring.Component):
@@ -31,16 +62,21 @@ class Window(wiring.Component):
 
     Members
     -------
-    start : In, one cycle; payload : In, fields of RUN, stable from ``SETTLE`` cycles before ``start`` on; slots : In, images this
-        row works on (0: none)
-    k_most, k_most_tail : In, of :class:`RunCheck`
-    o : Out, stream of tags; addr : Out, brick of the item (row memory), valid with ``o``
-    fault : Out, three cycles behind an item whose brick lies outside the row memory, or its words' weights outside the banks, or
-        with ``swap`` a target that no lane has room for
+    start : In(1), one cycle: a RUN begins
+    payload : In, fields of RUN, stable from ``SETTLE`` cycles before ``start`` on
+    slots : In(12), images this row works on (0: none); stable from the cycle before ``start`` on
+    k_most : In, largest legal k of a full brick, of :class:`RunCheck`
+    k_most_tail : In, the same for a pixel's last brick
+    o : Out, stream of tags
+    addr : Out, brick of the item (row memory); valid with ``o``
+    fault : Out(1), three cycles after an item whose brick lies outside the row memory, or its words' weights
+        outside the banks, or with ``swap`` a target that no lane has room for
 
-    Items of a position: ``t_count`` x TARGET if ``fetch``, HEAD, then LIST for each brick of the window inside the image. With
-    ``swap``: TARGET for each brick of the window inside the image, HEAD, then ``t_count`` x LIST. After the last position END.
-    Latency: first item ``LATENCY`` = 3 cycles after ``start``. Throughput: one item a cycle, without gaps between positions.
+    Items of a position: ``t_count`` x TARGET if ``fetch``, HEAD, then LIST for each brick of the window
+    inside the image. With ``swap``: TARGET for each brick of the window inside the image, HEAD, then
+    ``t_count`` x LIST. After the last position END.
+    Latency: first item ``LATENCY`` = 3 cycles after ``start``.
+    Throughput: one item a cycle, without gaps between positions.
     Resources: no DSP, no block RAM.
     """
 
@@ -53,124 +89,208 @@ class Window(wiring.Component):
         super().__init__({
             "start": In(1), "payload": In(PAYLOAD), "slots": In(12),
             "k_most": In(RunCheck.k_shape(config)), "k_most_tail": In(RunCheck.k_shape(config)),
-            "o": Out(stream.Signature(tag_layout(config))), "addr": Out(range(config.act_bricks)), "fault": Out(1),
+            "o": Out(stream.Signature(tag_layout(config))), "addr": Out(range(config.act_bricks)),
+            "fault": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        lanes, targets = self.config.lanes, self.config.targets
         f = layout(Opcode.RUN)(self.payload)
-        tag = self.o.payload
         m.submodules.positions = positions = Positions(self.config)
-        here = positions.o
-        m.d.comb += [positions.start.eq(self.start), positions.payload.eq(self.payload), positions.slots.eq(self.slots)]
-
-        # of the current position; of its window, or of the bricks at it
-        bricks = Unreset(12)  # up to the one behind the next
-        last_brick, next_last_brick = Unreset(), Unreset()  # the current one, the next one
-        single_point, before_last = Unreset(), Unreset(len(f.t_count))
-        m.d.sync += [single_point.eq(f.t_count == 1), before_last.eq(f.t_count - 2)]
-        wx_left, wy_left = Unreset(4), Unreset(4)
-        last_wx, last_wy = Unreset(), Unreset()
-        columns, one_column = Unreset(4), Unreset()
-        brick = Unreset(16)
-        window_row = Unreset(16)
-        k = Unreset(16)
-        k_tap = Unreset(16)
-        k_row = Unreset(16)
-        turn = Unreset(range(lanes))
-        turn_row = Unreset(range(lanes))
-        t_addr = Unreset(16)
-        t = Unreset(range(targets + 1))  # bricks at the position; with swap, in the window: bricks of targets
-        last_point = Unreset()
-        no_window = Unreset()
-        last_window = Unreset()  # last_brick & last_wx & last_wy
-        closes = Signal()  # the item is the last of its position
-        over = Unreset()  # no position is left
-
-        phase = Signal(Phase)
-        aiming, points, heads, windows, ends = phase.as_value()
-        walk = Signal()  # the window goes on by a brick
-        aim = Signal()  # behind this cycle, the walk is at the position that is ``here`` now
         m.d.comb += [
-            positions.step.eq(aim),
-            self.o.valid.eq(points | heads | windows | ends), self.addr.eq(Mux(points, t_addr, brick)),
-            tag.turn.eq(Mux(f.swap, turn, 0)), tag.t.eq(t), tag.k.eq(Mux(points, t * lanes, k)),
-            tag.tail.eq(Mux(points, last_point, last_brick)),
-            tag.last.eq(closes),
-            tag.kind.eq(Mux(heads, Kind.HEAD, Mux(ends, Kind.END, Mux(points ^ f.swap, Kind.TARGET, Kind.LIST)))),
-            aim.eq(aiming | (self.o.ready & closes)), walk.eq(self.o.ready & windows),
+            positions.start.eq(self.start),
+            positions.payload.eq(self.payload),
+            positions.slots.eq(self.slots),
         ]
-        one_brick, two_bricks = Unreset(), Unreset()  # at a pixel
-        m.d.sync += [one_brick.eq(f.l_bricks == 1), two_bricks.eq(f.l_bricks == 2)]
-        last_column = last_brick & last_wx
-        lasts = (Mux(last_brick, one_brick, next_last_brick), Mux(last_column, one_column, Mux(last_brick, wx_left == 2, last_wx)),
-                 Mux(last_column, wy_left == 2, last_wy))  # of the next brick
+        at = _Place(self.config)
+        here = positions.o
+        phase = Signal(Phase)
+        aim = Signal()  # after this cycle, the walk is at the position that is ``here`` now
+        closes = Signal()  # the item is the last of its position
+        single_point = Unreset()
+        before_last = Unreset(len(f.t_count))
+        m.d.sync += single_point.eq(f.t_count == 1)
+        m.d.sync += before_last.eq(f.t_count - 2)
+        walk = self._items(m, f, at, phase, aim, closes)
+        m.d.comb += positions.step.eq(aim)
+
+        one_brick = Unreset()  # at a pixel
+        two_bricks = Unreset()
+        m.d.sync += one_brick.eq(f.l_bricks == 1)
+        m.d.sync += two_bricks.eq(f.l_bricks == 2)
+        last_column = at.last_brick & at.last_wx
+        # Of the next brick: whether it is its pixel's last, in the last column, in the last row.
+        following = (
+            Mux(at.last_brick, one_brick, at.next_last_brick),
+            Mux(last_column, at.one_column, Mux(at.last_brick, at.wx_left == 2, at.last_wx)),
+            Mux(last_column, at.wy_left == 2, at.last_wy),
+        )
+        self._phases(m, f, at, here, phase, aim, closes, single_point, before_last, following)
+        self._walk(m, f, at, here, walk, aim, one_brick, two_bricks, last_column, following)
+        self._check(m, f, at, phase)
+        return m
+
+    def _items(self, m, f, at, phase, aim, closes):
+        """The items of all phases; whether the window goes on by a brick."""
+        aiming, points, heads, windows, ends = phase.as_value()
+        tag = self.o.payload
+        brick_kind = Mux(points ^ f.swap, Kind.TARGET, Kind.LIST)
+        walk = Signal()
+        m.d.comb += [
+            self.o.valid.eq(points | heads | windows | ends),
+            self.addr.eq(Mux(points, at.t_addr, at.brick)),
+            tag.turn.eq(Mux(f.swap, at.turn, 0)),
+            tag.t.eq(at.t),
+            tag.k.eq(Mux(points, at.t * self.config.lanes, at.k)),
+            tag.tail.eq(Mux(points, at.last_point, at.last_brick)),
+            tag.last.eq(closes),
+            tag.kind.eq(Mux(heads, Kind.HEAD, Mux(ends, Kind.END, brick_kind))),
+            aim.eq(aiming | (self.o.ready & closes)),
+            walk.eq(self.o.ready & windows),
+        ]
+        return walk
+
+    def _phases(self, m, f, at, here, phase, aim, closes, single_point, before_last, following):
+        """From one phase to the next, from one position to the next, and through the bricks at a position."""
+        _, points, heads, windows, ends = phase.as_value()
         soon = Signal()
         m.d.sync += soon.eq(self.start)
         with m.If(soon):
-            m.d.sync += [phase.eq(Phase.AIM), over.eq(self.slots == 0)]
+            m.d.sync += phase.eq(Phase.AIM)
+            m.d.sync += at.over.eq(self.slots == 0)
         with m.If(self.o.ready):
             with m.If(points):
-                m.d.sync += [t_addr.eq(t_addr + 1), t.eq(t + 1), last_point.eq(t == before_last), closes.eq(f.swap & (t == before_last))]
-                with m.If(last_point):
-                    m.d.sync += [phase.eq(Phase.HEAD), closes.eq(no_window)]
+                m.d.sync += [
+                    at.t_addr.eq(at.t_addr + 1),
+                    at.t.eq(at.t + 1),
+                    at.last_point.eq(at.t == before_last),
+                    closes.eq(f.swap & (at.t == before_last)),
+                ]
+                with m.If(at.last_point):
+                    m.d.sync += phase.eq(Phase.HEAD)
+                    m.d.sync += closes.eq(at.no_window)
             with m.If(heads):
-                m.d.sync += [t.eq(0), last_point.eq(single_point), phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW)),
-                             closes.eq(Mux(f.swap, single_point, last_window))]
+                m.d.sync += [
+                    at.t.eq(0),
+                    at.last_point.eq(single_point),
+                    phase.eq(Mux(f.swap, Phase.POINT, Phase.WINDOW)),
+                    closes.eq(Mux(f.swap, single_point, at.last_window)),
+                ]
             with m.If(windows):
-                m.d.sync += [t.eq(t + 1), closes.eq(~f.swap & Cat(lasts).all())]
-                with m.If(last_window):
-                    m.d.sync += [phase.eq(Phase.HEAD), closes.eq(0)]
+                m.d.sync += at.t.eq(at.t + 1)
+                m.d.sync += closes.eq(~f.swap & Cat(following).all())
+                with m.If(at.last_window):
+                    m.d.sync += phase.eq(Phase.HEAD)
+                    m.d.sync += closes.eq(0)
             with m.If(ends):
                 m.d.sync += phase.eq(Phase.IDLE)
         with m.If(aim):
+            swapped = Mux(here.some, Phase.WINDOW, Phase.HEAD)
             m.d.sync += [
-                t_addr.eq(here.t_addr), t.eq(0), last_point.eq(single_point), over.eq(here.last), no_window.eq(~here.some),
-                columns.eq(here.columns), one_column.eq(here.one_column), closes.eq(~f.swap & ~f.fetch & ~here.some),
-                phase.eq(Mux(f.swap, Mux(here.some, Phase.WINDOW, Phase.HEAD), Mux(f.fetch, Phase.POINT, Phase.HEAD))),
+                at.t_addr.eq(here.t_addr),
+                at.t.eq(0),
+                at.last_point.eq(single_point),
+                at.over.eq(here.last),
+                at.no_window.eq(~here.some),
+                at.columns.eq(here.columns),
+                at.one_column.eq(here.one_column),
+                closes.eq(~f.swap & ~f.fetch & ~here.some),
+                phase.eq(Mux(f.swap, swapped, Mux(f.fetch, Phase.POINT, Phase.HEAD))),
             ]
-            with m.If(over):
-                m.d.sync += [phase.eq(Phase.END), closes.eq(0)]
+            with m.If(at.over):
+                m.d.sync += phase.eq(Phase.END)
+                m.d.sync += closes.eq(0)
 
-        # One adder for each of brick, k and turn; a register further out in the loops keeps what an inner one begins with.
+    def _walk(self, m, f, at, here, walk, aim, one_brick, two_bricks, last_column, following):
+        """Through the window, with one adder for each of brick, k and turn.
+
+        A register further out in the loops keeps what an inner one begins with.
+        """
         gap = Unreset(16)  # between the bricks of a pixel that belong to the tile, and the next pixel's
         m.d.sync += gap.eq(f.l_col - f.l_bricks)
-        brick_step, next_brick, next_k, next_turn = (Signal(len(one)) for one in (brick, brick, k, turn))
+        brick_step = Signal(16)
+        next_brick = Signal(16)
+        next_k = Signal(16)
+        next_turn = Signal(len(at.turn))
+        brick_base = Mux(last_column, at.window_row, at.brick)
+        k_step = Mux(last_column, f.k_row, Mux(at.last_brick, f.k_tap, f.k_brick))
         m.d.comb += [
-            brick_step.eq(Mux(last_column, f.l_pitch, Mux(last_brick, gap, 0))),
-            next_brick.eq((Cat(1, Mux(last_column, window_row, brick)) + Cat(~last_column, brick_step)) >> 1),
-            next_k.eq(Mux(last_column, k_row, Mux(last_brick, k_tap, k)) + Mux(last_column, f.k_row, Mux(last_brick, f.k_tap, f.k_brick))),
-            next_turn.eq(Mux(last_column, turn_row, turn) + Mux(last_column, f.turn_row, f.turn_tap)),
+            brick_step.eq(Mux(last_column, f.l_pitch, Mux(at.last_brick, gap, 0))),
+            # The bit below the sum carries a one into it where the row goes on: the next brick.
+            next_brick.eq((Cat(1, brick_base) + Cat(~last_column, brick_step)) >> 1),
+            next_k.eq(Mux(last_column, at.k_row, Mux(at.last_brick, at.k_tap, at.k)) + k_step),
+            next_turn.eq(Mux(last_column, at.turn_row, at.turn) + Mux(last_column, f.turn_row, f.turn_tap)),
         ]
         with m.If(walk):
-            m.d.sync += [brick.eq(next_brick), k.eq(next_k), bricks.eq(bricks + 1),
-                         Cat(last_brick, last_wx, last_wy).eq(Cat(lasts)), last_window.eq(Cat(lasts).all()),
-                         next_last_brick.eq(Mux(last_brick, two_bricks, bricks == f.l_bricks))]
-            with m.If(last_brick):
-                m.d.sync += [k_tap.eq(next_k), turn.eq(next_turn), bricks.eq(3), wx_left.eq(Mux(last_column, columns, wx_left - 1))]
+            m.d.sync += [
+                at.brick.eq(next_brick),
+                at.k.eq(next_k),
+                at.bricks.eq(at.bricks + 1),
+                Cat(at.last_brick, at.last_wx, at.last_wy).eq(Cat(following)),
+                at.last_window.eq(Cat(following).all()),
+                at.next_last_brick.eq(Mux(at.last_brick, two_bricks, at.bricks == f.l_bricks)),
+            ]
+            with m.If(at.last_brick):
+                m.d.sync += [
+                    at.k_tap.eq(next_k),
+                    at.turn.eq(next_turn),
+                    at.bricks.eq(3),
+                    at.wx_left.eq(Mux(last_column, at.columns, at.wx_left - 1)),
+                ]
             with m.If(last_column):
-                m.d.sync += [window_row.eq(next_brick), k_row.eq(next_k), turn_row.eq(next_turn), wy_left.eq(wy_left - 1)]
+                m.d.sync += [
+                    at.window_row.eq(next_brick),
+                    at.k_row.eq(next_k),
+                    at.turn_row.eq(next_turn),
+                    at.wy_left.eq(at.wy_left - 1),
+                ]
         with m.If(aim):
             m.d.sync += [
-                *(one.eq(here.brick) for one in (brick, window_row)), *(one.eq(here.k) for one in (k, k_tap, k_row)),
-                *(one.eq(here.turn) for one in (turn, turn_row)), bricks.eq(3), wx_left.eq(here.columns), wy_left.eq(here.rows),
-                last_brick.eq(one_brick), next_last_brick.eq(two_bricks), last_wx.eq(here.one_column), last_wy.eq(here.one_row),
-                last_window.eq(here.single),
+                at.brick.eq(here.brick),
+                at.window_row.eq(here.brick),
+                at.k.eq(here.k),
+                at.k_tap.eq(here.k),
+                at.k_row.eq(here.k),
+                at.turn.eq(here.turn),
+                at.turn_row.eq(here.turn),
+                at.bricks.eq(3),
+                at.wx_left.eq(here.columns),
+                at.wy_left.eq(here.rows),
+                at.last_brick.eq(one_brick),
+                at.next_last_brick.eq(two_bricks),
+                at.last_wx.eq(here.one_column),
+                at.last_wy.eq(here.one_row),
+                at.last_window.eq(here.single),
             ]
 
-        # no list word and no target without its brick; no word of a brick, zero or not, without its place in the banks
-        depth = self.config.act_bricks
-        most = Mux(last_brick, self.k_most_tail, self.k_most)
+    def _check(self, m, f, at, phase):
+        """No list word and no target without its brick; no word, zero or not, without room in the banks."""
+        _, points, _, windows, _ = phase.as_value()
+        depth, targets = self.config.act_bricks, self.config.targets
+        most = Mux(at.last_brick, self.k_most_tail, self.k_most)
         low = len(most) - 1  # bits that a legal k may have
-        in_window, at_point = delays(m, windows, 2, Signal)[-1], delays(m, points, 2, Signal)[-1]
-        k_seen, most_seen, brick_seen, t_seen, t_addr_seen = (
-            delays(m, one, 1, name=f"{name}_seen")[-1] for name, one in (
-                ("k", k), ("most", most), ("brick", brick), ("t", t), ("t_addr", t_addr)))
-        k_lost, brick_lost, target_lost, point_lost = (Unreset(name=f"{name}_lost") for name in ("k", "brick", "target", "point"))
+        in_window = delays(m, windows, 2, Signal, "in_window")[-1]
+        at_point = delays(m, points, 2, Signal, "at_point")[-1]
+        k_seen = Unreset(16)
+        most_seen = Unreset(most.shape())
+        brick_seen = Unreset(16)
+        t_seen = Unreset(at.t.shape())
+        t_addr_seen = Unreset(16)
         m.d.sync += [
-            k_lost.eq(k_seen[low:].any() | (most_seen - k_seen[:low])[-1]), brick_lost.eq(outside(brick_seen, depth)),
-            target_lost.eq(f.swap & (t_seen >= targets - f.bias)), point_lost.eq(outside(t_addr_seen, depth)),
+            k_seen.eq(at.k),
+            most_seen.eq(most),
+            brick_seen.eq(at.brick),
+            t_seen.eq(at.t),
+            t_addr_seen.eq(at.t_addr),
+        ]
+        k_lost = Unreset()
+        brick_lost = Unreset()
+        target_lost = Unreset()
+        point_lost = Unreset()
+        m.d.sync += [
+            k_lost.eq(k_seen[low:].any() | (most_seen - k_seen[:low])[-1]),
+            brick_lost.eq(outside(brick_seen, depth)),
+            target_lost.eq(f.swap & (t_seen >= targets - f.bias)),
+            point_lost.eq(outside(t_addr_seen, depth)),
             self.fault.eq((in_window & (k_lost | brick_lost | target_lost)) | (at_point & point_lost)),
         ]
-        return m
