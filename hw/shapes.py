@@ -7,12 +7,17 @@ def ones(flags) -> tuple:
     """Whether of ``flags`` none, exactly one is set."""
     if len(flags) == 1:
         return ~flags[0], flags[0]
-    (none, one), (none2, one2) = ones(flags[:len(flags) // 2]), ones(flags[len(flags) // 2:])
-    return none & none2, (one & none2) | (none & one2)
+    half = len(flags) // 2
+    none_low, one_low = ones(flags[:half])
+    none_high, one_high = ones(flags[half:])
+    return none_low & none_high, (one_low & none_high) | (none_low & one_high)
 
 
 def below(n: int) -> range:
-    """Shape of a number below ``n``, of at least one bit: vectors without bits are legal here but not in Verilog."""
+    """Shape of a number below ``n``, of at least one bit.
+
+    Vectors without bits are legal here but not in Verilog.
+    """
     return range(max(2, n))
 
 
@@ -31,7 +36,10 @@ def beyond(end, depth: int):
 
 
 def rotated(words, rot, unit) -> list:
-    """Word j of the result is word ``(j + unit * rot) mod len(words)``; a multiplexer level for each bit of ``rot``."""
+    """Word j of the result is word ``(j + unit * rot) mod len(words)``.
+
+    It costs a level of multiplexers for each bit of ``rot``.
+    """
     for bit in range(len(rot)):
         by = unit << bit
         words = [Mux(rot[bit], words[(j + by) % len(words)], word) for j, word in enumerate(words)]
