@@ -56,7 +56,7 @@ JOBS = {
               ("self.i.ready.eq(done)", "self.i.ready.eq(1)"),  # loses what it is not done with
               ("pitch << bit for", "pitch << bit + 1 for"),  # wrong k
               ("Mux(is_head, 0, count)", "count"),  # the head after the entries of the list before
-              ("m.Elif(adds)", "m.Elif(is_list)"),  # counts an empty brick
+              ("_count(m, is_head, adds, bias)", "_count(m, is_head, is_list, bias)"),  # counts an empty brick
               ("quick.eq(none | one)", "quick.eq(none)"), ("come.some & ~void", "~void"),
               ("rest.eq(rest & ~first)", "rest.eq(rest)"),  # the lowest flag again
               ("count | empty", "count"),  # a list of no entries
