@@ -26,17 +26,17 @@ class Array(wiring.Component):
     clear : UnitSignature; a fault: ``words`` is not 1 to the depth of the banks
     post : UnitSignature; for a fault see :class:`PostWalk`
     port : RowPortSignature (seen from here), one row at a time, while no command of this array is active
-    choice_row : In, row of an argmax brick
-    choice_addr : In, the brick in its memory
-    choices : Out, the brick, ``RowPortSignature.READ`` cycles later
+    choice_row : In(range(rows)), row of an argmax brick
+    choice_addr : In(range(argmax_bricks)), the brick in its memory
+    choices : Out(lanes x 2), the brick, ``RowPortSignature.READ`` cycles later
     w_en : In(1), write a weight to a bank of each row's lanes
-    w_addr : In, its bank weight; valid with ``w_en``
-    w_data : In, a weight for each lane, the same for all rows; valid with ``w_en``
+    w_addr : In(range(bank_weights)), its bank weight; valid with ``w_en``
+    w_data : In(brick), a weight for each lane, the same for all rows; valid with ``w_en``
     loading : In(1), goes on, see :class:`~gradgate.hw.loader.Loader`: RUN ends when it has; it must not go on
         in a CLEAR or a RUN of OUT turns
-    acc_addr : In, word of the banks; valid while no RUN is active
-    acc : Out, rows x lanes accumulators, ``latency.ROW`` cycles later
-    overflow : Out, number of final sums of this cycle whose two top bits differ
+    acc_addr : In(range(bank_words)), word of the banks; valid while no RUN is active
+    acc : Out(rows x lanes x acc_bits), rows x lanes accumulators, ``latency.ROW`` cycles later
+    overflow : Out(range(pes + 1)), number of final sums of this cycle whose two top bits differ
 
     Cycles: RUN: ``RUN_LATENCY`` more than from ``start`` to the last lane's last control cycle; rows begin
     ``Row.SETTLE`` = 3 cycles after ``start``. CLEAR: words + 1. POST: see :class:`PostWalk`.

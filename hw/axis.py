@@ -26,12 +26,12 @@ class Axis(wiring.Component):
     pitch : In(16), bricks from one image row to the next
     k_step : In(16), k from one window row to the next
     k_first : In(16), k of the first position's first row inside the image
-    turn_step : In, lanes from one window row to the next
-    turn_first : In, lanes of the first position's first row inside the image
+    turn_step : In(range(lanes)), lanes from one window row to the next
+    turn_first : In(range(lanes)), lanes of the first position's first row inside the image
     first : In(16), brick from which ``offset`` counts; valid with ``load``
     offset : Out(16), brick of the first row inside the image
     k : Out(16), k of that row (times t_count)
-    turn : Out, lanes by which that row is turned
+    turn : Out(range(lanes)), lanes by which that row is turned
     inside : Out(4), window rows inside the image
     any : Out(1), there are some
 

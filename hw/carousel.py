@@ -20,25 +20,25 @@ class Carousel(wiring.Component):
     Members
     -------
     e_en : In(1), of the list builder: write an entry
-    e_list : In, its list; valid with ``e_en`` and ``open``
-    e_addr : In, its place in the list; valid with ``e_en``
-    e_entry : In, the entry; valid with ``e_en``
+    e_list : In(range(lists)), its list; valid with ``e_en`` and ``open``
+    e_addr : In(range(list_entries)), its place in the list; valid with ``e_en``
+    e_entry : In(entry), the entry; valid with ``e_en``
     open : In(1), of the list builder, one cycle: list ``e_list`` is complete
-    o_length : In, its entries; valid with ``open``
-    o_psum : In, address of its first sum; valid with ``open``
+    o_length : In(range(list_entries + 1)), its entries; valid with ``open``
+    o_psum : In(range(psum_words)), address of its first sum; valid with ``open``
     o_void : In(1), no lane has anything to do with it; valid with ``open``
     claim : In(1), of the list builder, one cycle: it begins to fill a list
-    claim_list : In, the list; valid with ``claim``
-    claim_target : In, slot of the list's targets; valid with ``claim``
+    claim_list : In(range(lists)), the list; valid with ``claim``
+    claim_target : In(range(lists + 1)), slot of the list's targets; valid with ``claim``
     fin : In(lists * lanes), one cycle: lane j is done with list s (bit s * lanes + j)
     free : Out(lists), the list may be filled from the next cycle on
     pending : Out(lists * lanes), lane j still has to visit list s (bit s * lanes + j)
-    length : Out, entries of each list; stable while it is pending
+    length : Out(lists x range(list_entries + 1)), entries of each list; stable while it is pending
     single : Out(lists), its length is 1; stable while it is pending
-    psum : Out, address of the first sum of each list; stable while it is pending
+    psum : Out(lists x range(psum_words)), address of the first sum of each list; stable while it is pending
     void : Out(lists), no lane has anything to do with it; stable while it is pending
-    target : Out, slot of the targets of each list; stable while it is pending
-    bus : Out, one entry of each list
+    target : Out(lists x range(lists + 1)), slot of the targets of each list; stable while it is pending
+    bus : Out(lists x entry), one entry of each list
     idle : Out(1), no list is being filled or visited
 
     Latency: ``OPEN`` = 4 cycles from the cycle in which the builder decides on the last entry to ``pending``;

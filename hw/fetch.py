@@ -17,7 +17,7 @@ class Fetch(wiring.Component):
     Members
     -------
     i : In, stream of tags
-    i_addr : In, brick of the tag; valid with ``i``
+    i_addr : In(range(act_bricks)), brick of the tag; valid with ``i``
     o : Out, stream of items; a flag is set where the word counts: it is not zero, or its kind is dense, and
         it belongs to the tensor
     dense_list : In(1), zeros of lists count too
@@ -25,8 +25,8 @@ class Fetch(wiring.Component):
     list_words : In(5), words of a ``tail`` brick of a list that belong to the tensor; valid from the cycle
         before it is read on
     target_words : In(5), the same for a brick of targets
-    r_addr : Out, brick of the row memory
-    r_data : In, the brick, ``READ`` = 3 cycles later
+    r_addr : Out(range(act_bricks)), brick of the row memory
+    r_data : In(brick), the brick, ``READ`` = 3 cycles later
 
     Latency: ``LATENCY`` = 6 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.
     Resources: a FIFO of 16 items in distributed memory, no DSP, no block RAM.

@@ -32,29 +32,30 @@ class Lane(wiring.Component):
     -------
     start : In(1), one cycle: a RUN begins
     running : In(1), a RUN is active; the lane's memories are its own
-    outer, fetch, accumulate, bank_addr : In, fields of RUN, stable while it is active
-    every : In, number of this lane's targets at each position without ``fetch``, stable likewise
+    outer, fetch, accumulate : In(1), fields of RUN, stable from two cycles before the first ``pending`` on
+    bank_addr : In(range(bank_weights)), field of RUN, bank word of k = 0; stable likewise
+    every : In(range(targets + 1)), this lane's targets at each position without ``fetch``; stable likewise
     pending : In(lists), of the carousel: this lane still has to visit the list
-    length : In, entries of each list; valid from a cycle before ``pending`` to the end of that
+    length : In(lists x range(list_entries + 1)), entries of each list; valid from a cycle before ``pending``
     single : In(lists), the list's length is 1; valid likewise
     void : In(lists), no lane has anything to do with the list; valid from two cycles before ``pending``
-    psum : In, address of the first sum of each list's position; valid with ``pending``
-    target : In, slot of each list's targets; valid with ``pending``
-    bus : In, one entry of each list, another one every cycle
+    psum : In(lists x range(psum_words)), address of each list's first sum; valid with ``pending``
+    target : In(lists x range(lists + 1)), slot of each list's targets; valid with ``pending``
+    bus : In(lists x entry), one entry of each list, another one every cycle
     fin : Out(lists), this cycle is the last one spent on the list
     t_en : In(1), append ``t_entry`` to this lane's targets of slot ``t_slot``, see :class:`Targets`
-    t_slot : In, slot of the appended target; valid with ``t_en``
-    t_entry : In, the appended target; valid with ``t_en``
-    claim : In(1), one cycle: the targets of a position are complete
-    claim_list : In, the list that they belong to; valid with ``claim``
+    t_slot : In(range(lists + 1)), slot of the appended target; valid with ``t_en``
+    t_entry : In(target), the appended target; valid with ``t_en``
+    claim : In(1), one cycle: the targets of a position are complete; two cycles before ``pending`` or earlier
+    claim_list : In(range(lists)), the list that they belong to; valid with ``claim``
     fill_en : In(2), write a weight to the lower, to the upper half of a word, or clear the word by writing
         zeros to both; not in a RUN of OUT turns, nor into a word that a RUN of RED turns reads
-    fill_addr : In, the word; valid with ``fill_en``
-    fill_data : In, the weight; valid with ``fill_en``
-    acc_addr : In, word of the bank; valid while not running
-    acc : Out, its accumulator, ``latency.RAM`` cycles later
-    sum_addr : In, word of the sums memory; valid while not running
-    sum : Out, its sum, ``latency.RAM`` cycles later
+    fill_addr : In(range(bank_words)), the word; valid with ``fill_en``
+    fill_data : In(act_bits), the weight; valid with ``fill_en``
+    acc_addr : In(range(bank_words)), word of the bank; valid while not running
+    acc : Out(acc_bits), its accumulator, ``latency.RAM`` cycles later
+    sum_addr : In(range(psum_words)), word of the sums memory; valid while not running
+    sum : Out(acc_bits), its sum, ``latency.RAM`` cycles later
 
     Cycles for a list: max(1, targets * length), and ``BUBBLE`` = 3 more after OUT turns, before the next
     list's first entry, because an accumulator read 1 to 3 cycles after its own update began would be stale.

@@ -29,22 +29,22 @@ class ListBuilder(wiring.Component):
     Members
     -------
     start : In(1), one cycle: a RUN begins
-    payload : In, fields of RUN, stable from the cycle before ``start`` to the end of the RUN
+    payload : In(PAYLOAD), fields of RUN, stable from the cycle before ``start`` to ``ended``
     i : In, stream of items
     free : In(lists), the list's memory may be written from the next cycle on
-    e_en : Out(1), write an entry of a list, one cycle after its word was the item's lowest
-    e_list : Out, its list; valid with ``e_en`` and ``open``
-    e_addr : Out, its place in the list; valid with ``e_en``
-    e_entry : Out, the entry; valid with ``e_en``
+    e_en : Out(1), write an entry of a list, one cycle after the decision
+    e_list : Out(range(lists)), its list; valid with ``e_en`` and ``open``
+    e_addr : Out(range(list_entries)), its place in the list; valid with ``e_en``
+    e_entry : Out(entry), the entry; valid with ``e_en``
     open : Out(1), one cycle: list ``e_list`` is complete
-    length : Out, its entries; valid with ``open``
-    psum : Out, address of the first sum of its position; valid with ``open``
+    length : Out(range(list_entries + 1)), its entries; valid with ``open``
+    psum : Out(range(psum_words)), address of the first sum of its position; valid with ``open``
     void : Out(1), no lane has anything to do with it; valid with ``open``
     claim : Out(1), one cycle: the list begins; the targets of its position are complete
-    slot : Out, number of the list under construction
-    target_slot : Out, number of its targets' slot, of which there is one more than lists
+    slot : Out(range(lists)), number of the list under construction
+    target_slot : Out(range(lists + 1)), number of its targets' slot, of which there is one more than lists
     target : Out(1), one cycle: the current item is a brick of targets
-    item : Out, the current item
+    item : Out(item), the current item
     ended : Out(1), all positions are done; until the next ``start``
     fault : Out(1), one cycle after an entry that the list has no room for, or after the end of a position
         whose sums lie outside the sums memory

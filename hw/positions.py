@@ -34,10 +34,10 @@ class Positions(wiring.Component):
     Members
     -------
     start : In(1), one cycle: a RUN begins
-    payload : In, fields of RUN, stable from ``SETTLE`` cycles before ``start`` on
+    payload : In(PAYLOAD), fields of RUN, stable from ``SETTLE`` cycles before ``start`` on
     slots : In(12), images; 0: what ``o`` shows is to be ignored
     step : In(1), the next position takes the place of ``o`` in the next cycle
-    o : Out, a position; the first is valid ``LATENCY`` = 2 cycles after ``start``
+    o : Out(position), a position; the first is valid ``LATENCY`` = 2 cycles after ``start``
 
     Throughput: one position a cycle. One more than ``o`` is kept, so that the walk does not look at ``step``.
     Resources: no DSP, no block RAM.

@@ -30,27 +30,27 @@ class Row(wiring.Component):
     -------
     start : In(1), one cycle: the row begins with a RUN, ``SETTLE`` cycles after the command's ``start``
     running : In(1), the RUN is active
-    payload : In, fields of RUN or of POST, stable from the cycle before the command's ``start`` on
-    k_most : In, largest legal k of a full brick, of :class:`RunCheck`
-    k_most_tail : In, the same for a pixel's last brick
+    payload : In(PAYLOAD), fields of RUN or of POST, stable from the cycle before the command's ``start`` on
+    k_most : In(signed), largest legal k of a full brick, of :class:`RunCheck`
+    k_most_tail : In(signed), the same for a pixel's last brick
     done : Out(1), all positions are finished; a level, clear while starting
     fault : Out(1), see :class:`Window` and :class:`ListBuilder`
     post_active : In(1), the post-processing walk is under way
     post_valid : In(1), there is a beat of the walk, see :class:`PostWalk`
     post_double : In(1), a beat takes two cycles and reads the row memory in both; stable in a POST
-    post_beat : In, the beat; valid with ``post_valid``
-    overflow : Out, see :class:`Post`
-    port_addr : In, brick of the activation memory, for other units; valid while no RUN or POST is active
+    post_beat : In(beat), the beat; valid with ``post_valid``
+    overflow : Out(range(lanes + 1)), see :class:`Post`
+    port_addr : In(range(act_bricks)), brick of the activation memory; valid while no RUN or POST is active
     port_en : In(lanes), write these words of it
-    port_data : In, the words, lane 0 first; valid with ``port_en``
-    port_read : Out, the brick of ``port_addr``, ``latency.ROW`` cycles later
-    choice_addr : In, brick of the argmax memory, for other units; valid while no POST is active
-    choices : Out, the brick, ``latency.ROW`` cycles later
+    port_data : In(brick), the words, lane 0 first; valid with ``port_en``
+    port_read : Out(brick), the brick of ``port_addr``, ``latency.ROW`` cycles later
+    choice_addr : In(range(argmax_bricks)), brick of the argmax memory; valid while no POST is active
+    choices : Out(lanes x 2), the brick, ``latency.ROW`` cycles later
     fill_en : In(2), write a word of all lanes' banks, see :class:`Lane`
-    fill_addr : In, the word; valid with ``fill_en``
-    fill_data : In, a weight for each lane; valid with ``fill_en``
-    acc_addr : In, word of all lanes' banks; valid while no RUN is active
-    acc : Out, an accumulator of each lane, ``latency.ROW`` cycles later
+    fill_addr : In(range(bank_words)), the word; valid with ``fill_en``
+    fill_data : In(brick), a weight for each lane; valid with ``fill_en``
+    acc_addr : In(range(bank_words)), word of all lanes' banks; valid while no RUN is active
+    acc : Out(lanes x acc_bits), an accumulator of each lane, ``latency.ROW`` cycles later
 
     All inputs but ``running`` and what is of :class:`RunCheck` take effect a cycle later.
 

@@ -24,7 +24,7 @@ class RunCheck(wiring.Component):
 
     Members
     -------
-    payload : In, fields of RUN
+    payload : In(PAYLOAD), fields of RUN
     illegal : Out(1), a count is out of its range, or what an empty list or the bias uses lies outside the
         banks
     k_most : Out(signed), the largest legal k of a full brick; may be negative

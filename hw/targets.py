@@ -25,13 +25,13 @@ class Targets(wiring.Component):
     Members
     -------
     en : In(1), append a target
-    slot : In, slot of its position; valid with ``en``
-    entry : In, the target; valid with ``en``
+    slot : In(range(lists + 1)), slot of its position; valid with ``en``
+    entry : In(target), the target; valid with ``en``
     claim : In(1), one cycle: a position's targets, with one appended now, are complete; starts the next count
-    claim_list : In, the list that they belong to; valid with ``claim``
-    count : Out, number of targets of each list
-    r_index : In, number of a target
-    r_entries : Out, the target that each slot has at this number, in the same cycle
+    claim_list : In(range(lists)), the list that they belong to; valid with ``claim``
+    count : Out(lists x range(targets + 1)), number of targets of each list
+    r_index : In(range(targets)), number of a target
+    r_entries : Out(lists + 1 targets), the target that each slot has at this number, in the same cycle
 
     Latency: an appended target can be read in the next cycle.
     Resources: distributed memory, no DSP, no block RAM.

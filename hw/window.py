@@ -63,12 +63,12 @@ class Window(wiring.Component):
     Members
     -------
     start : In(1), one cycle: a RUN begins
-    payload : In, fields of RUN, stable from ``SETTLE`` cycles before ``start`` on
-    slots : In(12), images this row works on (0: none); stable from the cycle before ``start`` on
-    k_most : In, largest legal k of a full brick, of :class:`RunCheck`
-    k_most_tail : In, the same for a pixel's last brick
+    payload : In(PAYLOAD), fields of RUN, stable from ``SETTLE`` cycles before ``start`` on
+    slots : In(12), images this row works on (0: none); stable from ``start`` on
+    k_most : In(signed), largest legal k of a full brick, of :class:`RunCheck`
+    k_most_tail : In(signed), the same for a pixel's last brick
     o : Out, stream of tags
-    addr : Out, brick of the item (row memory); valid with ``o``
+    addr : Out(range(act_bricks)), brick of the item (row memory); valid with ``o``
     fault : Out(1), three cycles after an item whose brick lies outside the row memory, or its words' weights
         outside the banks, or with ``swap`` a target that no lane has room for
 
