@@ -238,7 +238,7 @@ def run(config: Config, directory: Path, *, period: float | None = None, progres
     begin = time.monotonic()
     progress("generate")
     use_yosys()
-    text = verilog(config, device=DEVICE)
+    text = verilog(config, device=DEVICE, shared=False)  # units are counted by their places
     same = same_modules(rtlil(config, device=DEVICE))
     units = {module: unit_name(module) for module in sorted(same) if unit_name(module)}
     progress("units")
@@ -252,7 +252,7 @@ def run(config: Config, directory: Path, *, period: float | None = None, progres
     flat = synthesise(text, directory / "core", period=period)
     multipliers = [generic(place.rpartition(".")[0]) for kind in CELLS["dsp"] for place in flat.places[kind]]
     return Synthesis(config=config, tool=tool_version(), period=period, units=table, core=flat.total(TOP),
-                     memories=memories(verilog(config), flat),
+                     memories=memories(verilog(config, shared=False), flat),
                      multipliers={place: multipliers.count(place) for place in sorted(set(multipliers))},
                      wall_s=time.monotonic() - begin)
 

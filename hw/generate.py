@@ -22,13 +22,15 @@ BUSES = {
 }
 
 
-def verilog(config: Config, bus: str = "native", *, device: str = "") -> str:
+def verilog(config: Config, bus: str = "native", *, device: str = "", shared: bool = True) -> str:
     """The core of ``config`` behind ``bus`` as Verilog; the same text for the same arguments. Needs Yosys (see ``sim.toolchain``).
+
+    ``shared``: modules that are the same are written once (:func:`gradgate.hw.verilog.share`).
 
     With the name of an ECP5 as ``device`` ("LFE5U-85F"), multipliers and block RAMs are its primitives, with all their
     registers; the text then is for that family only. No cycle differs.
     """
-    return convert(_top(config, bus), TOP, device=device)
+    return convert(_top(config, bus), TOP, device=device, shared=shared)
 
 
 def rtlil(config: Config, bus: str = "native", *, device: str = "") -> str:

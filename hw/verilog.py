@@ -19,11 +19,19 @@ WORD = r"\$word "  # of a memory
 MEMORY = re.compile(r"^  reg (?:signed )?(?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];\n(?!  initial begin\n)", re.MULTILINE)
 #: A process of a single statement, which Yosys begins without that.
 SINGLE = re.compile(r"^  always @\*\n    (.*;)$", re.MULTILINE)
-MODULE = re.compile(r"^module .*?^endmodule$", re.MULTILINE | re.DOTALL)
+MODULE = re.compile(r"^module (\S+?)( ?\(.*?^endmodule)$", re.MULTILINE | re.DOTALL)
+#: A port that Amaranth adds for a signal of another module; the numbers follow from where in the design it is.
+PORT = re.compile(r"port\$\d+\$\d+")
+#: An instance: its module's name, and all from its own name on.
+INSTANCE = re.compile(r"^  (\S+)( +\S+ +\(\n.*?^  \);)$", re.MULTILINE | re.DOTALL)
+PIN = re.compile(rf"^    \.\\({PORT.pattern})", re.MULTILINE)
 
 
-def convert(top, name: str, *, device: str = "") -> str:
+def convert(top, name: str, *, device: str = "", shared: bool = True) -> str:
     """The component ``top`` as Verilog-2005, its top module called ``name``; the same text for the same arguments.
+
+    Of modules that are the same, as most lanes are, only the first is written, and the others' instances are of that. Without ``shared``
+    each instance has a module of its own, called by its place.
 
     It has the same values in every simulator: combinational processes run at the start, whether or not what they read ever changes, and
     memories are zero. A loop makes them so, which is not for synthesis: tools that define ``SYNTHESIS`` do not read it, which would take
@@ -34,7 +42,8 @@ def convert(top, name: str, *, device: str = "") -> str:
     from amaranth.back import verilog as backend  # slow to import
 
     # The second step of Amaranth's own conversion, of which it has no public name; pyproject.toml bounds its releases.
-    return portable(backend._convert_rtlil_text(rtlil(top, name, device=device), strip_internal_attrs=True))
+    text = portable(backend._convert_rtlil_text(rtlil(top, name, device=device), strip_internal_attrs=True))
+    return share(text) if shared else text
 
 
 def rtlil(top, name: str, *, device: str = "") -> str:
@@ -60,6 +69,37 @@ def _no_zeros(backend):
         yield
     finally:
         backend.ModuleEmitter = usual
+
+
+def share(text: str) -> str:
+    """Verilog with one module in the place of all that differ in nothing but their names, and the numbers in those of their ports."""
+    modules = dict(MODULE.findall(text))
+    while True:
+        first, same = {}, {}  # modules by what they are; for one that there is already, that and its ports
+        for name, body in modules.items():
+            what, ports = _without_numbers(body)
+            original, names = first.setdefault(what, (name, ports))
+            if original != name:
+                same[name] = original, dict(zip(ports, names))
+        modules = {name: _of_first(body, same) for name, body in modules.items() if name not in same}
+        if not same:
+            head = text[:MODULE.search(text).start()]
+            return head + "\n\n".join(f"module {name}{body}" for name, body in modules.items()) + "\n"
+
+
+def _without_numbers(body: str) -> tuple:
+    """A module's text with the ports of Amaranth's own counted from 0 as they come, and their names."""
+    ports = list(dict.fromkeys(PORT.findall(body)))
+    number = {port: str(index) for index, port in enumerate(ports)}
+    return PORT.sub(lambda port: number[port[0]], body), ports
+
+
+def _of_first(body: str, same: dict) -> str:
+    """A module's text whose instances are of the first module that is the same as their own."""
+    def instance(match):
+        original, ports = same.get(match[1], (match[1], {}))
+        return f"  {original}{PIN.sub(lambda pin: pin[0].replace(pin[1], ports.get(pin[1], pin[1])), match[2])}"
+    return INSTANCE.sub(instance, body)
 
 
 def portable(text: str) -> str:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from rig import ODD
 from gradgate.arch import commands, memorymap
 from gradgate.arch.config import PRESETS, Config
 from gradgate.hw.generate import generate, verilog
+from gradgate.hw.verilog import MODULE, share
 from gradgate.sim import cocotb, toolchain
 
 HERE = Path(__file__).parent
@@ -82,3 +85,74 @@ def test_cocotb(bench, tests):
     config = ODD[0]
     environment = {"BENCH_CONFIG": json.dumps(config.to_dict()), "PYTHONPATH": str(HERE)}
     assert cocotb.run(verilog(config), HERE / bench, seed=1, environment=environment) == tests
+
+
+PAIR = r"""
+module top(a, y);
+  \top.one  one (
+    .\port$7$0 (a),
+    .q(y[0])
+  );
+  \top.two  two (
+    .\port$9$4 (\port$9$4 ),
+    .q(y[1])
+  );
+  \top.three  three (
+    .\port$9$5 (a),
+    .q(y[2])
+  );
+endmodule
+
+module \top.one (\port$7$0 , q);
+  input \port$7$0 ;
+  assign q = 1'h1 & \port$7$0 ;
+endmodule
+
+module \top.two (\port$9$4 , q);
+  input \port$9$4 ;
+  assign q = 1'h1 & \port$9$4 ;
+endmodule
+
+module \top.three (\port$9$5 , q);
+  input \port$9$5 ;
+  assign q = 1'h0 & \port$9$5 ;
+endmodule
+"""
+
+
+def test_modules_that_are_the_same():
+    """The second module becomes an instance of the first, its port's name with it, and nothing that is connected to it; the third stays."""
+    text = share(PAIR)
+    assert re.findall(r"^module (\S+)", text, re.MULTILINE) == ["top(a,", r"\top.one", r"\top.three"]
+    assert r"  \top.one  two (" in text and r"    .\port$7$0 (\port$9$4 )," in text
+    assert r"  \top.three  three (" in text and r"    .\port$9$5 (a)," in text
+
+
+def instances(text: str) -> set:
+    """Paths of all instances in generated Verilog."""
+    modules = {name: re.findall(r"^  (\S+) +(\S+) +\(\n", body, re.MULTILINE) for name, body in MODULE.findall(text)}
+
+    def below(module, path):
+        for kind, name in modules.get(module, ()):
+            yield f"{path}.{name}"
+            yield from below(kind, f"{path}.{name}")
+    return set(below("gradgate", "gradgate"))
+
+
+@pytest.mark.parametrize("config", [ODD[0], ODD[1].replace(momentum=True)], ids=["odd", "momentum"])
+def test_shared_modules_of_a_core(config):
+    """All instances are where they were, with fewer modules; that they do the same is what all simulations show."""
+    toolchain.use_yosys()
+    shared, single = verilog(config), verilog(config, shared=False)
+    assert instances(shared) == instances(single) and len(instances(shared)) > 50
+    assert len(MODULE.findall(shared)) < 0.7 * len(MODULE.findall(single))
+    assert share(shared) == shared
+
+
+@pytest.mark.full
+def test_largest_preset():
+    """The text of `paper`, and the time that it takes, once tools are compiled."""
+    toolchain.use_yosys()
+    began = time.monotonic()
+    text = verilog(PRESETS["paper"])
+    assert len(text) < 4_000_000 and time.monotonic() - began < 120, time.monotonic() - began
