@@ -5,6 +5,7 @@ import resource
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,15 +34,14 @@ def as_nobody(function):
 
 
 @pytest.fixture
-def open_dir(tmp_path):
-    """A directory that everyone may reach and write to."""
-    for above in [*tmp_path.parents, tmp_path]:
-        if above.stat().st_uid == os.geteuid() and above != Path("/") and above.is_relative_to(tmp_path.parents[1]):
-            above.chmod(0o755)
-    place = tmp_path / "open"
-    place.mkdir()
-    place.chmod(0o777)
-    return place
+def open_dir():
+    """A directory that everyone may reach and write to; those of pytest are for its user alone."""
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o755)
+        place = Path(above) / "open"
+        place.mkdir()
+        place.chmod(0o777)
+        yield place
 
 
 # Modes and rights
