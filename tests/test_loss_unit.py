@@ -11,7 +11,8 @@ from gradgate.arch.commands import Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.formats import Formats
 from gradgate.golden.cycles.loss import loss_cycles
-from gradgate.hw.loss import Divider, Exponential, Loss
+from gradgate.hw.loss import Loss
+from gradgate.hw.softmax import Divider, Exponential
 
 LAYOUT = commands.layout(Opcode.LOSS)
 

@@ -119,17 +119,17 @@ JOBS = {
                  {"program_words": 4096, "counters": 1024}),
         bugs=(("Cat(hit[op] & unit.done for", "Cat(unit.done for"),  # listens to other units
               ("Cat(hit[op] & unit.fault for", "Cat(unit.fault for"),
-              ("launch[op].eq(0), ", ""),  # starts for ever
+              ("            m.d.sync += launch[op].eq(0)\n", ""),  # starts for ever
               ("launch[op].eq(hit[op])", "launch[op].eq(hit[op] | hit[Opcode.END])"),
-              ("launch[op] & ~(fault | late)", "launch[op]"),
+              ("launch[op] & ~held", "launch[op]"),
               ("header == (op | length << 8)", "header[:16] == (op | length << 8)"),
               ("checked & missing", "checked & beyond_word"),  # END in the last word
               ("(complete & ~hit[Opcode.END] & beyond_word)", "(complete & hit[Opcode.END] & beyond_word)"),
               ("(beat == last - 1)", "(beat == last - 2)"),  # decides before the last word is there
               ("with m.If(beat == ready + index)", "with m.If(beat == ready + index + 1)"),
               ("with m.If(beat == ready + index)", "with m.If(self.control.p_data[0])"),  # payload changes while the unit runs
-              ("[elapsed.eq(1), beat.eq(0)]", "[elapsed.eq(0), beat.eq(0)]"),
-              ("elapsed.eq(elapsed + 1), c.c_en.eq(0),", "elapsed.eq(elapsed + 1),"),  # writes the counter again and again
+              ("elapsed.eq(1)\n            m.d.sync += beat.eq(0)", "elapsed.eq(0)\n            m.d.sync += beat.eq(0)"),
+              ("            c.c_en.eq(0),\n", ""),  # writes the counter again and again
               ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed > c.watchdog)"),
               ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed == c.watchdog)"),  # misses a watchdog that is set later
               ("with m.If(fault | late)", "with m.If(late)"),
@@ -138,7 +138,7 @@ JOBS = {
               ("self.abort.eq(1)", "self.abort.eq(late)"),
               ("hit[Opcode.END] | stops", "hit[Opcode.END]"),
               ("c.ended.eq(hit[Opcode.END])", "c.ended.eq(1)"),
-              ("c.error.eq(Error.ILLEGAL), c.busy.eq(0)", "c.error.eq(Error.ILLEGAL), c.busy.eq(0), c.index.eq(c.index + 1)"),
+              ("self._refuse(m, Error.ILLEGAL)", "self._refuse(m, Error.ILLEGAL); m.d.sync += self.control.index.eq(self.control.index + 1)"),
               ("with m.If(c.start_at == 0)", "with m.If(c.start_at <= 1)"),
               ("with m.If(c.go)", "with m.If(c.go | c.ended)")),
         deep=(("c.c_en.eq(c.index < ", "c.c_en.eq(c.index <= "), (" & (c.stop_at != STOP_NONE)", ""))),
