@@ -109,7 +109,8 @@ class Post(wiring.Component):
             choice3 = self._register(m, choices2[lane], f"choice3_{lane}", 2)
             wrap3, sum3, half3 = self._sum(m, lane, sums2[lane])
             row3 = self._addend(m, lane, row2[lane])
-            marked = Mux(self.double, nonzero[2], nonzero[1])  # the mask is read a cycle before the other word
+            # The mask is read a cycle before the other word.
+            marked = Mux(self.double, nonzero[2], nonzero[1])
             inside = (~beats[3].tail | (lane < self.tail)) & (marked | ~self.mask)
             wrap4 = Signal(name=f"wrap4_{lane}")
             last_slot = self.owns | ~beats[3].last_slot
@@ -177,7 +178,8 @@ class Post(wiring.Component):
         bits = self.config.formats.act_bits
         both = Signal(signed(bits + 1), name=f"both{lane}")
         value = Unreset(signed(bits), name=f"value{lane}")
-        m.d.comb += both.eq((Cat(1, sum3).as_signed() + Cat(half3, row3).as_signed()) >> 1)  # half3 is a carry
+        # half3 is a carry.
+        m.d.comb += both.eq((Cat(1, sum3).as_signed() + Cat(half3, row3).as_signed()) >> 1)
         with m.If(dropped | (self.relu & both[-1])):
             m.d.sync += value.eq(0)
         with m.Else():
@@ -186,7 +188,7 @@ class Post(wiring.Component):
         return value
 
     def _pool(self, m, lane, value, begin, fresh, valid, place, choice):
-        """p4: the largest word of a window, or the sum of all; ``choice`` becomes the place of the largest."""
+        """p4: the largest word of a window, or the sum of all; ``choice`` becomes where the largest is."""
         bits = self.config.formats.act_bits
         best = Unreset(signed(bits), name=f"best{lane}")
         pooled = Unreset(bits + POOL, name=f"pooled{lane}")
