@@ -6,7 +6,7 @@ from amaranth.lib.io import Buffer
 
 from gradgate.fpga import pll
 from gradgate.fpga.boards import Board
-from gradgate.hw.registers import delays
+from gradgate.hw.parts.registers import delays
 
 #: registers between what ends the reset, beside the PLL, and what is reset
 RESET_WAY = 3

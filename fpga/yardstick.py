@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gradgate.hw.multiplier import Multiplier
-from gradgate.hw.ram import Ram
+from gradgate.hw.parts.multiplier import Multiplier
+from gradgate.hw.parts.ram import Ram
 
 WORD, SUM, WORDS = 16, 36, 512
 

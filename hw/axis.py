@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gradgate.hw.registers import Unreset, behind
+from gradgate.hw.parts.registers import Unreset, behind
 
 
 class Axis(wiring.Component):

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.list_builder import entry_layout
-from gradgate.hw.ram import Ram
-from gradgate.hw.registers import Unreset, behind
-from gradgate.hw.shapes import below
+from gradgate.hw.parts.ram import Ram
+from gradgate.hw.parts.registers import Unreset, behind
+from gradgate.hw.parts.shapes import below
 
 
 class Carousel(wiring.Component):

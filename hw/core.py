@@ -8,8 +8,8 @@ from gradgate.hw.array import Array
 from gradgate.hw.hostport import BusSignature, HostPort
 from gradgate.hw.loss import Loss
 from gradgate.hw.move import Move
-from gradgate.hw.registers import Unreset
-from gradgate.hw.rowport import RowPortSignature
+from gradgate.hw.parts.registers import Unreset
+from gradgate.hw.parts.rowport import RowPortSignature
 from gradgate.hw.sequencer import Sequencer
 from gradgate.hw.weights import Weights
 

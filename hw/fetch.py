@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.item import Kind, item_layout, tag_layout
-from gradgate.hw.registers import Unreset, behind, delays
-from gradgate.hw.shapes import ones
+from gradgate.hw.parts.registers import Unreset, behind, delays
+from gradgate.hw.parts.shapes import ones
 
 
 class Fetch(wiring.Component):

@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.list_builder import entry_layout
-from gradgate.hw.multiplier import Multiplier
-from gradgate.hw.ram import Ram
-from gradgate.hw.registers import Unreset, delays
-from gradgate.hw.shapes import below
+from gradgate.hw.parts.multiplier import Multiplier
+from gradgate.hw.parts.ram import Ram
+from gradgate.hw.parts.registers import Unreset, delays
+from gradgate.hw.parts.shapes import below
 from gradgate.hw.targets import Targets, target_layout
 
 

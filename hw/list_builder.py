@@ -8,10 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
-from gradgate.hw.command import PAYLOAD, layout
 from gradgate.hw.item import Kind, item_layout
-from gradgate.hw.registers import Unreset, behind
-from gradgate.hw.shapes import below, beyond, ones
+from gradgate.hw.parts.command import PAYLOAD, layout
+from gradgate.hw.parts.registers import Unreset, behind
+from gradgate.hw.parts.shapes import below, beyond, ones
 
 
 def entry_layout(config) -> data.StructLayout:

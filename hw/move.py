@@ -6,10 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.arch.commands import Opcode
-from gradgate.hw.command import UnitSignature, layout
-from gradgate.hw.registers import Unreset, delays
-from gradgate.hw.rowport import RowPortSignature
-from gradgate.hw.shapes import outside
+from gradgate.hw.parts.command import UnitSignature, layout
+from gradgate.hw.parts.registers import Unreset, delays
+from gradgate.hw.parts.rowport import RowPortSignature
+from gradgate.hw.parts.shapes import outside
 
 
 class StageSignature(wiring.Signature):

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
 from gradgate.hw.axis import Axis
-from gradgate.hw.command import PAYLOAD, layout
-from gradgate.hw.registers import Unreset, behind
+from gradgate.hw.parts.command import PAYLOAD, layout
+from gradgate.hw.parts.registers import Unreset, behind
 
 
 def position_layout(config) -> data.StructLayout:

@@ -8,8 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from gradgate.arch.commands import POST_LEVELS, Opcode
-from gradgate.hw.command import UnitSignature, layout
-from gradgate.hw.registers import Unreset
+from gradgate.hw.parts.command import UnitSignature, layout
+from gradgate.hw.parts.registers import Unreset
 
 
 def beat_layout(config) -> data.StructLayout:

@@ -8,8 +8,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
-from gradgate.hw.command import PAYLOAD, layout
-from gradgate.hw.registers import Unreset
+from gradgate.hw.parts.command import PAYLOAD, layout
+from gradgate.hw.parts.registers import Unreset
 
 
 class RunCheck(wiring.Component):

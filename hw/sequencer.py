@@ -10,9 +10,9 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Error, Opcode
 from gradgate.arch.memorymap import STOP_NONE, WATCHDOG_DEFAULT
-from gradgate.hw.command import PAYLOAD, UnitSignature
-from gradgate.hw.copy import Copy
-from gradgate.hw.registers import Unreset, delays
+from gradgate.hw.parts.command import PAYLOAD, UnitSignature
+from gradgate.hw.parts.copy import Copy
+from gradgate.hw.parts.registers import Unreset, delays
 
 #: Name of the unit of every opcode that has one.
 UNITS = {op: op.name.lower() for op in Opcode if op != Opcode.END}

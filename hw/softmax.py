@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.hw.multiplier import Multiplier
+from gradgate.hw.parts.multiplier import Multiplier
 
 E_BITS = 16  #: an exponential is 0 to 2**15
 

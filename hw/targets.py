@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from gradgate.hw.registers import behind
-from gradgate.hw.shapes import below
+from gradgate.hw.parts.registers import behind
+from gradgate.hw.parts.shapes import below
 
 
 def target_layout(config) -> data.StructLayout:

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.arch.commands import WEIGHT_LOOP, Opcode
-from gradgate.hw.command import UnitSignature, layout
-from gradgate.hw.registers import Unreset, delays
-from gradgate.hw.shapes import rotated
+from gradgate.hw.parts.command import UnitSignature, layout
+from gradgate.hw.parts.registers import Unreset, delays
+from gradgate.hw.parts.shapes import rotated
 from gradgate.hw.velocity_memory import VelocityMemory, velocity_request
 from gradgate.hw.weight_loop import WeightLoop
 from gradgate.hw.weight_memory import WeightMemory, address_bits, master_brick, read_request, saturate, write_request

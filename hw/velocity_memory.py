@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.hw.ram import Ram
+from gradgate.hw.parts.ram import Ram
 from gradgate.hw.weight_memory import address_bits, master_brick
 
 

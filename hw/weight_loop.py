@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import WEIGHT_LOOP
-from gradgate.hw.registers import Unreset, behind
-from gradgate.hw.shapes import outside
+from gradgate.hw.parts.registers import Unreset, behind
+from gradgate.hw.parts.shapes import outside
 from gradgate.hw.weight_memory import rotation_bits
 
 #: The fields of a command that :class:`WeightLoop` needs.

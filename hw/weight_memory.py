@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.hw.ram import Ram
-from gradgate.hw.registers import Unreset, behind, delays
-from gradgate.hw.shapes import rotated
+from gradgate.hw.parts.ram import Ram
+from gradgate.hw.parts.registers import Unreset, behind, delays
+from gradgate.hw.parts.shapes import rotated
 
 
 def address_bits(config) -> int:

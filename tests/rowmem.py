@@ -3,7 +3,7 @@
 import random
 from collections import deque
 
-from gradgate.hw.rowport import RowPortSignature
+from gradgate.hw.parts.rowport import RowPortSignature
 
 
 class RowMemory:

@@ -14,7 +14,7 @@ from gradgate.arch.config import Config
 from gradgate.arch.fingerprint import fingerprint
 from gradgate.arch.formats import Formats
 from gradgate.arch.memorymap import ADDRESS_BITS, ID_VALUE, REGION_SHIFT, STOP_NONE, Csr, Region, windows
-from gradgate.hw.ram import Ram
+from gradgate.hw.parts.ram import Ram
 from gradgate.sim import toolchain
 
 SUMS = 14  #: region of the memory of 36-bit words

@@ -18,10 +18,10 @@ from units import pack, signed, unpack
 
 from gradgate.arch import latency
 from gradgate.fpga import synthesis
-from gradgate.hw.copy import Copy
-from gradgate.hw.ecp5 import WIDTHS
-from gradgate.hw.multiplier import Multiplier
-from gradgate.hw.ram import Ram
+from gradgate.hw.parts.copy import Copy
+from gradgate.hw.parts.ecp5 import WIDTHS
+from gradgate.hw.parts.multiplier import Multiplier
+from gradgate.hw.parts.ram import Ram
 from gradgate.sim import toolchain
 
 DEVICES = {"placed": "LFE5U-85F", "portable": ""}  #: module: device that it is made for

@@ -17,7 +17,7 @@ from gradgate.golden.cycles.move import move_cycles
 from gradgate.golden.cycles.sequencer import command_cycles
 from gradgate.hw.hostport import BusSignature, HostPort
 from gradgate.hw.move import Move
-from gradgate.hw.rowport import RowPortSignature
+from gradgate.hw.parts.rowport import RowPortSignature
 from gradgate.hw.sequencer import Sequencer
 
 

@@ -18,7 +18,7 @@ from gradgate.fpga import board_page, count, picture, place, placed, synthesis
 from gradgate.fpga.boards import board
 from gradgate.fpga.families import FAMILIES, Resources
 from gradgate.fpga.placed import CriticalPath, Placed
-from gradgate.hw.multiplier import Multiplier
+from gradgate.hw.parts.multiplier import Multiplier
 from gradgate.sim.toolchain import ToolError
 
 RECORDED = Path(__file__).parent / "recorded/nextpnr"

@@ -13,7 +13,7 @@ from gradgate.golden import fixed
 from gradgate.host.driver import Driver
 from gradgate.hw.generate import verilog
 from gradgate.hw.lane import Lane
-from gradgate.hw.multiplier import Multiplier
+from gradgate.hw.parts.multiplier import Multiplier
 from gradgate.sim import toolchain
 from gradgate.sim.compare import Bench
 from gradgate.sim.simulator import Simulator

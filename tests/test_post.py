@@ -12,7 +12,7 @@ from units import CONFIGS, ODD, ReadPort, pack, payload, signed, simulate, unpac
 from gradgate.arch.commands import POST_LEVELS, Command, Opcode
 from gradgate.compiler.loops import post_levels
 from gradgate.golden.cycles.array import POST_LATENCY, post_cycles
-from gradgate.hw.command import layout
+from gradgate.hw.parts.command import layout
 from gradgate.hw.post import Post
 from gradgate.hw.post_walk import PostWalk
 

@@ -9,8 +9,8 @@ from units import pack, simulate, unpack
 
 from gradgate.arch import latency
 from gradgate.arch.checks import ConfigError
-from gradgate.hw.multiplier import Multiplier
-from gradgate.hw.ram import Ram
+from gradgate.hw.parts.multiplier import Multiplier
+from gradgate.hw.parts.ram import Ram
 
 #: width, depth, parts; depths that are no powers of two among them
 RAMS = [(1, 2, 1), (16, 16, 1), (36, 300, 2), (24, 5, 3), (128, 33, 8)]

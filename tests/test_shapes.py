@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from gradgate.hw.shapes import ones
+from gradgate.hw.parts.shapes import ones
 
 
 class Ones(wiring.Component):

@@ -14,9 +14,9 @@ from primitives import answers, design
 from stock import FLOWS, has_model, synthesised, with_models
 
 from gradgate.arch import latency
-from gradgate.hw.multiplier import Multiplier
-from gradgate.hw.ram import Ram
-from gradgate.hw.registers import Unreset, behind
+from gradgate.hw.parts.multiplier import Multiplier
+from gradgate.hw.parts.ram import Ram
+from gradgate.hw.parts.registers import Unreset, behind
 from gradgate.hw.verilog import convert
 from gradgate.sim import toolchain
 from gradgate.sim.toolchain import ToolError

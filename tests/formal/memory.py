@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from formal.proof import Proof
-from gradgate.hw import ram
+from gradgate.hw.parts import ram
 
 
 class RamProof(Proof):

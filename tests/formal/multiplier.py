@@ -2,7 +2,7 @@
 
 from formal.proof import Proof
 from gradgate.arch import latency
-from gradgate.hw import multiplier
+from gradgate.hw.parts import multiplier
 
 
 class MultiplierProof(Proof):

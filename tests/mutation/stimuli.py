@@ -14,8 +14,8 @@ from formal.proof import Proof, small
 from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Opcode
 from gradgate.arch.config import Config
-from gradgate.hw.command import layout
 from gradgate.hw.item import Kind
+from gradgate.hw.parts.command import layout
 from gradgate.hw.sequencer import UNITS as SEQUENCED
 from mutation import extra
 from mutation.record import Recorder

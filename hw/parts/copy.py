@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gradgate.hw import ecp5
-from gradgate.hw.registers import behind
+from gradgate.hw.parts import ecp5
+from gradgate.hw.parts.registers import behind
 
 
 class Copy(wiring.Component):

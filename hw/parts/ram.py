@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.arch.checks import integer
-from gradgate.hw import ecp5
-from gradgate.hw.registers import Unreset, behind
+from gradgate.hw.parts import ecp5
+from gradgate.hw.parts.registers import Unreset, behind
 
 
 class Ram(wiring.Component):

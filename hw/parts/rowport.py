@@ -4,7 +4,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.hw.shapes import below
+from gradgate.hw.parts.shapes import below
 
 
 class RowPortSignature(wiring.Signature):
