@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, R
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gradgate.hw.array import Array
+from gradgate.hw.array.array import Array
 from gradgate.hw.hostport import BusSignature, HostPort
 from gradgate.hw.loss import Loss
 from gradgate.hw.move import Move

@@ -8,10 +8,10 @@ from units import known_of, pack, payload, unpack
 
 from gradgate.arch.commands import Opcode
 from gradgate.golden.cycles import run
-from gradgate.hw.carousel import Carousel
-from gradgate.hw.item import Kind, tag_layout
-from gradgate.hw.lane import Lane
-from gradgate.hw.list_builder import ListBuilder, entry_layout
+from gradgate.hw.array.carousel import Carousel
+from gradgate.hw.array.item import Kind, tag_layout
+from gradgate.hw.array.lane import Lane
+from gradgate.hw.array.list_builder import ListBuilder, entry_layout
 
 
 class Lists(Elaboratable):

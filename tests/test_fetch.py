@@ -5,8 +5,8 @@ import random
 import pytest
 from units import CONFIGS, ODD, ReadPort, known_of, pack, simulate, stalls, unpack
 
-from gradgate.hw.fetch import Fetch
-from gradgate.hw.item import Kind, tag_layout
+from gradgate.hw.array.fetch import Fetch
+from gradgate.hw.array.item import Kind, tag_layout
 
 #: chance of an idle cycle of source and sink
 RATES = {"full rate": (0, 0), "slow source": (0.5, 0), "slow sink": (0, 0.7), "stalls": (0.4, 0.4)}

@@ -5,7 +5,7 @@ from amaranth.hdl import Signal
 from formal.proof import Proof, decide, small
 from formal.prove import JOBS, OUT, cover, find, found, prove
 
-from gradgate.hw import targets
+from gradgate.hw.array import targets
 
 #: Covers that a solver needs more than ten seconds for.
 LONG_COVERS = ("list_builder",)

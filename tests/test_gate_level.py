@@ -18,8 +18,8 @@ from test_core import digits_batches
 from gradgate.arch.network import Network
 from gradgate.fpga.netlist import gates, netlist
 from gradgate.host.driver import Driver
+from gradgate.hw.array.lane import Lane
 from gradgate.hw.generate import verilog
-from gradgate.hw.lane import Lane
 from gradgate.sim import toolchain
 from gradgate.sim.compare import Bench
 from gradgate.sim.simulator import Simulator

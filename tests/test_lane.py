@@ -8,9 +8,9 @@ import pytest
 from units import CONFIGS, ODD, pack, signed, simulate, stalls
 
 from gradgate.arch import latency
-from gradgate.hw.carousel import Carousel
-from gradgate.hw.lane import Lane
-from gradgate.hw.list_builder import entry_layout
+from gradgate.hw.array.carousel import Carousel
+from gradgate.hw.array.lane import Lane
+from gradgate.hw.array.list_builder import entry_layout
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from units import CONFIGS, ODD, blank, payload, simulate, stalls
 
 from gradgate.arch.commands import Command, Opcode
 from gradgate.golden.cycles import run
-from gradgate.hw.carousel import Carousel
-from gradgate.hw.lane import Lane
-from gradgate.hw.list_builder import ListBuilder
+from gradgate.hw.array.carousel import Carousel
+from gradgate.hw.array.lane import Lane
+from gradgate.hw.array.list_builder import ListBuilder
 
 every_config = pytest.mark.parametrize("config", CONFIGS + ODD, ids=lambda c: c.name)
 

@@ -11,8 +11,8 @@ from gradgate.compiler.context import Switches
 from gradgate.compiler.step import training_step
 from gradgate.golden import fixed
 from gradgate.host.driver import Driver
+from gradgate.hw.array.lane import Lane
 from gradgate.hw.generate import verilog
-from gradgate.hw.lane import Lane
 from gradgate.hw.parts.multiplier import Multiplier
 from gradgate.sim import toolchain
 from gradgate.sim.compare import Bench

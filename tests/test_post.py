@@ -12,9 +12,9 @@ from units import CONFIGS, ODD, ReadPort, pack, payload, signed, simulate, unpac
 from gradgate.arch.commands import POST_LEVELS, Command, Opcode
 from gradgate.compiler.loops import post_levels
 from gradgate.golden.cycles.array import POST_LATENCY, post_cycles
+from gradgate.hw.array.post import Post
+from gradgate.hw.array.post_walk import PostWalk
 from gradgate.hw.parts.command import layout
-from gradgate.hw.post import Post
-from gradgate.hw.post_walk import PostWalk
 
 #: cycles from a beat to its overflows
 OVERFLOW = Post.WRITE - 1

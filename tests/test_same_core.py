@@ -5,7 +5,7 @@ from amaranth.hdl import Mux
 from rig import ODD
 from same_core import differences
 
-from gradgate.hw import fetch, lane, window
+from gradgate.hw.array import fetch, lane, window
 from gradgate.hw.generate import rtlil
 
 CONFIG = ODD[0]

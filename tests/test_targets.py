@@ -5,7 +5,7 @@ import random
 import pytest
 from units import CONFIGS, ODD, simulate
 
-from gradgate.hw.targets import Targets, target_layout
+from gradgate.hw.array.targets import Targets, target_layout
 
 
 @pytest.mark.parametrize("seed", range(2), ids=lambda s: f"seed{s}")

@@ -10,9 +10,9 @@ from gradgate.arch.commands import Opcode
 from gradgate.compiler.geometry import Axis, Grid, list_fields, target_fields
 from gradgate.compiler.program import Place
 from gradgate.compiler.tiles import Span
-from gradgate.hw.item import Kind
-from gradgate.hw.run_check import RunCheck
-from gradgate.hw.window import Window
+from gradgate.hw.array.item import Kind
+from gradgate.hw.array.run_check import RunCheck
+from gradgate.hw.array.window import Window
 
 
 def scene(config, seed):

@@ -4,7 +4,7 @@ from amaranth.asserts import AnyConst
 from amaranth.hdl import Array, Cat, Mux, Signal
 
 from formal.proof import Proof, implies, small
-from gradgate.hw import lane
+from gradgate.hw.array import lane
 
 
 class Surroundings(Proof):

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from formal.lane import LaneControlProof
 from formal.memory import AnyRam
 from formal.proof import implies, variant
-from gradgate.hw import lane
+from gradgate.hw.array import lane
 
 
 class AnyMultiplier(wiring.Component):

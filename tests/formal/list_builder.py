@@ -5,8 +5,8 @@ from amaranth.hdl import Array, Cat, Const, Mux, Signal
 
 from formal.proof import Proof, ones, small
 from gradgate.arch.commands import Opcode
-from gradgate.hw import list_builder
-from gradgate.hw.item import Kind
+from gradgate.hw.array import list_builder
+from gradgate.hw.array.item import Kind
 from gradgate.hw.parts.command import layout
 
 

@@ -16,7 +16,8 @@ from formal.multiplier import MultiplierProof
 from formal.proof import Proof, Result, decide, small, variant
 from formal.sequencer import SequencerProof
 from formal.targets import TargetsProof
-from gradgate.hw import lane, list_builder, sequencer, targets
+from gradgate.hw import sequencer
+from gradgate.hw.array import lane, list_builder, targets
 from gradgate.hw.parts import multiplier, ram
 
 OUT = Path(__file__).resolve().parents[2] / "build/formal"

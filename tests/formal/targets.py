@@ -4,7 +4,7 @@ from amaranth.asserts import AnyConst
 from amaranth.hdl import Array, Mux, Signal
 
 from formal.proof import Proof, small
-from gradgate.hw import targets
+from gradgate.hw.array import targets
 
 
 class TargetsProof(Proof):

@@ -10,8 +10,8 @@ from units import pack, simulate
 from gradgate.arch import commands
 from gradgate.arch.commands import Command, Error, Opcode
 from gradgate.golden.cycles.sequencer import command_cycles
-from gradgate.hw.item import Kind, tag_layout
-from gradgate.hw.lane import Lane
+from gradgate.hw.array.item import Kind, tag_layout
+from gradgate.hw.array.lane import Lane
 
 #: A word of ones.
 ONES = 0xFFFFFFFF

@@ -14,7 +14,7 @@ from formal.proof import Proof, small
 from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Opcode
 from gradgate.arch.config import Config
-from gradgate.hw.item import Kind
+from gradgate.hw.array.item import Kind
 from gradgate.hw.parts.command import layout
 from gradgate.hw.sequencer import UNITS as SEQUENCED
 from mutation import extra

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.hw.item import Kind, item_layout, tag_layout
+from gradgate.hw.array.item import Kind, item_layout, tag_layout
 from gradgate.hw.parts.registers import Unreset, behind, delays
 from gradgate.hw.parts.shapes import ones
 

@@ -8,7 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
-from gradgate.hw.item import Kind, item_layout
+from gradgate.hw.array.item import Kind, item_layout
 from gradgate.hw.parts.command import PAYLOAD, layout
 from gradgate.hw.parts.registers import Unreset, behind
 from gradgate.hw.parts.shapes import below, beyond, ones

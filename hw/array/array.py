@@ -7,14 +7,14 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.arch.commands import Opcode
-from gradgate.hw.lane import Lane
+from gradgate.hw.array.lane import Lane
+from gradgate.hw.array.post_walk import PostWalk
+from gradgate.hw.array.row import Row
+from gradgate.hw.array.run_check import RunCheck
 from gradgate.hw.parts.command import UnitSignature, layout
 from gradgate.hw.parts.registers import Unreset, delays
 from gradgate.hw.parts.rowport import RowPortSignature
 from gradgate.hw.parts.shapes import below
-from gradgate.hw.post_walk import PostWalk
-from gradgate.hw.row import Row
-from gradgate.hw.run_check import RunCheck
 
 
 class Array(wiring.Component):

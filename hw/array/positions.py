@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
-from gradgate.hw.axis import Axis
+from gradgate.hw.array.axis import Axis
 from gradgate.hw.parts.command import PAYLOAD, layout
 from gradgate.hw.parts.registers import Unreset, behind
 

@@ -8,19 +8,19 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.checks import integer
 from gradgate.arch.commands import Opcode
-from gradgate.hw.carousel import Carousel
-from gradgate.hw.fetch import Fetch
-from gradgate.hw.lane import Lane
-from gradgate.hw.list_builder import ListBuilder
+from gradgate.hw.array.carousel import Carousel
+from gradgate.hw.array.fetch import Fetch
+from gradgate.hw.array.lane import Lane
+from gradgate.hw.array.list_builder import ListBuilder
+from gradgate.hw.array.post import Post
+from gradgate.hw.array.post_walk import beat_layout
+from gradgate.hw.array.run_check import RunCheck
+from gradgate.hw.array.window import Window
 from gradgate.hw.parts.command import PAYLOAD, layout
 from gradgate.hw.parts.copy import Copy
 from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.registers import Unreset, behind
 from gradgate.hw.parts.shapes import rotated
-from gradgate.hw.post import Post
-from gradgate.hw.post_walk import beat_layout
-from gradgate.hw.run_check import RunCheck
-from gradgate.hw.window import Window
 
 
 class Row(wiring.Component):

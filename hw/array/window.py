@@ -5,12 +5,12 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
-from gradgate.hw.item import Kind, tag_layout
+from gradgate.hw.array.item import Kind, tag_layout
+from gradgate.hw.array.positions import Positions
+from gradgate.hw.array.run_check import RunCheck
 from gradgate.hw.parts.command import PAYLOAD, layout
 from gradgate.hw.parts.registers import Unreset, delays
 from gradgate.hw.parts.shapes import outside
-from gradgate.hw.positions import Positions
-from gradgate.hw.run_check import RunCheck
 
 
 class Phase(enum.Enum, shape=5):

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.hw.list_builder import entry_layout
+from gradgate.hw.array.list_builder import entry_layout
 from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.registers import Unreset, behind
 from gradgate.hw.parts.shapes import below

@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
+from gradgate.hw.array.post_walk import beat_layout
 from gradgate.hw.parts.registers import Unreset, behind, delays
-from gradgate.hw.post_walk import beat_layout
 
 #: bits that a sum of up to 64 words has more than a word
 POOL = 6

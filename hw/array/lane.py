@@ -8,12 +8,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.hw.list_builder import entry_layout
+from gradgate.hw.array.list_builder import entry_layout
+from gradgate.hw.array.targets import Targets, target_layout
 from gradgate.hw.parts.multiplier import Multiplier
 from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.registers import Unreset, delays
 from gradgate.hw.parts.shapes import below
-from gradgate.hw.targets import Targets, target_layout
 
 
 class Lane(wiring.Component):
