@@ -11,7 +11,7 @@ from gradgate.hw.move import Move
 from gradgate.hw.parts.registers import Unreset
 from gradgate.hw.parts.rowport import RowPortSignature
 from gradgate.hw.sequencer import Sequencer
-from gradgate.hw.weights import Weights
+from gradgate.hw.weights.weights import Weights
 
 
 class Core(wiring.Component):

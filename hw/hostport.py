@@ -16,7 +16,7 @@ from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.rowport import RowPortSignature
 from gradgate.hw.parts.shapes import below
 from gradgate.hw.sequencer import ControlSignature
-from gradgate.hw.weights import HostWeightSignature
+from gradgate.hw.weights.weights import HostWeightSignature
 
 #: Regions that answer only while no program runs.
 DATA_REGIONS = (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX, Region.VELOCITY)

@@ -22,7 +22,7 @@ from gradgate.golden.floating import FloatModel
 from gradgate.golden.model import GoldenModel
 from gradgate.host.driver import Driver
 from gradgate.hw.generate import verilog
-from gradgate.hw.velocity_memory import VelocityMemory
+from gradgate.hw.weights.velocity_memory import VelocityMemory
 from gradgate.sim import toolchain
 from gradgate.sim.compare import Bench
 from gradgate.sim.simulator import Simulator

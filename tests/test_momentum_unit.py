@@ -24,10 +24,10 @@ from gradgate.arch import weights
 from gradgate.arch.commands import WEIGHT_LOOP, Command, Opcode
 from gradgate.arch.config import Config
 from gradgate.golden.cycles.weights import update_cycles
-from gradgate.hw.updater import Updater
-from gradgate.hw.velocity_memory import VelocityMemory
-from gradgate.hw.weight_memory import WeightMemory
-from gradgate.hw.weights import Weights
+from gradgate.hw.weights.updater import Updater
+from gradgate.hw.weights.velocity_memory import VelocityMemory
+from gradgate.hw.weights.weight_memory import WeightMemory
+from gradgate.hw.weights.weights import Weights
 
 MOMENTUM = [replace(config, momentum=True) for config in CONFIGS]
 every_config = pytest.mark.parametrize("config", MOMENTUM, ids=NAMES)

@@ -14,7 +14,7 @@ from gradgate.golden.cycles.sequencer import command_cycles, fetch_cycles
 from gradgate.golden.cycles.weights import AHEAD, LOAD_LATENCY, RUN_END, run_at_least
 from gradgate.golden.model import GoldenModel
 from gradgate.hw.array.array import Array
-from gradgate.hw.loader import Loader
+from gradgate.hw.weights.loader import Loader
 from gradgate.sim.costs import program_costs
 from gradgate.sim.soak import ODD, bench_of
 

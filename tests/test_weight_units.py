@@ -24,9 +24,9 @@ from weights_bench import (
 from gradgate.arch import weights
 from gradgate.arch.commands import WEIGHT_LOOP, Command, Opcode
 from gradgate.arch.config import Config
-from gradgate.hw.loader import Loader
-from gradgate.hw.updater import Updater
-from gradgate.hw.weights import Weights
+from gradgate.hw.weights.loader import Loader
+from gradgate.hw.weights.updater import Updater
+from gradgate.hw.weights.weights import Weights
 
 
 @pytest.mark.parametrize("seed", range(3), ids=lambda s: f"seed{s}")

@@ -19,11 +19,11 @@ from weights_bench import (
 from gradgate.arch import weights
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
-from gradgate.hw.loader import Loader
-from gradgate.hw.updater import Updater
-from gradgate.hw.weight_loop import LOOP, WeightLoop
-from gradgate.hw.weight_memory import WeightMemory
-from gradgate.hw.weights import Weights
+from gradgate.hw.weights.loader import Loader
+from gradgate.hw.weights.updater import Updater
+from gradgate.hw.weights.weight_loop import LOOP, WeightLoop
+from gradgate.hw.weights.weight_memory import WeightMemory
+from gradgate.hw.weights.weights import Weights
 
 
 @pytest.mark.parametrize("lanes", [2, 4, 8, 16])

@@ -17,8 +17,8 @@ from weights_bench import (
 
 from gradgate.arch import weights
 from gradgate.arch.commands import Command, Opcode
-from gradgate.hw.updater import Updater
-from gradgate.hw.weights import Weights
+from gradgate.hw.weights.updater import Updater
+from gradgate.hw.weights.weights import Weights
 
 
 @pytest.mark.parametrize("seed", range(4), ids=lambda s: f"seed{s}")

@@ -8,7 +8,7 @@ from gradgate.arch import latency, weights
 from gradgate.arch.commands import WEIGHT_LOOP, Command, Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.formats import Formats
-from gradgate.hw.weights import Weights
+from gradgate.hw.weights.weights import Weights
 
 NARROW = Formats(act_bits=10, act_frac=5, weight_frac=6, master_bits=13, master_frac=9, grad_frac=6, acc_bits=24)
 CONFIGS = [

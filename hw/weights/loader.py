@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch.commands import WEIGHT_LOOP, Opcode
 from gradgate.hw.parts.command import UnitSignature, layout
 from gradgate.hw.parts.registers import Unreset, delays
-from gradgate.hw.weight_loop import WeightLoop
-from gradgate.hw.weight_memory import WeightMemory, read_request, working_brick
+from gradgate.hw.weights.weight_loop import WeightLoop
+from gradgate.hw.weights.weight_memory import WeightMemory, read_request, working_brick
 
 
 class Loader(wiring.Component):

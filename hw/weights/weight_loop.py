@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch.commands import WEIGHT_LOOP
 from gradgate.hw.parts.registers import Unreset, behind
 from gradgate.hw.parts.shapes import outside
-from gradgate.hw.weight_memory import rotation_bits
+from gradgate.hw.weights.weight_memory import rotation_bits
 
 #: The fields of a command that :class:`WeightLoop` needs.
 LOOP = data.StructLayout({f.name: f.bits for f in WEIGHT_LOOP})

@@ -4,12 +4,12 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gradgate.hw.loader import Loader
 from gradgate.hw.parts.command import UnitSignature
 from gradgate.hw.parts.registers import behind, delays
-from gradgate.hw.updater import Updater, acc_shape
-from gradgate.hw.velocity_memory import VelocityMemory
-from gradgate.hw.weight_memory import WeightMemory, address_bits, rotation_bits, working_brick
+from gradgate.hw.weights.loader import Loader
+from gradgate.hw.weights.updater import Updater, acc_shape
+from gradgate.hw.weights.velocity_memory import VelocityMemory
+from gradgate.hw.weights.weight_memory import WeightMemory, address_bits, rotation_bits, working_brick
 
 
 class HostWeightSignature(wiring.Signature):

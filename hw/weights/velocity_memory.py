@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
 from gradgate.hw.parts.ram import Ram
-from gradgate.hw.weight_memory import address_bits, master_brick
+from gradgate.hw.weights.weight_memory import address_bits, master_brick
 
 
 def velocity_request(config) -> data.StructLayout:

@@ -9,9 +9,9 @@ from gradgate.arch.commands import WEIGHT_LOOP, Opcode
 from gradgate.hw.parts.command import UnitSignature, layout
 from gradgate.hw.parts.registers import Unreset, delays
 from gradgate.hw.parts.shapes import rotated
-from gradgate.hw.velocity_memory import VelocityMemory, velocity_request
-from gradgate.hw.weight_loop import WeightLoop
-from gradgate.hw.weight_memory import WeightMemory, address_bits, master_brick, read_request, saturate, write_request
+from gradgate.hw.weights.velocity_memory import VelocityMemory, velocity_request
+from gradgate.hw.weights.weight_loop import WeightLoop
+from gradgate.hw.weights.weight_memory import WeightMemory, address_bits, master_brick, read_request, saturate, write_request
 
 
 def acc_shape(config) -> data.ArrayLayout:
