@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import WORD
 from gradgate.arch.memorymap import ADDRESS_BITS
+from gradgate.hw.control.hostport import BusSignature
 from gradgate.hw.core import Core
-from gradgate.hw.hostport import BusSignature
 
 BYTE_BITS = (WORD // 8 - 1).bit_length()  #: bits of an address that count the bytes of a word
 AXI_ADDRESS_BITS = ADDRESS_BITS + BYTE_BITS

@@ -5,12 +5,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.hw.array.array import Array
-from gradgate.hw.hostport import BusSignature, HostPort
-from gradgate.hw.loss import Loss
-from gradgate.hw.move import Move
+from gradgate.hw.control.hostport import BusSignature, HostPort
+from gradgate.hw.control.loss import Loss
+from gradgate.hw.control.move import Move
+from gradgate.hw.control.sequencer import Sequencer
 from gradgate.hw.parts.registers import Unreset
 from gradgate.hw.parts.rowport import RowPortSignature
-from gradgate.hw.sequencer import Sequencer
 from gradgate.hw.weights.weights import Weights
 
 

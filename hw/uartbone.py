@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch.checks import integer
 from gradgate.arch.commands import WORD
 from gradgate.arch.memorymap import ADDRESS_BITS
-from gradgate.hw.hostport import BusSignature
+from gradgate.hw.control.hostport import BusSignature
 
 BYTES = WORD // 8  #: bytes of a word, and of an address
 

@@ -10,7 +10,7 @@ from gradgate.arch import latency
 from gradgate.arch.config import Config
 from gradgate.arch.formats import Formats
 from gradgate.arch.memorymap import Csr, Region, address, row_offset
-from gradgate.hw.hostport import HostPort
+from gradgate.hw.control.hostport import HostPort
 
 BUSY, ENDED, REFUSED = 1, 2, 4
 START, CLEAR = 1, 2

@@ -11,8 +11,8 @@ from gradgate.arch.commands import Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.formats import Formats
 from gradgate.golden.cycles.loss import loss_cycles
-from gradgate.hw.loss import Loss
-from gradgate.hw.softmax import Divider, Exponential
+from gradgate.hw.control.loss import Loss
+from gradgate.hw.control.softmax import Divider, Exponential
 
 LAYOUT = commands.layout(Opcode.LOSS)
 

@@ -10,7 +10,7 @@ from gradgate.arch import commands, latency
 from gradgate.arch.commands import Opcode
 from gradgate.arch.config import Config
 from gradgate.golden.cycles.move import move_cycles
-from gradgate.hw.move import Move
+from gradgate.hw.control.move import Move
 
 LAYOUT = commands.layout(Opcode.MOVE)
 

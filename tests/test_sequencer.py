@@ -10,7 +10,7 @@ from gradgate.arch.commands import Command, Error, Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.memorymap import STOP_NONE
 from gradgate.golden.cycles.sequencer import command_cycles, fetch_cycles
-from gradgate.hw.sequencer import UNITS, Sequencer
+from gradgate.hw.control.sequencer import UNITS, Sequencer
 
 OPCODES = list(UNITS)
 END = Command(Opcode.END, {}).encode()

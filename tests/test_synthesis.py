@@ -14,8 +14,8 @@ from gradgate.fpga import report, synthesis
 from gradgate.fpga.same import same_modules
 from gradgate.fpga.synthesis import Memory, Netlist, Resources, Synthesis, Unit
 from gradgate.hw.array.lane import Lane
+from gradgate.hw.control.move import Move
 from gradgate.hw.generate import rtlil
-from gradgate.hw.move import Move
 from gradgate.sim import toolchain
 from gradgate.sim.toolchain import ToolError
 

@@ -16,8 +16,8 @@ from formal.multiplier import MultiplierProof
 from formal.proof import Proof, Result, decide, small, variant
 from formal.sequencer import SequencerProof
 from formal.targets import TargetsProof
-from gradgate.hw import sequencer
 from gradgate.hw.array import lane, list_builder, targets
+from gradgate.hw.control import sequencer
 from gradgate.hw.parts import multiplier, ram
 
 OUT = Path(__file__).resolve().parents[2] / "build/formal"

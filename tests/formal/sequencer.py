@@ -7,7 +7,7 @@ from formal.proof import Proof, implies, small
 from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Error, Opcode
 from gradgate.arch.memorymap import STOP_NONE
-from gradgate.hw import sequencer
+from gradgate.hw.control import sequencer
 
 IDLE, FETCH, RUN, ABORT, RESET = range(5)
 #: Cycles of a fetch until it is known whether there is a legal header: the memory's, word, header and decision to their registers.

@@ -15,8 +15,8 @@ from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Opcode
 from gradgate.arch.config import Config
 from gradgate.hw.array.item import Kind
+from gradgate.hw.control.sequencer import UNITS as SEQUENCED
 from gradgate.hw.parts.command import layout
-from gradgate.hw.sequencer import UNITS as SEQUENCED
 from mutation import extra
 from mutation.record import Recorder
 

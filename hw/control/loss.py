@@ -6,11 +6,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
 
 from gradgate.arch.commands import Opcode
+from gradgate.hw.control.softmax import E_BITS, Divider, Exponential
 from gradgate.hw.parts.command import UnitSignature, layout
 from gradgate.hw.parts.registers import delays
 from gradgate.hw.parts.rowport import RowPortSignature
 from gradgate.hw.parts.shapes import outside
-from gradgate.hw.softmax import E_BITS, Divider, Exponential
 
 CLASSES = 32  #: most classes
 

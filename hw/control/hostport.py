@@ -11,11 +11,11 @@ from gradgate.arch import latency
 from gradgate.arch.commands import WORD
 from gradgate.arch.fingerprint import fingerprint
 from gradgate.arch.memorymap import ADDRESS_BITS, CSR_DOC, ID_VALUE, REGION_SHIFT, STOP_NONE, Csr, Region, windows
-from gradgate.hw.move import StageSignature
+from gradgate.hw.control.move import StageSignature
+from gradgate.hw.control.sequencer import ControlSignature
 from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.rowport import RowPortSignature
 from gradgate.hw.parts.shapes import below
-from gradgate.hw.sequencer import ControlSignature
 from gradgate.hw.weights.weights import HostWeightSignature
 
 #: Regions that answer only while no program runs.
