@@ -98,9 +98,9 @@ def synth(config_name, board_name, seeds, freq, macs, family, out, json_path, pe
 def design(board_name, config_name, freq, macs):
     """The board, its design, the design's name and what describes it."""
     from gradgate.fpga.boards import board
-    from gradgate.fpga.system import System
     from gradgate.fpga.top import BoardTop
     from gradgate.fpga.yardstick import MacArray
+    from gradgate.hw.bus.system import System
 
     target = board(board_name)
     target.pll(freq)  # refuses a clock before anything is made

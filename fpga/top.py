@@ -14,7 +14,7 @@ LEDS = ("busy", "error", "alive", "link")  #: in the order of the board's LEDs, 
 
 
 class BoardTop(Elaboratable):
-    """A :class:`~gradgate.fpga.system.System`, or what has the same members, on a board.
+    """A :class:`~gradgate.hw.bus.system.System`, or what has the same members, on a board.
 
     ::
 

@@ -19,7 +19,7 @@ class MacArray(wiring.Component):
                              '- b --'   (one b a PE)              '-----------------------+-- fold -- tx
 
     Parameters: pes (at least 1).
-    Members: those of :class:`~gradgate.fpga.system.System`; rx feeds the operands, tx depends on all sums.
+    Members: those of :class:`~gradgate.hw.bus.system.System`; rx feeds the operands, tx depends on all sums.
     Latency: of no use. Throughput: ``pes`` multiplications a cycle. Resources: a DSP and a block RAM a PE.
     """
 

@@ -40,9 +40,9 @@ def rtlil(config: Config, bus: str = "native", *, device: str = "") -> str:
 
 def _top(config, bus):
     """The core of ``config`` behind ``bus``."""
-    from gradgate.hw.axilite import AxiLiteCore  # elaboration is slow to import, and not needed for the manifest
+    from gradgate.hw.bus.axilite import AxiLiteCore  # elaboration is slow to import, and not needed for the manifest
+    from gradgate.hw.bus.wishbone import WishboneCore
     from gradgate.hw.core import Core
-    from gradgate.hw.wishbone import WishboneCore
 
     one_of("bus", bus, BUSES)
     return {"native": Core, "wishbone": WishboneCore, "axi-lite": AxiLiteCore}[bus](config)

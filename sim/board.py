@@ -49,7 +49,7 @@ class SimulatedBoard:
     """
 
     def __init__(self, config, *, clock_hz=CLOCK_HZ, divisor=DIVISOR):
-        from gradgate.fpga.system import FRAME_TIMEOUT_S
+        from gradgate.hw.bus.system import FRAME_TIMEOUT_S
 
         path = build.library(generated.system(config, clock_hz, clock_hz / divisor), harness=HARNESS)
         library = ctypes.CDLL(str(path))

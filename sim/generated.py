@@ -23,8 +23,8 @@ def core(config) -> str:
 
 @functools.cache
 def system(config, clock_hz: float, baud: float) -> str:
-    """The core of ``config`` behind a serial line, see :class:`gradgate.fpga.system.System`; the top module is ``gradgate`` too."""
-    from gradgate.fpga import system as source
+    """The core of ``config`` behind a serial line, see :class:`gradgate.hw.bus.system.System`; the top module is ``gradgate`` too."""
+    from gradgate.hw.bus import system as source
 
     def text():
         from gradgate.hw.verilog import convert  # slow to import, like Amaranth

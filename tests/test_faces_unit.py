@@ -6,8 +6,8 @@ import pytest
 from bus_slave import BusSlave
 from units import simulate, stalls
 
-from gradgate.hw.axilite import AxiLiteFace
-from gradgate.hw.wishbone import WishboneFace
+from gradgate.hw.bus.axilite import AxiLiteFace
+from gradgate.hw.bus.wishbone import WishboneFace
 
 
 @pytest.mark.parametrize("slow, seed", [(0, 1), (4, 2), (9, 3)])

@@ -18,10 +18,10 @@ from gradgate.arch.commands import Command, Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.memorymap import ID_VALUE, Region, address
 from gradgate.cli.main import main
-from gradgate.fpga.system import System
 from gradgate.host.driver import DeviceError, Driver
 from gradgate.host.link import DeviceTimeout
 from gradgate.host.serial import SerialLink
+from gradgate.hw.bus.system import System
 from gradgate.sim.board import SimulatedBoard
 
 STAGING = address(Region.STAGING, 0)

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from units import simulate, stalls
 
 from gradgate.arch.checks import ConfigError
-from gradgate.hw.uart import UartReceiver, UartTransmitter, divisor
+from gradgate.hw.bus.uart import UartReceiver, UartTransmitter, divisor
 
 
 class Line:

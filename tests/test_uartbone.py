@@ -9,7 +9,7 @@ from frames import expected, frame
 from units import simulate, stalls
 
 from gradgate.arch.checks import ConfigError
-from gradgate.hw.uartbone import Request, UartBone
+from gradgate.hw.bus.uartbone import Request, UartBone
 
 TIMEOUT = 50
 TOP = (1 << 24) - 1

@@ -5,9 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.checks import ConfigError
+from gradgate.hw.bus.uart import UartReceiver, UartTransmitter, divisor
+from gradgate.hw.bus.uartbone import UartBone
 from gradgate.hw.core import Core
-from gradgate.hw.uart import UartReceiver, UartTransmitter, divisor
-from gradgate.hw.uartbone import UartBone
 
 FRAME_TIMEOUT_S = 0.1  #: silence within a frame until it is given up; the same as LiteX's
 SHOWN_S = 0.05  #: how long ``link`` shows a byte
