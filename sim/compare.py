@@ -6,10 +6,10 @@ import numpy as np
 
 from gradgate.arch import weights
 from gradgate.arch.commands import Opcode, length
+from gradgate.golden.cycles.image import to_bricks
+from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.cycles.run import EDGES
 from gradgate.golden.cycles.sequencer import fetch_cycles
-from gradgate.sim.costs import program_costs
-from gradgate.sim.image import to_bricks
 from gradgate.sim.views import Backdoor
 
 

@@ -6,7 +6,7 @@ from gradgate.arch.checks import ConfigError
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import SPARSE, Switches
 from gradgate.compiler.weight_gradient import can_swap
-from gradgate.sim.costs import program_costs
+from gradgate.golden.cycles.program import program_costs
 
 
 def cheaper_roles(network, config, batch: int, tensors: dict, switches: Switches = SPARSE) -> Switches:

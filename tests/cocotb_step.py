@@ -16,9 +16,9 @@ from gradgate.arch.config import Config
 from gradgate.arch.memorymap import STOP_NONE, Csr, Region, address
 from gradgate.arch.network import Network
 from gradgate.compiler.compile import compile_step
+from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.model import GoldenModel
 from gradgate.sim.bus import BusMaster
-from gradgate.sim.costs import program_costs
 
 CONFIG = Config.from_dict(json.loads(os.environ["BENCH_CONFIG"]))
 STEPS = int(os.environ.get("BENCH_STEPS", "1"))

@@ -18,8 +18,8 @@ from gradgate.bench.walks import walks_of
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import DENSE, SPARSE, Switches
 from gradgate.compiler.tiles import Span
+from gradgate.golden.cycles.image import RowImage
 from gradgate.golden.cycles.run import run_cost
-from gradgate.sim.image import RowImage
 
 ROOM = {"act_bricks": 8192, "weight_bricks": 8192, "program_words": 65536, "counters": 4096, "argmax_bricks": 2048}
 CONFIGS = [Config(name="3x4", rows=3, lanes=4, lists=3, targets=10, bank_words=64, psum_words=40, **ROOM),

@@ -10,12 +10,12 @@ from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import Switches
+from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.cycles.sequencer import command_cycles, fetch_cycles
 from gradgate.golden.cycles.weights import AHEAD, LOAD_LATENCY, RUN_END, run_at_least
 from gradgate.golden.model import GoldenModel
 from gradgate.hw.array.array import Array
 from gradgate.hw.weights.loader import Loader
-from gradgate.sim.costs import program_costs
 from gradgate.sim.soak import ODD, bench_of
 
 PRESETS = [Config.load(name) for name in ("tiny", "small", "base")]

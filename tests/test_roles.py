@@ -9,8 +9,8 @@ from gradgate.arch.network import Network
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import Switches
 from gradgate.compiler.weight_gradient import can_swap, swapped_tiles
+from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.model import GoldenModel
-from gradgate.sim.costs import program_costs
 from gradgate.sim.roles import cheaper_roles
 
 TINY = Config.load("tiny")

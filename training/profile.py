@@ -7,8 +7,8 @@ import numpy as np
 from gradgate.arch.commands import Opcode
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import SPARSE
+from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.cycles.run import BUBBLE, row_times
-from gradgate.sim.costs import program_costs
 from gradgate.sim.roles import cheaper_roles
 from gradgate.training.datasets import batches
 from gradgate.training.results import table

@@ -12,6 +12,7 @@ from gradgate.arch.checks import ConfigError
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import DENSE, SPARSE, Switches
 from gradgate.compiler.fit import DoesNotFit
+from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.floating import FloatModel
 from gradgate.golden.initial import he_normal
 from gradgate.golden.model import GoldenModel, Step
@@ -19,7 +20,6 @@ from gradgate.golden.scaling import scaled
 from gradgate.host.driver import Driver
 from gradgate.host.link import Link
 from gradgate.sim.compare import Bench, Tally
-from gradgate.sim.costs import program_costs
 from gradgate.sim.roles import cheaper_roles
 from gradgate.sim.simulator import Simulator
 from gradgate.sim.views import Wire

@@ -2,12 +2,12 @@
 
 from gradgate.arch.commands import Opcode, length
 from gradgate.golden.cycles.array import clear_cycles, post_cycles
+from gradgate.golden.cycles.image import RowImage
 from gradgate.golden.cycles.loss import loss_cycles
 from gradgate.golden.cycles.move import move_cycles
 from gradgate.golden.cycles.run import run_cost
 from gradgate.golden.cycles.sequencer import command_cycles, fetch_cycles
 from gradgate.golden.cycles.weights import load_cycles, run_at_least, update_cycles
-from gradgate.sim.image import RowImage
 
 
 def program_costs(config, program, tensors: dict, times=None) -> list:
