@@ -19,7 +19,7 @@ from gradgate.bench.recording import Recording
 from gradgate.bench.tiles import Options
 from gradgate.bench.traffic import traffic
 from gradgate.bench.walks import PASSES
-from gradgate.training.balance import dealt
+from gradgate.tune.balance import dealt
 
 BATCH = 32
 PORTS = {"base": 64, "paper": 512}  #: bits of the external port

@@ -9,10 +9,10 @@ from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.golden.model import GoldenModel
 from gradgate.sim.soak import ODD, bench_of, legal_case, random_batch, train
-from gradgate.training.balance import channel_orders, dealt, inverse, reorder
 from gradgate.training.datasets import digits
 from gradgate.training.run import Trainer
 from gradgate.training.schedule import Schedule
+from gradgate.tune.balance import channel_orders, dealt, inverse, reorder
 
 FORMATS = Config.load("tiny").formats
 

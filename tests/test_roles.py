@@ -11,7 +11,7 @@ from gradgate.compiler.context import Switches
 from gradgate.compiler.weight_gradient import can_swap, swapped_tiles
 from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.model import GoldenModel
-from gradgate.sim.roles import cheaper_roles
+from gradgate.tune.roles import cheaper_roles
 
 TINY = Config.load("tiny")
 LAYERS = [

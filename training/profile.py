@@ -9,10 +9,10 @@ from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import SPARSE
 from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.cycles.run import BUBBLE, row_times
-from gradgate.sim.roles import cheaper_roles
 from gradgate.training.datasets import batches
 from gradgate.training.results import table
 from gradgate.training.run import Trainer
+from gradgate.tune.roles import cheaper_roles
 
 #: What a RUN is computed with, as factors of the arguments of ``row_times``.
 LIMITS = {"builder": {"targets": 0, "bubble": 0}, "lanes": {"fetches": 0, "build": 0}, "no fetch": {"fetches": 0},

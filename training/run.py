@@ -20,13 +20,13 @@ from gradgate.golden.scaling import scaled
 from gradgate.host.driver import Driver
 from gradgate.host.link import Link
 from gradgate.sim.compare import Bench, Tally
-from gradgate.sim.roles import cheaper_roles
 from gradgate.sim.simulator import Simulator
 from gradgate.sim.views import Wire
-from gradgate.training.balance import channel_orders, reorder
 from gradgate.training.datasets import Dataset, batches, quantise, require_data
 from gradgate.training.health import Health
 from gradgate.training.schedule import Result, Schedule
+from gradgate.tune.balance import channel_orders, reorder
+from gradgate.tune.roles import cheaper_roles
 
 
 @dataclass(frozen=True, kw_only=True)

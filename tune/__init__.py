@@ -1,0 +1,1 @@
+"""Choices that are made with the cycle model: roles of passes, balance of rows and lanes."""
