@@ -37,7 +37,7 @@ def kept_figures(directory: Path) -> list:
 
 def write_page() -> Path:
     """Write docs/boards.md from all figures that are kept. Raises :class:`~gradgate.arch.checks.ConfigError` for a broken file."""
-    from gradgate.fpga import board_page
+    from gradgate.report import boards as board_page
 
     found = kept_figures(RESULTS)
     demo = read_json(DEMO, "config") if DEMO.is_file() else None
@@ -59,7 +59,7 @@ def loads(figures: dict) -> list:
 @click.option("--docs", is_flag=True, help="Write docs/boards.md anew from the figures in results/board.")
 def boards(json_path, docs):
     """List the boards that `gradgate synth --board` knows."""
-    from gradgate.fpga import board_page
+    from gradgate.report import boards as board_page
 
     require_outputs(None, json_path)
     figures = board_page.board_figures()

@@ -7,7 +7,7 @@ import click
 from gradgate.arch.files import write_files
 from gradgate.cli.output import json_text, write_json
 from gradgate.cli.progress import Progress, say
-from gradgate.training import report
+from gradgate.report import training as report
 from gradgate.training.datasets import digits, require_data
 from gradgate.training.run import Trainer, fitting_batch
 from gradgate.training.schedule import Schedule, default_lr_shift

@@ -32,7 +32,7 @@ def profile(model, config_name, batch, lr_shift, seed, json_path, docs):
     The golden model is trained first; the step is one on the first batch. Cycles are those of the model: nothing is simulated.
     """
     from gradgate.cli.perform import prepare
-    from gradgate.training import profile as step
+    from gradgate.report import profile as step
 
     out = Path("docs/profile.md")
     network, config = Network.load(model), Config.load(config_name)

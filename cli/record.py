@@ -16,7 +16,7 @@ from gradgate.cli.progress import Progress
 
 def _write_page() -> None:
     """Write the page, in the directory of the sources."""
-    from gradgate.bench.page import markdown
+    from gradgate.report.recordings import markdown
 
     page = Path("docs/sparsity.md")
     require_sources(page)

@@ -49,8 +49,10 @@ def synth(config_name, board_name, seeds, freq, macs, family, out, json_path, pe
 
     Without --board and --family every unit of a core is synthesised for ECP5, and counted.
     """
-    from gradgate.fpga import board_page, count, picture, place
+    from gradgate.fpga import count, place
     from gradgate.fpga.boards import TooLarge
+    from gradgate.report import boards as board_page
+    from gradgate.report import placement as picture
 
     if board_name is None and (freq is not None or macs is not None):
         raise ConfigError(f"{'--freq' if freq is not None else '--macs'} needs a --board")
@@ -116,7 +118,8 @@ def units(config_name, out, json_path, period, docs):
     """Synthesise unit by unit for ECP5."""
     from datetime import date
 
-    from gradgate.fpga import report, synthesis
+    from gradgate.fpga import synthesis
+    from gradgate.report import resources as report
 
     configs = [Config.load(name) for name in (docs.split(",") if docs is not None else [config_name])]
     page = Path("docs/resources.md")

@@ -128,7 +128,7 @@ def results(demo, soak_path, others, seeds, sparsity, synth, fresh, boards):
 
     The golden model is compared with float32 over several seeds meanwhile.
     """
-    from gradgate.training.results import compare_seeds, markdown
+    from gradgate.report.results import compare_seeds, markdown
 
     page = Path("docs/results.md")
     require_sources(page)

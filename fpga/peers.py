@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gradgate.fpga.report import table
+from gradgate.report.resources import table
 
 
 @dataclass(frozen=True, kw_only=True)

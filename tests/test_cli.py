@@ -18,7 +18,7 @@ from gradgate.arch.network import Network
 from gradgate.cli import progress
 from gradgate.cli.main import main
 from gradgate.compiler.compile import compile_step
-from gradgate.training import report
+from gradgate.report import training as report
 
 #: A core that is generated and compiled quickly, on which nothing but the smallest networks fits.
 SMALL = "rows = 1\nlanes = 2\nlists = 1\nact_bricks = 512\nweight_bricks = 512\nbank_words = 64\npsum_words = 64\n"

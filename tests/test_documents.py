@@ -9,12 +9,12 @@ from gradgate.arch.commands import Opcode, length
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.cli.train import parse_lr_shifts
-from gradgate.fpga import board_page
 from gradgate.golden.cycles import array, loss, run, sequencer, weights
 from gradgate.golden.cycles.move import move_cycles
-from gradgate.training import profile
+from gradgate.report import boards as board_page
+from gradgate.report import profile
+from gradgate.report.results import LR_SHIFTS
 from gradgate.training.datasets import digits
-from gradgate.training.results import LR_SHIFTS
 from gradgate.training.schedule import Schedule
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -10,7 +10,8 @@ from rig import TINY
 
 from gradgate.arch.network import Network
 from gradgate.cli.main import main
-from gradgate.training import goals, results
+from gradgate.report import results
+from gradgate.training import goals
 from gradgate.training.datasets import digits
 from gradgate.training.goals import Goal
 from gradgate.training.run import Trainer

@@ -18,8 +18,8 @@ from gradgate.cli.boards import HEADS
 from gradgate.cli.main import main
 from gradgate.fpga.boards import BOARDS
 from gradgate.hw import generate
+from gradgate.report import profile
 from gradgate.sim import toolchain
-from gradgate.training import profile
 
 ESCAPE = "\x1b["
 GROUPS = ("Train", "Hardware", "Maintain")

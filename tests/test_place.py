@@ -14,11 +14,13 @@ from click.testing import CliRunner
 
 from gradgate.arch.config import preset
 from gradgate.cli.main import main
-from gradgate.fpga import board_page, count, picture, place, placed, synthesis
+from gradgate.fpga import count, place, placed, synthesis
 from gradgate.fpga.boards import board
 from gradgate.fpga.families import FAMILIES, Resources
 from gradgate.fpga.placed import CriticalPath, Placed
 from gradgate.hw.parts.multiplier import Multiplier
+from gradgate.report import boards as board_page
+from gradgate.report import placement as picture
 from gradgate.sim.toolchain import ToolError
 
 RECORDED = Path(__file__).parent / "recorded/nextpnr"

@@ -14,7 +14,7 @@ import pytest
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.cli import progress
-from gradgate.training import report
+from gradgate.report import training as report
 from gradgate.training.datasets import digits
 from gradgate.training.run import Trainer
 from gradgate.training.schedule import Schedule

@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from gradgate.arch.checks import ConfigError
-from gradgate.bench import page, recording
+from gradgate.bench import recording
 from gradgate.bench.networks import NETWORKS, Layer
 from gradgate.bench.recording import META_KEYS, LayerMasks, Recording
 from gradgate.cli.main import main
+from gradgate.report import recordings as page
 
 HERE = Path(__file__).parent
 

@@ -10,12 +10,13 @@ from click.testing import CliRunner
 
 from gradgate.arch.config import Config, preset
 from gradgate.cli.main import main
-from gradgate.fpga import report, synthesis
+from gradgate.fpga import synthesis
 from gradgate.fpga.same import same_modules
 from gradgate.fpga.synthesis import Memory, Netlist, Resources, Synthesis, Unit
 from gradgate.hw.array.lane import Lane
 from gradgate.hw.control.move import Move
 from gradgate.hw.generate import rtlil
+from gradgate.report import resources as report
 from gradgate.sim import toolchain
 from gradgate.sim.toolchain import ToolError
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
+from gradgate.report.training import PHASES
 from gradgate.training import goals
 from gradgate.training.datasets import digits
-from gradgate.training.report import PHASES
 from gradgate.training.run import Trainer
 from gradgate.training.schedule import Schedule
 

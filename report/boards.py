@@ -5,8 +5,8 @@ from gradgate.fpga.boards import BOARDS
 from gradgate.fpga.families import FAMILIES
 from gradgate.fpga.peers import peer_section
 from gradgate.fpga.place import Placement
-from gradgate.fpga.report import table
 from gradgate.fpga.top import LEDS
+from gradgate.report.resources import table
 
 KEYS = ("lut4", "ff", "dsp", "bram")
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from gradgate.bench.networks import NETWORKS
 from gradgate.bench.recording import Recording
-from gradgate.training.results import table
+from gradgate.report.results import table
 
 INTRODUCTION = """# Recorded sparsity
 

@@ -9,8 +9,8 @@ from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import SPARSE
 from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.cycles.run import BUBBLE, row_times
+from gradgate.report.results import table
 from gradgate.training.datasets import batches
-from gradgate.training.results import table
 from gradgate.training.run import Trainer
 from gradgate.tune.roles import cheaper_roles
 
