@@ -11,14 +11,14 @@ import numpy as np
 
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import PRESETS, Config
-from gradgate.bench.estimate import COARSE, FINE, Sample, best
-from gradgate.bench.ideal import effectual
+from gradgate.bench.cost.estimate import COARSE, FINE, Sample, best
+from gradgate.bench.cost.ideal import effectual
+from gradgate.bench.cost.tiles import Options
+from gradgate.bench.cost.traffic import traffic
+from gradgate.bench.cost.walks import PASSES
 from gradgate.bench.masks import dense_masks, masks_of
 from gradgate.bench.networks import NETWORKS
 from gradgate.bench.recording import Recording
-from gradgate.bench.tiles import Options
-from gradgate.bench.traffic import traffic
-from gradgate.bench.walks import PASSES
 from gradgate.tune.balance import dealt
 
 BATCH = 32

@@ -6,13 +6,13 @@ import numpy as np
 
 from gradgate.arch.config import Config
 from gradgate.bench import sparsity
-from gradgate.bench.estimate import COARSE, FINE, WHOLE, Sample, best, cost_of
+from gradgate.bench.cost.estimate import COARSE, FINE, WHOLE, Sample, best, cost_of
+from gradgate.bench.cost.tiles import Options
+from gradgate.bench.cost.walks import PASSES
 from gradgate.bench.goals import goals
 from gradgate.bench.masks import masks_of
 from gradgate.bench.networks import NETWORKS
 from gradgate.bench.sparsity import BATCH, DENSE, PORTS, Totals, Variant, tasks_of
-from gradgate.bench.tiles import Options
-from gradgate.bench.walks import PASSES
 
 BP = ("BD", "WG")
 OVERLAP, DENSE_OVERLAP = Variant(name="overlap", overlap=True), replace(DENSE, name="dense overlap", overlap=True)

@@ -32,7 +32,7 @@ def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
     Cycles are those of the model, zeros those recorded in training.
     """
     from gradgate.bench import study
-    from gradgate.bench.estimate import FINE
+    from gradgate.bench.cost.estimate import FINE
     from gradgate.bench.networks import NETWORKS
     from gradgate.bench.sparsity import PORTS
     from gradgate.report import sparsity as pages

@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 
+from gradgate.bench.cost.walks import PASSES
 from gradgate.bench.goals import PAPER_BP, PAPER_TOTAL
 from gradgate.bench.networks import NETWORKS
-from gradgate.bench.walks import PASSES
 
 
 def _png(figure) -> bytes:

@@ -10,11 +10,11 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.commands import Opcode
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
-from gradgate.bench.ideal import effectual
+from gradgate.bench.cost.ideal import effectual
+from gradgate.bench.cost.tiles import Cut, Options, run_cycles, work
+from gradgate.bench.cost.walks import walks_of
 from gradgate.bench.masks import dense_masks, masks_of
 from gradgate.bench.networks import Layer
-from gradgate.bench.tiles import Cut, Options, run_cycles, work
-from gradgate.bench.walks import walks_of
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import DENSE, SPARSE, Switches
 from gradgate.compiler.tiles import Span

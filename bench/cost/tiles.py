@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradgate.bench.walks import Walk, over_windows, point_pixels, window_pixels
+from gradgate.bench.cost.walks import Walk, over_windows, point_pixels, window_pixels
 from gradgate.compiler.tiles import Span
 from gradgate.compiler.weight_gradient import TURN
 from gradgate.golden.cycles.run import BUBBLE, done, row_times

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradgate.bench.around import Around, around
-from gradgate.bench.cuts import candidates, step_of
-from gradgate.bench.tiles import Cut, Options, Work, work
-from gradgate.bench.walks import walks_of
+from gradgate.bench.cost.around import Around, around
+from gradgate.bench.cost.cuts import candidates, step_of
+from gradgate.bench.cost.tiles import Cut, Options, Work, work
+from gradgate.bench.cost.walks import walks_of
 from gradgate.compiler.tiles import Span, position_tiles
 from gradgate.golden.cycles.run import done
 

@@ -1,6 +1,6 @@
 """Which tiles a pass may be cut into."""
 
-from gradgate.bench.tiles import Cut
+from gradgate.bench.cost.tiles import Cut
 from gradgate.compiler.tiles import Span, split
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gradgate.bench.walks import over_windows, point_pixels, walks_of, window_pixels
+from gradgate.bench.cost.walks import over_windows, point_pixels, walks_of, window_pixels
 
 CHUNK = 4  #: images counted at once
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from gradgate.arch.commands import Opcode
-from gradgate.bench.cuts import channels, entries_of, targets_of
+from gradgate.bench.cost.cuts import channels, entries_of, targets_of
 from gradgate.compiler.common import channels_of
 from gradgate.golden.cycles.array import POST_LATENCY, clear_cycles
 from gradgate.golden.cycles.sequencer import command_cycles

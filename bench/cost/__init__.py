@@ -1,0 +1,1 @@
+"""What passes of a layer cost: exact tiles, walks, estimates and bounds."""
