@@ -16,9 +16,9 @@ from gradgate.bench.cost.ideal import effectual
 from gradgate.bench.cost.tiles import Options
 from gradgate.bench.cost.traffic import traffic
 from gradgate.bench.cost.walks import PASSES
-from gradgate.bench.masks import dense_masks, masks_of
-from gradgate.bench.networks import NETWORKS
-from gradgate.bench.recording import Recording
+from gradgate.bench.recording.files import Recording
+from gradgate.bench.recording.masks import dense_masks, masks_of
+from gradgate.bench.recording.networks import NETWORKS
 from gradgate.tune.balance import dealt
 
 BATCH = 32

@@ -10,8 +10,8 @@ from gradgate.bench.cost.estimate import COARSE, FINE, WHOLE, Sample, best, cost
 from gradgate.bench.cost.tiles import Options
 from gradgate.bench.cost.walks import PASSES
 from gradgate.bench.goals import goals
-from gradgate.bench.masks import masks_of
-from gradgate.bench.networks import NETWORKS
+from gradgate.bench.recording.masks import masks_of
+from gradgate.bench.recording.networks import NETWORKS
 from gradgate.bench.sparsity import BATCH, DENSE, PORTS, Totals, Variant, tasks_of
 
 BP = ("BD", "WG")

@@ -33,7 +33,7 @@ def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
     """
     from gradgate.bench import study
     from gradgate.bench.cost.estimate import FINE
-    from gradgate.bench.networks import NETWORKS
+    from gradgate.bench.recording.networks import NETWORKS
     from gradgate.bench.sparsity import PORTS
     from gradgate.report import sparsity as pages
     from gradgate.report import sparsity_plots as plots

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gradgate.arch.files import write_files
-from gradgate.bench.networks import NETWORKS
+from gradgate.bench.recording.networks import NETWORKS
 from gradgate.cli.layout import command
 from gradgate.cli.options import DIRECTORY, SEED, integer
 from gradgate.cli.output import require_outputs, require_sources
@@ -42,8 +42,8 @@ def record(network, steps, side, images, seed, out, docs):
     # PyTorch's threads wait for each other by spinning, which on a shared machine can take thirty times the time of sleeping.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        from gradgate.bench.record import Plan
-        from gradgate.bench.record import record as run
+        from gradgate.bench.recording.record import Plan
+        from gradgate.bench.recording.record import record as run
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

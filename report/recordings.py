@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from gradgate.bench.networks import NETWORKS
-from gradgate.bench.recording import Recording
+from gradgate.bench.recording.files import Recording
+from gradgate.bench.recording.networks import NETWORKS
 from gradgate.report.results import table
 
 INTRODUCTION = """# Recorded sparsity
@@ -15,7 +15,7 @@ layer of six networks and some steps of their training, which words of its input
 `Recording.load("resnet18").layer("conv3_1a", 100)` gives the two masks ([format](../bench/recording.py)).
 
 The networks are those of arXiv 2109.07710, VGG16 without and with batch normalisation. Their layers are in
-[bench/networks.py](../bench/networks.py).
+[bench/recording/networks.py](../bench/networks.py).
 
 ## What was trained
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradgate.bench.cost.walks import PASSES
 from gradgate.bench.goals import PAPER_BP, PAPER_TOTAL
-from gradgate.bench.networks import NETWORKS
+from gradgate.bench.recording.networks import NETWORKS
 
 
 def _png(figure) -> bytes:

@@ -13,8 +13,8 @@ from gradgate.arch.network import Network
 from gradgate.bench.cost.ideal import effectual
 from gradgate.bench.cost.tiles import Cut, Options, run_cycles, work
 from gradgate.bench.cost.walks import walks_of
-from gradgate.bench.masks import dense_masks, masks_of
-from gradgate.bench.networks import Layer
+from gradgate.bench.recording.masks import dense_masks, masks_of
+from gradgate.bench.recording.networks import Layer
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import DENSE, SPARSE, Switches
 from gradgate.compiler.tiles import Span

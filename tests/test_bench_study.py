@@ -18,9 +18,9 @@ from gradgate.bench.cost.tiles import Options
 from gradgate.bench.cost.traffic import traffic
 from gradgate.bench.cost.walks import walks_of
 from gradgate.bench.goals import goals
-from gradgate.bench.masks import masks_of
-from gradgate.bench.networks import NETWORKS, Layer, layers
-from gradgate.bench.recording import LayerMasks, Recording
+from gradgate.bench.recording.files import LayerMasks, Recording
+from gradgate.bench.recording.masks import masks_of
+from gradgate.bench.recording.networks import NETWORKS, Layer, layers
 from gradgate.bench.sparsity import Task, dealt, evaluate, options_of
 from gradgate.cli.main import main
 from gradgate.compiler.tiles import position_tiles

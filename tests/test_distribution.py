@@ -173,5 +173,5 @@ def test_used_outside(outside, tmp_path):
     assert "test accuracy" in gradgate("train", "--backend", "golden", "--config", "core.toml", "--model", "net.toml", "--batch", "1",
                                        "--steps", "20")
     assert "ulx3s_85f" in gradgate("boards")
-    code = "from gradgate.bench.recording import Recording; print(Recording.load('resnet18').meta['network'])"
+    code = "from gradgate.bench.recording.files import Recording; print(Recording.load('resnet18').meta['network'])"
     assert call(["-c", code], tmp_path, outside).stdout == "resnet18\n"

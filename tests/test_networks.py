@@ -3,7 +3,7 @@
 import pytest
 
 from gradgate.arch.checks import ConfigError
-from gradgate.bench.networks import NETWORKS, layers
+from gradgate.bench.recording.networks import NETWORKS, layers
 
 # Layers with weights; 10^9 multiplications of an image; 10^6 weights: the usual counts of parameters, less those of biases and batch
 # normalisation (VGG16: 138,357,544 less 13,416; ResNet18: 11,689,512 less 10,600; DenseNet121: 7,978,856 less 84,648).

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from gradgate.arch.checks import ConfigError
-from gradgate.bench import recording
-from gradgate.bench.networks import NETWORKS, Layer
-from gradgate.bench.recording import META_KEYS, LayerMasks, Recording
+from gradgate.bench.recording import files as recording
+from gradgate.bench.recording.files import META_KEYS, LayerMasks, Recording
+from gradgate.bench.recording.networks import NETWORKS, Layer
 from gradgate.cli.main import main
 from gradgate.report import recordings as page
 

@@ -11,7 +11,7 @@ def effectual(layer, masks, batch: int) -> dict:
     """Multiplications {FW, BD, WG} of a step where both factors count, those of biases left out.
 
     FW: X is not zero. BD: dY is not zero, and dX is needed, that is X is not zero where it comes out of a ReLU. WG: neither is
-    zero. With :func:`gradgate.bench.masks.dense_masks` these are all multiplications inside the image. In a depthwise layer a
+    zero. With :func:`gradgate.bench.recording.masks.dense_masks` these are all multiplications inside the image. In a depthwise layer a
     channel meets only itself.
     """
     walk, = walks_of(layer, "WG-X")

@@ -1,7 +1,7 @@
 """Recorded zeros: which words of X and dY were not zero while a network was trained.
 
 A file ``recorded/NETWORK.npz`` holds ``meta``, a JSON text, and for each recorded step S the arrays ``xS`` and ``dyS``: masks of the
-layers one after the other, in the order of :func:`gradgate.bench.networks.layers`, each packed to bits in the order image, channel,
+layers one after the other, in the order of :func:`gradgate.bench.recording.networks.layers`, each packed to bits in the order image, channel,
 row, column (neighbours in a channel are alike, which compresses well) and filled up to whole bytes. ``dyS`` leaves out the layers
 whose gradient is dense.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.files import write_files
-from gradgate.bench.networks import NETWORKS, Layer, layers
+from gradgate.bench.recording.networks import NETWORKS, Layer, layers
 
 #: Keys of the metadata. ``points`` are tables of ``step`` (the training step whose passes were recorded, counted from 1), ``loss`` (of
 #: its batch), ``accuracy`` (of held-out images after it, 0..1) and ``density``, which gives for each layer the parts of X and of dY,

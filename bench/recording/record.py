@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from gradgate.arch.checks import ConfigError
-from gradgate.bench.images import vary
-from gradgate.bench.models import Model
-from gradgate.bench.recording import LayerMasks, Recording
+from gradgate.bench.recording.files import LayerMasks, Recording
+from gradgate.bench.recording.images import vary
+from gradgate.bench.recording.models import Model
 from gradgate.training.datasets import DIGITS_TEST, batches, digits
 
 CLASSES = 10

@@ -1,10 +1,10 @@
-"""The networks of :mod:`gradgate.bench.networks` as PyTorch modules. Needs the extra ``record``."""
+"""The networks of :mod:`gradgate.bench.recording.networks` as PyTorch modules. Needs the extra ``record``."""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gradgate.bench.networks import INCEPTION, Layer, layers
+from gradgate.bench.recording.networks import INCEPTION, Layer, layers
 
 
 def _module(layer: Layer, bias: bool) -> nn.Module:
