@@ -31,10 +31,10 @@ def sparsity(networks, config_name, json_path, out, recordings, quick, docs):
 
     Cycles are those of the model, zeros those recorded in training.
     """
-    from gradgate.bench import study
     from gradgate.bench.cost.estimate import FINE
     from gradgate.bench.recording.networks import NETWORKS
-    from gradgate.bench.sparsity import PORTS
+    from gradgate.bench.sparsity import study
+    from gradgate.bench.sparsity.machines import PORTS
     from gradgate.report import sparsity as pages
     from gradgate.report import sparsity_plots as plots
 

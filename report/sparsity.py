@@ -5,10 +5,10 @@ import io
 
 from gradgate.arch.config import PRESETS
 from gradgate.bench.cost.walks import PASSES
-from gradgate.bench.goals import PAPER_BP, PAPER_TOTAL, TENSORDASH, goals
 from gradgate.bench.recording.networks import NETWORKS
-from gradgate.bench.sparsity import BATCH, PORTS, Totals
-from gradgate.bench.study import BP, layer_rows
+from gradgate.bench.sparsity.goals import PAPER_BP, PAPER_TOTAL, TENSORDASH, goals
+from gradgate.bench.sparsity.machines import BATCH, PORTS, Totals
+from gradgate.bench.sparsity.study import BP, layer_rows
 from gradgate.training.goals import goal_table
 
 HOW = """\

@@ -5,8 +5,8 @@ import io
 import numpy as np
 
 from gradgate.bench.cost.walks import PASSES
-from gradgate.bench.goals import PAPER_BP, PAPER_TOTAL
 from gradgate.bench.recording.networks import NETWORKS
+from gradgate.bench.sparsity.goals import PAPER_BP, PAPER_TOTAL
 
 
 def _png(figure) -> bytes:

@@ -10,18 +10,18 @@ import pytest
 from click.testing import CliRunner
 
 from gradgate.arch.config import Config
-from gradgate.bench import study
 from gradgate.bench.cost import estimate
 from gradgate.bench.cost.cuts import candidates, channels, entries_of, targets_of
 from gradgate.bench.cost.estimate import Sample, best
 from gradgate.bench.cost.tiles import Options
 from gradgate.bench.cost.traffic import traffic
 from gradgate.bench.cost.walks import walks_of
-from gradgate.bench.goals import goals
 from gradgate.bench.recording.files import LayerMasks, Recording
 from gradgate.bench.recording.masks import masks_of
 from gradgate.bench.recording.networks import NETWORKS, Layer, layers
-from gradgate.bench.sparsity import Task, dealt, evaluate, options_of
+from gradgate.bench.sparsity import study
+from gradgate.bench.sparsity.goals import goals
+from gradgate.bench.sparsity.machines import Task, dealt, evaluate, options_of
 from gradgate.cli.main import main
 from gradgate.compiler.tiles import position_tiles
 from gradgate.training.goals import Goal

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from gradgate.arch.config import Config
-from gradgate.bench import sparsity
 from gradgate.bench.cost.estimate import COARSE, FINE, WHOLE, Sample, best, cost_of
 from gradgate.bench.cost.tiles import Options
 from gradgate.bench.cost.walks import PASSES
-from gradgate.bench.goals import goals
 from gradgate.bench.recording.masks import masks_of
 from gradgate.bench.recording.networks import NETWORKS
-from gradgate.bench.sparsity import BATCH, DENSE, PORTS, Totals, Variant, tasks_of
+from gradgate.bench.sparsity import machines as sparsity
+from gradgate.bench.sparsity.goals import goals
+from gradgate.bench.sparsity.machines import BATCH, DENSE, PORTS, Totals, Variant, tasks_of
 
 BP = ("BD", "WG")
 OVERLAP, DENSE_OVERLAP = Variant(name="overlap", overlap=True), replace(DENSE, name="dense overlap", overlap=True)
