@@ -83,7 +83,7 @@ formal: $(STAMP) ## prove the list builder, the lane and the sequencer
 	PYTHONPATH=tests $(BIN)/python -m formal.prove
 
 mutate: $(STAMP) ## count the mutants of UNIT (list_builder, lane, sequencer) that its tests notice
-	PYTHONPATH=tests $(BIN)/python -m mutation.mutate $(UNIT) -n $(MUTANTS)
+	PYTHONPATH=tests:tests/hw/array:tests/hw/control $(BIN)/python -m mutation.mutate $(UNIT) -n $(MUTANTS)
 
 lint: $(STAMP) ## check the Python sources and the Verilog of the presets
 	$(BIN)/ruff check .

@@ -5,8 +5,8 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: there are as many workers as cores
 
 import pytest  # noqa: E402
-import standin
-from standin import NARROW_ROWS, WIDE_ROWS
+from support import standin
+from support.standin import NARROW_ROWS, WIDE_ROWS
 
 from gradgate.host.driver import Driver
 from gradgate.sim.simulator import Simulator

@@ -20,7 +20,7 @@ COMMANDS = {
     "demo": "make demo",
     "demo again": "make demo",
     "test": "make test",
-    "generated": ".venv/bin/python -m pytest -n 2 tests/test_generated.py",
+    "generated": ".venv/bin/python -m pytest -n 2 tests/hw/test_generated.py",
 }
 #: The test that generates a configuration under two hash seeds and lints it.
 CLEAN = "test_verilog_is_deterministic_and_clean"

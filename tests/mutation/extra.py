@@ -4,8 +4,8 @@ import random
 
 import test_lane
 import test_sequencer
-from lists_bench import Bench, Brick, Lists, Position, random_brick
-from units import pack, simulate
+from support.lists_bench import Bench, Brick, Lists, Position, random_brick
+from support.units import pack, simulate
 
 from gradgate.arch import commands
 from gradgate.arch.commands import Command, Error, Opcode

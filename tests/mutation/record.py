@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-import units
 from amaranth.hdl import Value
 from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
+from support import units
 
 
 def ports(unit):
