@@ -3,14 +3,8 @@
 Addresses count 32-bit words. The region is in bits 23..20, the rest is the offset within it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gradgate.arch.config import Config
 
 ADDRESS_BITS = 24
 REGION_SHIFT = 20
@@ -76,7 +70,7 @@ class Window:
     doc: str
 
 
-def windows(config: Config) -> dict:
+def windows(config) -> dict:
     """The memories behind the host port as ``{Region: Window}``; data memories answer only while the core is idle."""
     lane_bits = (config.lanes - 1).bit_length()
 
@@ -103,7 +97,7 @@ def address(region: Region, offset: int) -> int:
     return region << REGION_SHIFT | offset
 
 
-def row_offset(config: Config, bricks: int, row: int, brick: int, lane: int = 0) -> int:
+def row_offset(config, bricks: int, row: int, brick: int, lane: int = 0) -> int:
     """Offset of a row memory's word; ``bricks`` is the depth of that memory."""
     lane_bits = (config.lanes - 1).bit_length()
     return (row << (bricks - 1).bit_length() | brick) << lane_bits | lane

@@ -8,9 +8,8 @@ import click
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.cli.layout import command, options_of
-from gradgate.cli.options import DIRECTORY, FILE, SEED, config_option, init_option, integer, lr_shift_option
+from gradgate.cli.options import DIRECTORY, FILE, SEED, config_option, init_option, integer, lr_shift_option, parse_lr_shifts
 from gradgate.cli.output import require_outputs
-from gradgate.cli.train import parse_lr_shifts
 
 
 @command()

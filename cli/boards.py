@@ -1,48 +1,15 @@
-"""The figures of boards that are kept, and the page that shows them."""
-
-from pathlib import Path
+"""The command that lists the boards."""
 
 import click
 
-from gradgate.arch.files import write_files
+from gradgate.cli.kept import PAGE, write_page
 from gradgate.cli.layout import command, table, wrapped
 from gradgate.cli.options import FILE
-from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
-
-RESULTS = Path("results/board")
-DEMO = Path("results/demo/result.json")
-PAGE = Path("docs/boards.md")
-IMAGES = Path("docs/images")
-
+from gradgate.cli.output import require_outputs, require_sources, write_json
 
 #: Columns of the table, and their figures.
 HEADS = ["board", "device", "LUT4", "FF", "DSP", "BRAM", "MHz", "config"]
 KEYS = ["device", "lut4", "ff", "dsp", "bram", "clock_mhz", "config"]
-
-
-def picture(name: str) -> Path:
-    """The picture of a placement."""
-    return IMAGES / f"placement_{name}.png"
-
-
-def targets() -> tuple:
-    """Files like those that a run with ``--docs`` writes, for the check that it can."""
-    return RESULTS / "x.json", IMAGES / "x.png"
-
-
-def kept_figures(directory: Path) -> list:
-    """The figures of all designs in ``directory``. Raises :class:`~gradgate.arch.checks.ConfigError` for a broken file."""
-    return [read_json(path, "config", "synthesised", "tools", "date") for path in sorted(directory.glob("*.json"))]
-
-
-def write_page() -> Path:
-    """Write docs/boards.md from all figures that are kept. Raises :class:`~gradgate.arch.checks.ConfigError` for a broken file."""
-    from gradgate.report import boards as board_page
-
-    found = kept_figures(RESULTS)
-    demo = read_json(DEMO, "config") if DEMO.is_file() else None
-    pictures = [picture(path.stem).name for path in sorted(RESULTS.glob("*.json")) if picture(path.stem).is_file()]
-    return write_files(PAGE.parent, {PAGE.name: board_page.page(found, demo, pictures)})[0]
 
 
 def loads(figures: dict) -> list:

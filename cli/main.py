@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 from rich_click import command_panel
 
-from gradgate import __version__
 from gradgate.arch import commands
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import PRESETS, Config
@@ -90,7 +89,7 @@ def explain(error: Exception) -> str | None:
 @command_panel("Train", commands=["train", "board", "profile"])
 @command_panel("Hardware", commands=["generate", "lint", "synth", "boards"])
 @command_panel("Maintain", commands=["soak", "bench", "record", "results", "docs"])
-@click.version_option(__version__)
+@click.version_option(package_name="gradgate")
 def main():
     """Generator for FPGA accelerators that train neural networks."""
     logging.basicConfig(format="%(message)s", handlers=[Messages()])

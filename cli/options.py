@@ -91,6 +91,21 @@ def config_option(what: str = "", **given):
                         help=f"{what}Preset ({', '.join(PRESETS)}) or TOML file.")
 
 
+def parse_lr_shifts(text: str | None, epochs: int) -> tuple | None:
+    """``--lr-shift``: one number, or one for each epoch; None when it is not given."""
+    if text is None:
+        return None
+    try:
+        shifts = tuple(parse_integer(part.strip(" ")) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"lr-shift must be an integer, or one for each epoch separated by commas, not {text!r}") from None
+    if len(shifts) == 1:
+        return shifts * epochs
+    if len(shifts) != epochs:
+        raise ConfigError(f"lr-shift must be one value or {epochs}, one for each epoch, not {len(shifts)}")
+    return shifts
+
+
 #: ``--lr-shift``, as a text or None.
 lr_shift_option = click.option(
     "--lr-shift", default=None, show_default="2 + log2(16 / batch), 1 at least",

@@ -9,9 +9,8 @@ from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
 from gradgate.cli.layout import command, options_of, table, wrapped
-from gradgate.cli.options import FILE, SEED, config_option, integer
+from gradgate.cli.options import FILE, SEED, config_option, integer, parse_lr_shifts
 from gradgate.cli.output import require_outputs, require_sources, write_json
-from gradgate.cli.train import parse_lr_shifts
 
 LATER = (0, 0, 0, 1, 2)  #: what the negative power of two of the rate grows by, epoch by epoch, as in the demo
 

@@ -8,7 +8,7 @@ import click
 from gradgate.arch.checks import ConfigError, parse_integer
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
-from gradgate.cli import boards as kept
+from gradgate.cli import kept
 from gradgate.cli.layout import command, options_of
 from gradgate.cli.options import DIRECTORY, FILE, config_option, integer, number
 from gradgate.cli.output import require_outputs, require_sources, write_json

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from gradgate.arch.checks import ConfigError, parse_integer
+from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
 from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
-from gradgate.cli.boards import kept_figures
+from gradgate.cli.kept import kept_figures
 from gradgate.cli.layout import command, options_of
 from gradgate.cli.options import (
     DIRECTORY,
@@ -23,6 +23,7 @@ from gradgate.cli.options import (
     init_option,
     integer,
     lr_shift_option,
+    parse_lr_shifts,
 )
 from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
 
@@ -33,21 +34,6 @@ def parse_steps(text: str) -> tuple:
     if not match or int(match[2] or match[1]) < int(match[1]):
         raise ConfigError(f"wave-steps must be a step or FIRST-LAST, not {text!r}")
     return int(match[1]), int(match[2] or match[1])
-
-
-def parse_lr_shifts(text: str | None, epochs: int) -> tuple | None:
-    """``--lr-shift``: one number, or one for each epoch; None when it is not given."""
-    if text is None:
-        return None
-    try:
-        shifts = tuple(parse_integer(part.strip(" ")) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"lr-shift must be an integer, or one for each epoch separated by commas, not {text!r}") from None
-    if len(shifts) == 1:
-        return shifts * epochs
-    if len(shifts) != epochs:
-        raise ConfigError(f"lr-shift must be one value or {epochs}, one for each epoch, not {len(shifts)}")
-    return shifts
 
 
 @command()

@@ -5,7 +5,8 @@ from importlib import import_module
 
 from gradgate.arch.checks import ConfigError
 from gradgate.fpga import pll
-from gradgate.fpga.families import FAMILIES, Family, Resources
+from gradgate.fpga.families import FAMILIES, Family
+from gradgate.fpga.resources import Resources
 
 
 class TooLarge(ConfigError):

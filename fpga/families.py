@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gradgate.fpga.synthesis import CELLS, FREE, Resources
+from gradgate.fpga.resources import CELLS, FREE, Resources
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from gradgate.arch.files import write_files
 from gradgate.fpga import floorplan, synthesis
 from gradgate.fpga.boards import Board, TooLarge
-from gradgate.fpga.families import Resources
 from gradgate.fpga.placed import Placed, read
+from gradgate.fpga.resources import Resources
 from gradgate.fpga.top import BoardTop
 from gradgate.hw.generate import TOP
 from gradgate.sim.toolchain import ToolError, first_error

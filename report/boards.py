@@ -3,10 +3,10 @@
 from gradgate.arch.commands import ERROR_DOC, Error
 from gradgate.fpga.boards import BOARDS
 from gradgate.fpga.families import FAMILIES
-from gradgate.fpga.peers import peer_section
 from gradgate.fpga.place import Placement
 from gradgate.fpga.top import LEDS
-from gradgate.report.resources import table
+from gradgate.report.peers import peer_section
+from gradgate.report.tables import table
 
 KEYS = ("lut4", "ff", "dsp", "bram")
 

@@ -1,6 +1,8 @@
 """What a synthesis found, as text."""
 
-from gradgate.fpga.synthesis import CELLS, DEVICE, DEVICES, Resources, Synthesis
+from gradgate.fpga.resources import CELLS, DEVICE, DEVICES, Resources
+from gradgate.fpga.synthesis import Synthesis
+from gradgate.report.tables import table
 
 #: Memories of a few words that are read in the cycle of their address, which no block RAM can do.
 LUT_RAM = {
@@ -14,16 +16,6 @@ def lut_rams(*results) -> list:
     """Names of the memories that are not in block RAM, instance names left out."""
     return list(dict.fromkeys(".".join(memory.name.split(".")[-2:]) for synthesis in results for memory in synthesis.memories
                               if memory.kind not in CELLS["bram"]))
-
-
-def table(heads: list, rows: list) -> list:
-    """Lines of a Markdown table, aligned; cells that are not text go to the right."""
-    cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
-    right = [all(not isinstance(row[i], str) for row in rows) for i in range(len(heads))]
-    width = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
-    lines = ["| " + " | ".join(f"{cell:>{w}}" if r else f"{cell:<{w}}" for cell, w, r in zip(row, width, right)) + " |"
-             for row in [heads, *cells]]
-    return [lines[0], "|" + "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(width, right)) + "|", *lines[1:]]
 
 
 def report(synthesis: Synthesis, device: str = DEVICE) -> str:

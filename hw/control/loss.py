@@ -22,9 +22,8 @@ class _State:
         # Which image, and the bricks of its row and slot.
         self.image = Signal(len(fields.images))  # counted from 1
         self.row = Signal.like(rows.row)
-        self.bases = {
-            name: Signal(len(fields[name]), name=f"{name}_base") for name in ("labels", "logits", "grads")
-        }
+        bases = ("labels", "logits", "grads")
+        self.bases = {name: Signal(len(fields[name]), name=f"{name}_base") for name in bases}
 
         # The walk over words: label and logits on the way in, gradients on the way out.
         self.addr = Signal(len(fields.logits))  # brick

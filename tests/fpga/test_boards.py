@@ -15,8 +15,9 @@ from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import preset
 from gradgate.fpga import pll
 from gradgate.fpga.boards import BOARDS, board
-from gradgate.fpga.families import FAMILIES, Resources
+from gradgate.fpga.families import FAMILIES
 from gradgate.fpga.pll import Pll
+from gradgate.fpga.resources import Resources
 from gradgate.fpga.top import BoardTop
 from gradgate.fpga.yardstick import MacArray
 from gradgate.sim.toolchain import ToolError

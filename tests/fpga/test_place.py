@@ -16,8 +16,9 @@ from gradgate.arch.config import preset
 from gradgate.cli.main import main
 from gradgate.fpga import count, place, placed, synthesis
 from gradgate.fpga.boards import board
-from gradgate.fpga.families import FAMILIES, Resources
+from gradgate.fpga.families import FAMILIES
 from gradgate.fpga.placed import CriticalPath, Placed
+from gradgate.fpga.resources import Resources
 from gradgate.hw.parts.multiplier import Multiplier
 from gradgate.report import boards as board_page
 from gradgate.report import placement as picture

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from gradgate.arch.config import Config, preset
 from gradgate.cli.main import main
 from gradgate.fpga import synthesis
+from gradgate.fpga.resources import CELLS, DEVICE, Resources
 from gradgate.fpga.same import same_modules
-from gradgate.fpga.synthesis import Memory, Netlist, Resources, Synthesis, Unit
+from gradgate.fpga.synthesis import Memory, Netlist, Synthesis, Unit
 from gradgate.hw.array.lane import Lane
 from gradgate.hw.control.move import Move
 from gradgate.hw.generate import rtlil
@@ -82,7 +83,7 @@ def test_names_of_units():
     assert synthesis.generic("array.row12.fetch$229.fifo.storage") == "array.row*.fetch.fifo.storage"
 
 
-@pytest.mark.parametrize("device", ["", synthesis.DEVICE])
+@pytest.mark.parametrize("device", ["", DEVICE])
 def test_lane(tmp_path, device):
     """One multiplier in a DSP, its two large memories in a block RAM each, its targets in LUT RAM."""
     toolchain.use_yosys()
@@ -178,8 +179,8 @@ def tiny(tmp_path_factory):
 def test_memories_of_a_core(tiny):
     """Every large memory is in block RAM, and nothing else is; the small ones are those that the page explains."""
     for memory in tiny.memories:
-        assert (memory.kind in synthesis.CELLS["bram"]) == (memory.words > 64), memory
-    assert tiny.core.bram == tiny.sum.bram == sum(memory.cells for memory in tiny.memories if memory.kind in synthesis.CELLS["bram"])
+        assert (memory.kind in CELLS["bram"]) == (memory.words > 64), memory
+    assert tiny.core.bram == tiny.sum.bram == sum(memory.cells for memory in tiny.memories if memory.kind in CELLS["bram"])
     assert set(report.lut_rams(tiny)) == set(report.LUT_RAM)
 
 
@@ -198,7 +199,7 @@ def test_units_add_up(tiny):
         assert 0.9 * getattr(tiny.sum, name) < getattr(tiny.core, name) <= getattr(tiny.sum, name)
 
 
-@pytest.mark.parametrize("device", ["", synthesis.DEVICE])
+@pytest.mark.parametrize("device", ["", DEVICE])
 def test_other_configurations_have_the_same_units(device):
     """The names of units are found in cores of other shapes."""
     toolchain.use_yosys()

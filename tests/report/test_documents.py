@@ -8,7 +8,7 @@ from support import DOCS
 from gradgate.arch.commands import Opcode, length
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
-from gradgate.cli.train import parse_lr_shifts
+from gradgate.cli.options import parse_lr_shifts
 from gradgate.golden.cycles import array, loss, run, sequencer, weights
 from gradgate.golden.cycles.move import move_cycles
 from gradgate.report import boards as board_page

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gradgate.report.resources import table
+from gradgate.report.tables import table
 
 
 @dataclass(frozen=True, kw_only=True)
