@@ -9,7 +9,7 @@ import gradgate.hw
 
 HW = Path(gradgate.hw.__file__).parent
 #: Files that are not yet written so; nothing is ever added.
-UNDONE = {"axilite", "command", "core", "generate", "hostport", "loader", "move", "post_walk", "rowport",
+UNDONE = {"axilite", "command", "core", "generate", "loader", "move", "post_walk", "rowport",
           "uart", "uartbone", "updater", "velocity_memory", "weight_loop", "weight_memory", "weights", "wishbone", "registers", "copy",
           "ram", "multiplier", "ecp5", "verilog"}
 FILES = sorted(path.stem for path in HW.rglob("*.py"))

@@ -15,9 +15,10 @@ from gradgate.arch.commands import Command, Error, Opcode
 from gradgate.arch.memorymap import STOP_NONE, Csr, Region, address, row_offset
 from gradgate.golden.cycles.move import move_cycles
 from gradgate.golden.cycles.sequencer import command_cycles
-from gradgate.hw.control.hostport import BusSignature, HostPort
+from gradgate.hw.control.hostport import HostPort
 from gradgate.hw.control.move import Move
 from gradgate.hw.control.sequencer import Sequencer
+from gradgate.hw.parts.bus import BusSignature
 from gradgate.hw.parts.rowport import RowPortSignature
 
 
