@@ -32,8 +32,8 @@ class Array(wiring.Component):
     w_en : In(1), write a weight to a bank of each row's lanes
     w_addr : In(range(bank_weights)), its bank weight; valid with ``w_en``
     w_data : In(brick), a weight for each lane, the same for all rows; valid with ``w_en``
-    loading : In(1), goes on, see :class:`~gradgate.hw.weights.loader.Loader`: RUN ends when it has; it must not go on
-        in a CLEAR or a RUN of OUT turns
+    loading : In(1), a LOAD goes on, see :class:`~gradgate.hw.weights.loader.Loader`: RUN ends when it has; it
+        must not go on in a CLEAR or a RUN of OUT turns
     acc_addr : In(range(bank_words)), word of the banks; valid while no RUN is active
     acc : Out(rows x lanes x acc_bits), rows x lanes accumulators, ``latency.ROW`` cycles later
     overflow : Out(range(pes + 1)), number of final sums of this cycle whose two top bits differ

@@ -25,7 +25,8 @@ class System(wiring.Component):
     ----------
     config : the core's :class:`~gradgate.arch.config.Config`
     clock_hz : of the clock domain ``sync``
-    baud : bits a second on the line; :class:`~gradgate.arch.checks.ConfigError` where the clock cannot make it to 2 %
+    baud : bits a second on the line; :class:`~gradgate.arch.checks.ConfigError` where the clock cannot make
+        it to 2 %
 
     Members
     -------

@@ -9,10 +9,15 @@ import gradgate.hw
 
 HW = Path(gradgate.hw.__file__).parent
 #: Files that are not yet written so; nothing is ever added.
-UNDONE = {"axilite", "command", "core", "generate", "loader", "move", "post_walk", "rowport",
-          "uart", "uartbone", "updater", "velocity_memory", "weight_loop", "weight_memory", "weights", "wishbone", "registers", "copy",
-          "ram", "multiplier", "ecp5", "verilog"}
-FILES = sorted(path.stem for path in HW.rglob("*.py"))
+UNDONE = {
+    "array/post_walk",
+    "bus/axilite", "bus/uart", "bus/uartbone", "bus/wishbone",
+    "control/move",
+    "core", "generate", "verilog",
+    "parts/command", "parts/copy", "parts/ecp5", "parts/multiplier", "parts/ram", "parts/registers", "parts/rowport",
+    "weights/loader", "weights/updater", "weights/velocity_memory", "weights/weight_loop", "weights/weight_memory", "weights/weights",
+}
+FILES = sorted(path.relative_to(HW).with_suffix("").as_posix() for path in HW.rglob("*.py"))
 LINE = 110  # columns
 FUNCTION = 80  # lines
 UNPACKED = (ast.GeneratorExp, ast.ListComp, ast.SetComp)
