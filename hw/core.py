@@ -11,6 +11,7 @@ from gradgate.hw.control.move import Move
 from gradgate.hw.control.sequencer import Sequencer
 from gradgate.hw.parts.registers import Unreset
 from gradgate.hw.parts.rowport import RowPortSignature
+from gradgate.hw.parts.share import Share
 from gradgate.hw.weights.weights import Weights
 
 
@@ -73,21 +74,17 @@ class Core(wiring.Component):
             array.choice_row.eq(host.choice_row), array.choice_addr.eq(host.choice_addr), host.choices.eq(array.choices),
         ]
         # one row at a time: for the unit whose command is under way, or else the host
-        active = {}
+        m.submodules.row_port = row_port = Share(RowPortSignature(config), ("loss", "move", "host"))
+        wiring.connect(m, row_port.port, array.port)
+        wiring.connect(m, row_port.host, host.rows)
         for name, unit in (("loss", loss), ("move", move)):
-            active[name] = Signal(name=f"{name}_active")
+            wiring.connect(m, getattr(row_port, name), unit.rows)
+            active = Signal(name=f"{name}_active")
+            m.d.comb += row_port.granted[name].eq(active)
             with m.If(unit.unit.start):
-                m.d.sync += active[name].eq(1)
+                m.d.sync += active.eq(1)
             with m.Elif(unit.unit.done | sequencer.abort):
-                m.d.sync += active[name].eq(0)
-        for user in (host.rows, loss.rows, move.rows):
-            m.d.comb += user.r_data.eq(array.port.r_data)
-        with m.If(active["loss"]):
-            self.connect_port(m, array.port, loss.rows)
-        with m.Elif(active["move"]):
-            self.connect_port(m, array.port, move.rows)
-        with m.Else():
-            self.connect_port(m, array.port, host.rows)
+                m.d.sync += active.eq(0)
         return m
 
     @staticmethod
@@ -104,8 +101,3 @@ class Core(wiring.Component):
         m.submodules[domain] = DomainRenamer(domain)(component)
         for name, unit in units.items():
             wiring.connect(m, getattr(sequencer.units, name), unit)
-
-    @staticmethod
-    def connect_port(m, port, user):
-        """Let ``user`` drive ``port``."""
-        m.d.comb += [port.row.eq(user.row), port.addr.eq(user.addr), port.en.eq(user.en), port.w_data.eq(user.w_data)]
