@@ -58,11 +58,11 @@ results: $(STAMP) ## rewrite docs/results.md: demo, another network, 300 random 
 	$(GRADGATE) soak --networks 300 --seed 1 --json results/soak.json
 	$(GRADGATE) results --demo $(DEMO_OUT)/result.json --soak results/soak.json --other results/resnet.json \
 	  $(call given,--sparsity,results/sparsity/sparsity.json) $(call given,--synth,results/synth.json) \
-	  $(call given,--fresh,results/fresh.json) $(call given,--boards,results/board)
+	  $(call given,--fresh,results/fresh.json) $(call given,--boards,results/board) --goals docs/goals.toml
 	cp $(DEMO_OUT)/training.png docs/images/demo.png
 
 sparsity: $(STAMP) ## rewrite docs/sparsity_results.md: cycles of six networks with skipping on and off; minutes
-	$(GRADGATE) bench sparsity --out results/sparsity --docs
+	$(GRADGATE) bench sparsity --out results/sparsity --goals docs/goals.toml --published docs/published.toml --docs
 
 profile: $(STAMP) ## rewrite docs/profile.md: where the cycles of the demo's step go
 	$(GRADGATE) profile --docs

@@ -9,6 +9,7 @@ RESULTS = Path("results/board")
 DEMO = Path("results/demo/result.json")
 PAGE = Path("docs/boards.md")
 IMAGES = Path("docs/images")
+PUBLISHED = Path("docs/published.toml")
 
 
 def picture(name: str) -> Path:
@@ -29,8 +30,10 @@ def kept_figures(directory: Path) -> list:
 def write_page() -> Path:
     """Write docs/boards.md from all figures that are kept. Raises :class:`~gradgate.arch.checks.ConfigError` for a broken file."""
     from gradgate.report import boards as board_page
+    from gradgate.report import published
 
     found = kept_figures(RESULTS)
     demo = read_json(DEMO, "config") if DEMO.is_file() else None
+    others = published.load(PUBLISHED if PUBLISHED.is_file() else None)
     pictures = [picture(path.stem).name for path in sorted(RESULTS.glob("*.json")) if picture(path.stem).is_file()]
-    return write_files(PAGE.parent, {PAGE.name: board_page.page(found, demo, pictures)})[0]
+    return write_files(PAGE.parent, {PAGE.name: board_page.page(found, demo, pictures, others)})[0]

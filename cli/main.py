@@ -23,8 +23,9 @@ from gradgate.cli.output import NO_ROOM, STANDARD_OUTPUT, forget_output, one_lin
 from gradgate.cli.profile import profile
 from gradgate.cli.progress import Messages
 from gradgate.cli.record import record
+from gradgate.cli.results import results
 from gradgate.cli.synth import synth
-from gradgate.cli.train import results, soak, train
+from gradgate.cli.train import soak, train
 from gradgate.hw.generate import BUSES
 
 BUS_NAMES = ", ".join(BUSES)

@@ -111,5 +111,7 @@ lr_shift_option = click.option(
     "--lr-shift", default=None, show_default="2 + log2(16 / batch), 1 at least",
     help="Learning rate 2^-N; or one N for each epoch: 2,2,2,3,4.")
 
+goals_option = click.option("--goals", type=EXISTING_FILE, default=None, help="TOML file of goals, judged by the figures.")
+
 init_option = click.option("--init", type=click.Choice(["he", "scaled"]), default="he",
                            help="Initial weights. scaled: every channel begins with mean 0 and deviation 1, as batchnorm would have it.")

@@ -3,29 +3,15 @@
 import json
 import re
 import sys
-from pathlib import Path
 
 import click
 
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import Config
-from gradgate.arch.files import write_files
 from gradgate.arch.network import Network
-from gradgate.cli.kept import kept_figures
 from gradgate.cli.layout import command, options_of
-from gradgate.cli.options import (
-    DIRECTORY,
-    EXISTING_DIRECTORY,
-    EXISTING_FILE,
-    FILE,
-    SEED,
-    config_option,
-    init_option,
-    integer,
-    lr_shift_option,
-    parse_lr_shifts,
-)
-from gradgate.cli.output import read_json, require_outputs, require_sources, write_json
+from gradgate.cli.options import DIRECTORY, FILE, SEED, config_option, init_option, integer, lr_shift_option, parse_lr_shifts
+from gradgate.cli.output import require_outputs, write_json
 
 
 def parse_steps(text: str) -> tuple:
@@ -92,37 +78,3 @@ def soak(networks, seed, json_path):
     write_json(json_path, figures)
     if result.failures:
         sys.exit(1)
-
-
-@command()
-@click.option("--demo", type=EXISTING_FILE, required=True, help="result.json of the demo.")
-@click.option("--soak", "soak_path", type=EXISTING_FILE, required=True,
-              help="JSON of a soak run.")
-@click.option("--other", "others", type=EXISTING_FILE, multiple=True,
-              help="result.json of a further run with dense steps.")
-@click.option("--seeds", type=integer(2, 100), default=10, help="Seeds of the comparison with float32.")
-@click.option("--sparsity", type=EXISTING_FILE, default=None,
-              help="JSON of bench sparsity, for its goals.")
-@click.option("--synth", type=EXISTING_FILE, default=None,
-              help="JSON of synth --docs, for its goals.")
-@click.option("--fresh", type=EXISTING_FILE, default=None,
-              help="JSON of `make fresh`, for its goals.")
-@click.option("--boards", type=EXISTING_DIRECTORY, default=None,
-              help="Directory of figures that synth --board --docs keeps, for its goals.")
-def results(demo, soak_path, others, seeds, sparsity, synth, fresh, boards):
-    """Write docs/results.md from recorded runs.
-
-    The golden model is compared with float32 over several seeds meanwhile.
-    """
-    from gradgate.report.results import compare_seeds, markdown
-
-    page = Path("docs/results.md")
-    require_sources(page)
-    require_outputs(None, page)
-    runs = [read_json(path, "skip_on_off", "channels") for path in (demo, *others)]
-    soaked, files = read_json(soak_path, "networks"), {
-        "sparsity": read_json(sparsity, "goals"), "synth": read_json(synth, runs[0]["config"]["name"]), "fresh": read_json(fresh, "runs"),
-        "boards": boards and kept_figures(boards)}
-    text = markdown(runs[0], soaked, compare_seeds(seeds), runs[1:], **files)
-    for path in write_files(page.parent, {page.name: text}):
-        click.echo(path)

@@ -5,7 +5,7 @@ from gradgate.fpga.boards import BOARDS
 from gradgate.fpga.families import FAMILIES
 from gradgate.fpga.place import Placement
 from gradgate.fpga.top import LEDS
-from gradgate.report.peers import peer_section
+from gradgate.report.published import Published, array_section
 from gradgate.report.tables import table
 
 KEYS = ("lut4", "ff", "dsp", "bram")
@@ -78,8 +78,8 @@ def counted_table(found: list) -> list:
          ", ".join(FAMILIES[f["family"]].labels.values()), f["tools"]] for f in found if "family" in f])
 
 
-def page(found: list, demo: dict | None, pictures: list) -> str:
-    """The page ``docs/boards.md``, of the figures ``found``, of those of the demo, and of the names of pictures in docs/images."""
+def page(found: list, demo: dict | None, pictures: list, published: Published) -> str:
+    """The page ``docs/boards.md``, of the figures ``found``, of those of the demo and of others, and of pictures in docs/images."""
     placed = [f for f in found if "fmax_mhz" in f]
     refused = [f for f in found if "refused" in f]
     factor, of = speedup(demo)
@@ -109,7 +109,7 @@ def page(found: list, demo: dict | None, pictures: list) -> str:
                   f"{', '.join(path['units'])}."]
     for f in placed:
         lines += ["", f"### {f['config']['name']} on {BOARDS[f['board']].title}", "", *units(f["units"])]
-    lines += ["", *peer_section()]
+    lines += ["", *array_section(published)]
     for name in pictures:
         lines += ["", f"![Placement of the units: {name}](images/{name})"]
     if any("family" in f for f in found):

@@ -7,7 +7,6 @@ import numpy as np
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.report.training import PHASES
-from gradgate.training import goals
 from gradgate.training.datasets import digits
 from gradgate.training.run import Trainer
 from gradgate.training.schedule import Schedule
@@ -56,16 +55,16 @@ def measured(runs: list) -> list:
     return lines
 
 
-def markdown(demo: dict, soak: dict, pairs: list, others: list = (), **files) -> str:
+def markdown(demo: dict, soak: dict, pairs: list, others: list = (), goals: list = ()) -> str:
     """The page: the demo's ``result.json``, the figures of a soak run, pairs of accuracies over seeds; of ``others`` the part on
-    skipping only. ``files``: further figures for :func:`gradgate.training.goals.lines`."""
+    skipping only. ``goals``: lines of the part on goals."""
     config = demo["config"]
     pes = config["rows"] * config["lanes"]
     golden, float32 = np.array(pairs).T
     lines = [
         "# Results", "",
         f"Written by `make results` on {date.today()}; do not edit. All cycles are RTL counters of the simulated core.", "",
-        *goals.lines(demo, soak, pairs, others, **files),
+        *goals,
         "## The demo", "",
         f"`make demo`: {demo['model']} on `{config['name']}` ({config['rows']}x{config['lanes']} PEs, {config['lists']} lists), batch "
         f"{demo['batch']}, {demo['epochs']} epochs, learning rate 2^-({', '.join(map(str, demo['lr_shifts']))}), seed {demo['seed']}.", "",

@@ -6,10 +6,10 @@ import io
 from gradgate.arch.config import PRESETS
 from gradgate.bench.cost.walks import PASSES
 from gradgate.bench.recording.networks import NETWORKS
-from gradgate.bench.sparsity.goals import PAPER_BP, PAPER_TOTAL, TENSORDASH, goals
 from gradgate.bench.sparsity.machines import BATCH, PORTS, Totals
 from gradgate.bench.sparsity.study import BP, layer_rows
-from gradgate.training.goals import goal_table
+from gradgate.report.goals import verdict_table
+from gradgate.report.published import Published, speedup_section
 
 HOW = """\
 Written by `gradgate bench sparsity --docs`; do not edit.
@@ -90,9 +90,7 @@ def _speedups(found, config: str) -> list:
              "POST, UPDATE and the fetching of commands; *RUN* counts RUN commands only; the last two add the external port.", ""]
     lines += _table(["network", "backprop.", "ideal", "total", "ideal", "backprop., RUN", "total, RUN", "total, port behind",
                      "total, overlapping"], rows)
-    lines += [f"Reported for the paper's own array: backpropagation {PAPER_BP[0]}x to {PAPER_BP[1]}x, total {PAPER_TOTAL[0]}x to "
-              f"{PAPER_TOTAL[1]}x (arXiv 2109.07710, five networks); {TENSORDASH}x over training (TensorDash). Both measured other zeros, "
-              "of networks trained on other images, so the ranges are neighbours, not a race.", "", "Efficiency, sparse:", ""]
+    lines += ["Efficiency, sparse:", ""]
     lines += _table(["network", *PASSES, "all RUNs", "+ LOAD, POST, ...", "+ port behind", "overlapping", "dense RUNs"], efficiency)
     lines += ["What RUNs lose, in parts of their cycles: *lanes*, because the busiest lane of a row has more to do in a RUN than the "
               "mean of all (biases, words of bricks that belong to no channel, and useless multiplications of depthwise layers are in "
@@ -140,13 +138,14 @@ def _sampling(found) -> list:
             *_table(["layer", "pass", "sampled", "all positions", "error"], rows)]
 
 
-def markdown(found, sample) -> str:
-    """The page ``docs/sparsity_results.md``; ``sample`` is the one the cycles come from."""
+def markdown(found, sample, verdicts: list, published: Published) -> str:
+    """The page ``docs/sparsity_results.md``; ``sample`` is the one the cycles come from, ``verdicts`` are on goals."""
     ports = ", ".join(f"{bits} bits a cycle for `{name}`" for name, bits in PORTS.items())
     lines = ["# Skipping zeros: results", "", HOW.format(batch=BATCH, ports=ports, **vars(sample))]
     for config in dict.fromkeys(machine.config for machine in found.machines):
         lines += _speedups(found, config)
-    lines += ["## Goals", "", *_goal_lines(found), ""]
+    lines += speedup_section(published)
+    lines += ["## Goals", "", *_goal_lines(found, verdicts), ""] if verdicts else []
     lines += _points(found) if found.points else []
     lines += _ablation(found) if found.ablation else []
     lines += _recordings(found)
@@ -154,26 +153,27 @@ def markdown(found, sample) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _goal_lines(found) -> list:
+def _goal_lines(found, verdicts) -> list:
     config = found.machines[-1].config
     totals = {m.network: Totals.of(m.sparse) for m in found.machines if m.config == config}
     lost = ", ".join(f"{_percent((one.sum('lanes') - one.sum('ideal')) / one.sum('run'))} in {name}" for name, one in totals.items())
-    return [*goal_table(goals(found)), "",
+    return [*verdict_table(verdicts), "",
             "Where efficiency is missed, most of it is lost to unequal lanes: a channel that is seldom zero keeps its lane busy while "
             f"others wait for the end of the RUN. Of the cycles of all RUNs on `{config}`, unequal lanes take {lost}."]
 
 
-def text(found) -> str:
-    """The report on the terminal: a line for each network and configuration, and the goals."""
+def text(found, verdicts: list) -> str:
+    """The report on the terminal: a line for each network and configuration, and goals if there are any."""
     lines = [f"batch {BATCH}, last recorded step; speedups over dense with LOAD, POST and the others; efficiency of RUN cycles", "",
              f"{'network':14}{'config':8}{'backprop.':>10}{'ideal':>8}{'total':>8}{'ideal':>8}{'effic.':>9}{'FW':>8}{'BD':>8}{'WG':>8}"]
     for machine in found.machines:
         one = machine.figures()
         lines.append(f"{machine.network:14}{machine.config:8}{one['speedup_bp']:10.2f}{one['ideal_bp']:8.2f}{one['speedup_total']:8.2f}"
                      f"{one['ideal_total']:8.2f}{one['efficiency']:9.1%}" + "".join(f"{one['efficiency_pass'][p]:8.1%}" for p in PASSES))
-    met = goals(found)
-    return "\n".join(lines + ["", f"goals met: {sum(goal.met for goal in met)} of {len(met)}"]
-                     + [f"  missed: {goal.what}: {goal.got:.3f}, wanted {goal.wanted:.2f}" for goal in met if not goal.met])
+    if verdicts:
+        lines += ["", f"goals met: {sum(verdict.met for verdict in verdicts)} of {len(verdicts)}"]
+        lines += [f"  missed: {one.goal.what}: {one.got:.3f}, wanted {one.goal.wanted:.2f}" for one in verdicts if not one.met]
+    return "\n".join(lines)
 
 
 def csv_text(found) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradgate.bench.cost.walks import PASSES
 from gradgate.bench.recording.networks import NETWORKS
-from gradgate.bench.sparsity.goals import PAPER_BP, PAPER_TOTAL
+from gradgate.report.published import Published
 
 
 def _png(figure) -> bytes:
@@ -24,18 +24,25 @@ def _pyplot():
     return pyplot
 
 
-def speedups(found) -> bytes:
-    """Speedups of all networks on the last configuration, ideal ones behind them, and efficiency by pass, as a PNG."""
+def speedups(found, published: Published) -> bytes:
+    """Speedups of all networks on the last configuration, ideal ones in the background, and efficiency by pass, as a PNG.
+
+    Where others report a range, a band shows it.
+    """
     pyplot = _pyplot()
     config = found.machines[-1].config
     figures = {m.network: m.figures() for m in found.machines if m.config == config}
     where = np.arange(len(figures))
     figure, axes = pyplot.subplots(1, 3, figsize=(14, 4), layout="constrained")
-    for axis, key, title, band in zip(axes, ("bp", "total"), ("backpropagation", "forward + backpropagation"), (PAPER_BP, PAPER_TOTAL)):
-        axis.axhspan(*band, color="0.93", label="range of arXiv 2109.07710")
+    for axis, key, title, name in zip(axes, ("bp", "total"), ("backpropagation", "forward + backpropagation"),
+                                      ("backpropagation", "total")):
+        bands = {one.of: band for one in published.speedups if len(set(band := getattr(one, name))) == 2}
+        for of, band in bands.items():
+            axis.axhspan(*band, color="0.93", label=f"range of {of}")
+        high = max([*(band[1] for band in bands.values()), *(one[f"ideal_{key}"] for one in figures.values())])
         axis.bar(where, [one[f"ideal_{key}"] for one in figures.values()], 0.8, color="0.75", label="ideal")
         axis.bar(where, [one[f"speedup_{key}"] for one in figures.values()], 0.5, label=f"{config}, LOAD, POST, ... included")
-        axis.set(title=title, ylabel="speedup over dense", ylim=(0, 1.3 * max(band[1], *(one[f"ideal_{key}"] for one in figures.values()))))
+        axis.set(title=title, ylabel="speedup over dense", ylim=(0, 1.3 * high))
         axis.legend(fontsize="small", loc="upper right")
     for i, name in enumerate(PASSES):
         axes[2].bar(where + 0.27 * (i - 1), [one["efficiency_pass"][name] for one in figures.values()], 0.25, label=name)

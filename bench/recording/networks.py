@@ -176,4 +176,5 @@ def layers(name: str, side: int = 224, classes: int = 1000) -> tuple[Layer, ...]
 
 
 #: The networks as published: 224x224 pixels, 1000 classes.
+FIVE = ("vgg16", "resnet18", "googlenet", "densenet121", "mobilenet_v1")  #: those of the paper
 NETWORKS: dict[str, tuple[Layer, ...]] = {name: layers(name) for name in _BUILDERS}

@@ -1,6 +1,6 @@
 """The whole study: networks, machines, recorded points, ablation, sampling error."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from gradgate.bench.cost.walks import PASSES
 from gradgate.bench.recording.masks import masks_of
 from gradgate.bench.recording.networks import NETWORKS
 from gradgate.bench.sparsity import machines as sparsity
-from gradgate.bench.sparsity.goals import goals
 from gradgate.bench.sparsity.machines import BATCH, DENSE, PORTS, Totals, Variant, tasks_of
 
 BP = ("BD", "WG")
@@ -103,8 +102,7 @@ class Study:
         return next((m for m in self.machines if (m.network, m.config) == (network, config)), None)
 
     def json(self) -> dict:
-        """For machines: figures of each network, of ``paper`` if it was asked for, with those of each configuration below;
-        the goals, for :class:`gradgate.training.goals.Goal`."""
+        """For machines: figures of each network, of ``paper`` if it was asked for, with those of each configuration below."""
         networks = {}
         for machine in self.machines:
             figures = machine.figures()
@@ -116,8 +114,7 @@ class Study:
             one["recording"] = self.meta[machine.network]
             one["points"] = self.points.get(machine.network, {})
         ablation = {name: {variant: totals.passes for variant, totals in table.items()} for name, table in self.ablation.items()}
-        return {"batch": BATCH, "ports": PORTS, "networks": networks, "ablation": ablation, "sampling": self.sampling,
-                "goals": [asdict(goal) for goal in goals(self)]}
+        return {"batch": BATCH, "ports": PORTS, "networks": networks, "ablation": ablation, "sampling": self.sampling}
 
 
 def _mean_density(recording, point: int) -> tuple:
