@@ -12,10 +12,10 @@ Written by `gradgate record --docs` from the files in `bench/recorded`; do not e
 
 How much a core gains by skipping depends on which words are zero, and where. So the zeros of real training are recorded: for each
 layer of six networks and some steps of their training, which words of its input X and of the gradient dY at its output are not zero.
-`Recording.load("resnet18").layer("conv3_1a", 100)` gives the two masks ([format](../bench/recording.py)).
+`Recording.load("resnet18").layer("conv3_1a", 100)` gives the two masks ([format](../bench/recording/files.py)).
 
 The networks are those of arXiv 2109.07710, VGG16 without and with batch normalisation. Their layers are in
-[bench/recording/networks.py](../bench/networks.py).
+[bench/recording/networks.py](../bench/recording/networks.py).
 
 ## What was trained
 
