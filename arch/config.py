@@ -1,4 +1,8 @@
-"""The configuration of one generated core, its presets and its TOML form."""
+"""The configuration of one generated core, its presets and its TOML form.
+
+In Python a configuration has flat fields, ``config.rows``. Files and manifests have them in sections, ``[array] rows``; files may have
+flat keys too, and both.
+"""
 
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -16,19 +20,28 @@ class Config:
     """
 
     name: str = "custom"  #: shown in reports and in the manifest
+
+    # [array]
     rows: int  #: rows of the array (1 to 16); each owns the images i with i mod rows = its number
     lanes: int  #: lanes (PEs) of a row: 2, 4, 8 or 16
     lists: int = 2  #: S, lists that circulate in a row (1 to 4)
     targets: int = 16  #: targets a lane may have in one tile (1 to 32)
+
+    # [memories]
     act_bricks: int = 2048  #: bricks in each row's activation memory
     weight_bricks: int = 1024  #: bricks in the master weight memory
     bank_words: int = 512  #: accumulators in a PE's bank; it holds twice as many weights
     psum_words: int = 512  #: sums a lane can keep
     argmax_bricks: int = 512  #: bricks in each row's memory of pooling choices
+
+    # [host]
     program_words: int = 4096  #: 32-bit words of program memory
     counters: int = 1024  #: commands of a program whose cycle counts are kept
     staging_words: int = 2048  #: words in the staging memory between host and row memories
+
+    # [update]
     momentum: bool = False  #: a velocity for every master weight, in a memory of the same size, so that UPDATE can use momentum
+
     formats: Formats = field(default_factory=Formats)  #: number formats
 
     def __post_init__(self):
@@ -70,23 +83,29 @@ class Config:
         return -(-channels // self.lanes)
 
     def to_dict(self) -> dict:
-        """All fields, for the manifest."""
-        return asdict(self)
+        """All fields, in sections, for manifests and other JSON: what :meth:`from_dict` reads."""
+        flat = asdict(self)
+        flat |= flat.pop("formats")
+        return {"name": self.name, **{section: {key: flat[key] for key in keys} for section, keys in SECTIONS.items()}}
 
     @classmethod
     def from_dict(cls, table: dict) -> "Config":
-        """The configuration described by ``table``; ``preset`` names one to start from."""
-        table = dict(table)
-        only_keys("configuration", table, {"preset"} | {f.name for f in fields(cls)})
-        formats = table.pop("formats", {})
-        only_keys("formats", formats, {f.name for f in fields(Formats)})
-        base = asdict(preset(table.pop("preset"))) if "preset" in table else {}
-        base_formats = base.pop("formats", {})
-        values = {**base, **table, "formats": Formats(**{**base_formats, **formats})}
+        """The configuration described by ``table``: keys in sections, flat ones, or both; ``preset`` names one to start from.
+
+        Raises :class:`ConfigError`, which names a key as it stands in ``table``.
+        """
+        given, formats, spelled = _flat(table)
+        base = asdict(preset(given.pop("preset"))) if "preset" in given else {}
+        formats = {**base.pop("formats", {}), **formats}
+        values = {**base, **given}
         missing = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING and f.name not in values]
         if missing:
             raise ConfigError(f"configuration needs {' and '.join(missing)}, or the preset to start from")
-        return cls(**values)
+        try:
+            return cls(**values, formats=Formats(**formats))
+        except ConfigError as error:
+            key, space, rest = str(error).partition(" ")  # the name of a field comes first
+            raise ConfigError(f"{spelled.get(key, key)}{space}{rest}") from None
 
     @classmethod
     def load(cls, name_or_path: str) -> "Config":
@@ -101,6 +120,44 @@ class Config:
             return cls.from_dict({"name": path.stem, **table})
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
+
+
+#: Sections of files and manifests, and the keys in each. Number formats are an object of their own in Python, too.
+SECTIONS = {
+    "array": ("rows", "lanes", "lists", "targets"),
+    "memories": ("act_bricks", "weight_bricks", "bank_words", "psum_words", "argmax_bricks"),
+    "host": ("program_words", "counters", "staging_words"),
+    "update": ("momentum",),
+    "formats": tuple(f.name for f in fields(Formats)),
+}
+#: Keys that need no section.
+FLAT = ("preset", "name", *(key for section, keys in SECTIONS.items() if section != "formats" for key in keys))
+
+
+def outline() -> str:
+    """What a file may have, in a line."""
+    return "; ".join(["preset, name", *(f"[{section}] {', '.join(keys)}" for section, keys in SECTIONS.items())])
+
+
+def _flat(table: dict) -> tuple:
+    """``(fields, fields of the number formats, {field: how the table spells it})`` of a table with sections, flat keys, or both."""
+    values, formats, spelled = {}, {}, {}
+
+    def take(into, key, value, spelling):
+        if key in spelled:
+            raise ConfigError(f"{spelled[key]} and {spelling} are the same: only one of them may be given")
+        into[key], spelled[key] = value, spelling
+
+    for key, value in table.items():
+        if key in SECTIONS:
+            only_keys(key, value, SECTIONS[key])
+            for inner in value:
+                take(formats if key == "formats" else values, inner, value[inner], f"{key}.{inner}")
+        elif key in FLAT:
+            take(values, key, value, key)
+        else:
+            raise ConfigError(f"configuration: unknown key {key!r}; known are {outline()}")
+    return values, formats, spelled
 
 
 #: What decides the size of a region that may outgrow the address space.

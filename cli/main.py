@@ -11,7 +11,7 @@ from rich_click import command_panel
 
 from gradgate.arch import commands
 from gradgate.arch.checks import ConfigError
-from gradgate.arch.config import PRESETS, Config
+from gradgate.arch.config import PRESETS, Config, outline
 from gradgate.arch.files import write_files
 from gradgate.cli.bench import bench
 from gradgate.cli.board import board
@@ -97,7 +97,7 @@ def main():
     logging.getLogger("gradgate").setLevel(logging.INFO)
 
 
-@main.command()
+@main.command(epilog=f"Keys of a TOML file, and the sections that they are in: {outline()}.")
 @config_option()
 @click.option("--out", type=DIRECTORY, required=True, help="Directory for the files.")
 @click.option("--bus", type=click.Choice(list(BUSES)), default="native", metavar="BUS", help=f"How the host reaches the core: {BUS_NAMES}.")

@@ -109,7 +109,8 @@ def design(board_name, config_name, freq, macs):
     if macs is not None:
         if config_name is not None:
             raise ConfigError("--config and --macs cannot go together: --macs has no core")
-        return target, BoardTop(target, lambda *_: MacArray(macs), freq), f"macs{macs}", {"name": f"macs{macs}", "rows": 1, "lanes": macs}
+        name = f"macs{macs}"
+        return target, BoardTop(target, lambda *_: MacArray(macs), freq), name, {"name": name, "array": {"rows": 1, "lanes": macs}}
     config = Config.load(config_name or target.config)
     return target, BoardTop(target, partial(System, config), freq), config.name, config.to_dict()
 

@@ -38,7 +38,7 @@ class Placement:
     """A design on a board, placed and routed with several seeds."""
 
     board: Board
-    config: dict  #: ``name``, ``rows``, ``lanes``, and what else describes the design
+    config: dict  #: ``name``, ``array`` with ``rows`` and ``lanes``, and what else describes the design
     mhz: float  #: the clock
     needs: Resources  #: after synthesis
     seeds: dict  #: {seed: its :class:`Placed`}
@@ -58,7 +58,7 @@ class Placement:
     @property
     def pes(self) -> int:
         """Multipliers that can be busy in every cycle."""
-        return self.config["rows"] * self.config["lanes"]
+        return self.config["array"]["rows"] * self.config["array"]["lanes"]
 
     def require_clock(self) -> None:
         """Raise :class:`ToolError` where no seed is fast enough."""

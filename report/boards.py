@@ -55,6 +55,12 @@ def boards() -> list:
         for name, figures in board_figures().items() for program in [figures.pop("loads_with")]])
 
 
+def size(config: dict) -> str:
+    """Rows and lanes of a design; figures that were kept before configurations had sections have them without."""
+    array = config.get("array", config)
+    return f"{array['rows']}x{array['lanes']}"
+
+
 def speedup(demo: dict | None):
     """What skipping was worth in the demo, and the name of its configuration."""
     part = (demo or {}).get("skip_on_off")
@@ -92,7 +98,7 @@ def page(found: list, demo: dict | None, pictures: list, published: Published) -
         *boards(), "",
         "The 12F is a 25F die, and the open tools give all of it. A design that does not fit is refused after synthesis, with all that "
         "there is too little of, or when nextpnr finds no place for a cell" + (":" if refused else "."), "",
-        *[f"- {f['refused']} ({f['config']['rows']}x{f['config']['lanes']}, {f['date']}, {f['tools']})." for f in refused],
+        *[f"- {f['refused']} ({size(f['config'])}, {f['date']}, {f['tools']})." for f in refused],
         *([""] if refused else []),
         "## Placed and routed", "",
         *placed_table(found, demo), "",

@@ -6,7 +6,7 @@ of file.
 
 import numpy as np
 
-from gradgate.arch.config import PRESETS
+from gradgate.arch.config import PRESETS, Config
 from gradgate.bench.recording.networks import FIVE, NETWORKS
 from gradgate.bench.sparsity.machines import PORTS
 from gradgate.fpga.boards import BOARDS
@@ -42,7 +42,7 @@ def demo(run: dict) -> dict:
 
 def runs(every: list) -> dict:
     """Of the ``result.json`` of all runs together."""
-    busy = [100 * row["macs"] / row["all"] / (run["config"]["rows"] * run["config"]["lanes"])
+    busy = [100 * row["macs"] / row["all"] / Config.from_dict(run["config"]).pes
             for run in every for block, row in run["skip_on_off"]["layers_skip_off"].items()
             if row["run"] and run["channels"][block] >= WIDE]
     return {

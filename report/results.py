@@ -40,7 +40,7 @@ def measured(runs: list) -> list:
     """
     lines = []
     for run in runs:
-        part, pes = run["skip_on_off"], run["config"]["rows"] * run["config"]["lanes"]
+        part, pes = run["skip_on_off"], Config.from_dict(run["config"]).pes
         on, off, macs_on, macs_off = (part[f"{what}_skip_{way}"] for what in ("cycles", "macs") for way in ("on", "off"))
         lines += [f"`{run['model']}` on `{run['config']['name']}`, batch {run['batch']}, behind {run['steps']} steps of training; lists of "
                   f"gradients in {', '.join(run['swapped_weight_gradients'][-1]) or 'no layer'}:", ""]
@@ -58,15 +58,15 @@ def measured(runs: list) -> list:
 def markdown(demo: dict, soak: dict, pairs: list, others: list = (), goals: list = ()) -> str:
     """The page: the demo's ``result.json``, the figures of a soak run, pairs of accuracies over seeds; of ``others`` the part on
     skipping only. ``goals``: lines of the part on goals."""
-    config = demo["config"]
-    pes = config["rows"] * config["lanes"]
+    config = Config.from_dict(demo["config"])
+    pes = config.pes
     golden, float32 = np.array(pairs).T
     lines = [
         "# Results", "",
         f"Written by `make results` on {date.today()}; do not edit. All cycles are RTL counters of the simulated core.", "",
         *goals,
         "## The demo", "",
-        f"`make demo`: {demo['model']} on `{config['name']}` ({config['rows']}x{config['lanes']} PEs, {config['lists']} lists), batch "
+        f"`make demo`: {demo['model']} on `{config.name}` ({config.rows}x{config.lanes} PEs, {config.lists} lists), batch "
         f"{demo['batch']}, {demo['epochs']} epochs, learning rate 2^-({', '.join(map(str, demo['lr_shifts']))}), seed {demo['seed']}.", "",
     ]
     lines += table(["what", "measured"], [

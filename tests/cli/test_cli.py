@@ -6,14 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from gradgate.arch.checks import ConfigError
-from gradgate.arch.config import PRESETS, Config
+from gradgate.arch.config import PRESETS, SECTIONS, Config
 from gradgate.arch.files import require_writable
+from gradgate.arch.fingerprint import fingerprint
+from gradgate.arch.formats import Formats
 from gradgate.arch.network import Network
 from gradgate.cli import progress
 from gradgate.cli.main import main
@@ -52,7 +55,8 @@ CONFIG_ERRORS = {
     "rows =": "Invalid value",
     "rows 4": "Expected '=' after a key",
     "rows = 2\nrows = 3": "Cannot overwrite a value",
-    "rows = 2\nlanes = 4\nrow = 1": "configuration: unknown key 'row'; known are act_bricks, argmax_bricks, bank_words, counters, ",
+    "rows = 2\nlanes = 4\nrow = 1": "configuration: unknown key 'row'; known are preset, name; [array] rows, lanes, lists, targets; "
+                                   "[memories] act_bricks, ",
     'rows = "4"\nlanes = 4': "rows must be 1 to 16, not '4'",
     "rows = 0\nlanes = 4": "rows must be 1 to 16, not 0",
     "rows = 17\nlanes = 4": "rows must be 1 to 16, not 17",
@@ -75,12 +79,28 @@ CONFIG_ERRORS = {
     'preset = "tiny"\nmomentum = 1': "momentum must be one of False, True, not 1",
     'preset = "tiny"\nformats = 3': "formats must be a table, not 3",
     'preset = "tiny"\n[formats]\nbits = 3': "formats: unknown key 'bits'; known are acc_bits, act_bits, ",
-    'preset = "tiny"\n[formats]\nact_bits = 40': "act_bits must be 8 to 18, not 40",
-    'preset = "tiny"\n[formats]\nact_bits = "16"': "act_bits must be 8 to 18, not '16'",
-    'preset = "tiny"\n[formats]\nmaster_frac = 19': "master_frac must be 20 for 24-bit masters of 16-bit weights",
+    'preset = "tiny"\n[formats]\nact_bits = 40': "formats.act_bits must be 8 to 18, not 40",
+    'preset = "tiny"\n[formats]\nact_bits = "16"': "formats.act_bits must be 8 to 18, not '16'",
+    'preset = "tiny"\n[formats]\nmaster_frac = 19': "formats.master_frac must be 20 for 24-bit masters of 16-bit weights",
     "rows = 16\nlanes = 16\nact_bricks = 4097": "act_bricks is too large: the host can address 1048576 words of ROWS, not 2097152",
     "rows = 16\nlanes = 16\nargmax_bricks = 65536":
         "argmax_bricks is too large: the host can address 1048576 words of ARGMAX, not 16777216",
+    "[array]\nrows = 0\nlanes = 4": "array.rows must be 1 to 16, not 0",
+    "rows = 4\n[array]\nlanes = 3": "array.lanes must be one of 2, 4, 8, 16, not 3",
+    "lanes = 3\n[array]\nrows = 4": "lanes must be one of 2, 4, 8, 16, not 3",
+    "[array]\nrows = 4": "configuration needs lanes, or the preset to start from",
+    "[array]\nrows = 4\nbank_words = 16": "array: unknown key 'bank_words'; known are lanes, lists, rows, targets",
+    "array = 3": "array must be a table, not 3",
+    "[array]\nname = 'x'": "array: unknown key 'name'; known are lanes, lists, rows, targets",
+    "rows = 2\nlanes = 4\n[array]\nrows = 2": "rows and array.rows are the same: only one of them may be given",
+    'preset = "tiny"\nmomentum = true\n[update]\nmomentum = false':
+        "momentum and update.momentum are the same: only one of them may be given",
+    'preset = "tiny"\n[memories]\nbank_words = 100': "memories.bank_words must be a power of two, not 100",
+    'preset = "tiny"\n[host]\nprogram_words = "many"': "host.program_words must be 16 to 65536, not 'many'",
+    'preset = "tiny"\n[memory]\nbank_words = 64': "configuration: unknown key 'memory'; known are preset, name; [array] ",
+    "rows = 16\nlanes = 16\n[memories]\nact_bricks = 4097":
+        "memories.act_bricks is too large: the host can address 1048576 words of ROWS, not 2097152",
+    'preset = "tiny"\nact_bits = 12': "configuration: unknown key 'act_bits'; known are ",
 }
 
 
@@ -90,6 +110,23 @@ def test_bad_configuration(text, tmp_path):
     for command in (["generate", "--out", out, "--config"], ["train", "--out", out, "--config"], ["lint"]):
         assert run(*command, path).startswith(f"{path}: {CONFIG_ERRORS[text]}")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sections_and_flat_keys():
+    """Both, and a mixture, are the same; every field but the name is in one section; a manifest's configuration can be read."""
+    flat = {"name": "x", "rows": 3, "lanes": 4, "lists": 1, "bank_words": 64, "counters": 32, "momentum": True, "formats": {"act_frac": 9}}
+    sections = {"name": "x", "array": {"rows": 3, "lanes": 4, "lists": 1}, "memories": {"bank_words": 64}, "host": {"counters": 32},
+                "update": {"momentum": True}, "formats": {"act_frac": 9}}
+    mixed = {"name": "x", "rows": 3, "array": {"lanes": 4, "lists": 1}, "bank_words": 64, "host": {"counters": 32}, "momentum": True,
+             "formats": {"act_frac": 9}}
+    one, = {Config.from_dict(table) for table in (flat, sections, mixed)}
+    assert one == Config(name="x", rows=3, lanes=4, lists=1, bank_words=64, counters=32, momentum=True, formats=Formats(act_frac=9))
+    keys = [key for section, keys in SECTIONS.items() if section != "formats" for key in keys]
+    assert ["name", *keys, "formats"] == [f.name for f in fields(Config)]
+    assert list(one.to_dict()) == ["name", *SECTIONS] and Config.from_dict(one.to_dict()) == one
+    assert Config.from_dict({"preset": "tiny", "array": {"rows": 1}}) == PRESETS["tiny"].replace(rows=1)
+    assert {config.name: fingerprint(config) for config in PRESETS.values()} == {
+        "pico": 2420883635, "nano": 2766876318, "tiny": 3391269088, "small": 4081282028, "base": 1411010343, "paper": 3346769280}
 
 
 def test_no_such_configuration(tmp_path):

@@ -211,7 +211,7 @@ def test_command_line(tmp_path):
     run = CliRunner().invoke(main, [*arguments, "--config", str(toml), "--json", str(figures)])
     assert run.exit_code == 0 and "momentum 1 - 2^-3" in run.output
     recorded = json.loads(figures.read_text())
-    assert recorded["momentum"] == 3 and recorded["config"]["momentum"] is True
+    assert recorded["momentum"] == 3 and recorded["config"]["update"]["momentum"] is True
     assert "effective learning rate is 2^M" in " ".join(CliRunner().invoke(main, ["train", "-h"]).output.split())
 
 
