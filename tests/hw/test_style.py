@@ -1,11 +1,18 @@
 """Gateware that reads: how every file of ``hw`` is written."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
+from amaranth.hdl import Fragment
+from amaranth.lib import wiring
+from support.rig import ODD
 
 import gradgate.hw
+from gradgate.hw.bus.axilite import AxiLiteCore
+from gradgate.hw.bus.system import System
+from gradgate.hw.bus.wishbone import WishboneCore
 
 HW = Path(gradgate.hw.__file__).parent
 #: Files that are not yet written so; nothing is ever added.
@@ -17,9 +24,26 @@ UNDONE = {
     "parts/command", "parts/copy", "parts/ecp5", "parts/multiplier", "parts/ram", "parts/registers", "parts/rowport",
     "weights/loader", "weights/updater", "weights/velocity_memory", "weights/weight_loop", "weights/weight_memory", "weights/weights",
 }
+#: Components with more ports than ``PORTS``; nothing is ever added, and a number only becomes smaller.
+MANY = {
+    "array.array.Array": 14,
+    "array.axis.Axis": 17,
+    "array.carousel.Carousel": 21,
+    "array.lane.Lane": 27,
+    "array.list_builder.ListBuilder": 19,
+    "array.post.Post": 23,
+    "array.row.Row": 23,
+    "bus.axilite.AxiLiteCore": 23,  # tools know the bus by these names
+    "weights.updater.Updater": 13,
+    "weights.weight_loop.WeightLoop": 13,
+}
+#: Components with more ports than ``FEW`` whose docstring does not say why yet; nothing is ever added.
+UNEXPLAINED = {"bus.wishbone.WishboneCore", "control.hostport.HostPort", "weights.weights.Weights"}
 FILES = sorted(path.relative_to(HW).with_suffix("").as_posix() for path in HW.rglob("*.py"))
 LINE = 110  # columns
 FUNCTION = 80  # lines
+PORTS = 12  # of a component; what is a signature counts once
+FEW = 10  # ports that need no reason
 UNPACKED = (ast.GeneratorExp, ast.ListComp, ast.SetComp)
 
 
@@ -38,6 +62,66 @@ def faults(source: str) -> list:
                 isinstance(target, (ast.Tuple, ast.List)) for target in node.targets):
             found.append((node.lineno, "declarations from a comprehension"))
     return sorted(found)
+
+
+def name_of(component: type) -> str:
+    """A class of ``hw`` as the tables above name it."""
+    return f"{component.__module__}.{component.__name__}".removeprefix("gradgate.hw.")
+
+
+def ports_fault(component: type, ports: int) -> str:
+    """What is wrong with a component of so many ports, or nothing."""
+    name = name_of(component)
+    if ports > MANY.get(name, PORTS):
+        return f"{name} has {ports} ports"
+    if ports > FEW and name not in {*MANY, *UNEXPLAINED} and "\n    Ports: " not in component.__doc__:
+        return f"{name} does not say why it has {ports} ports"
+    return ""
+
+
+@pytest.fixture(scope="module")
+def ports():
+    """``{component: its ports}`` for every component of which a core or a system has one."""
+    found = {}
+    made = wiring.Component.__init__
+
+    def count(component, *signature, **keywords):
+        made(component, *signature, **keywords)
+        found[type(component)] = max(found.get(type(component), 0), len(component.signature.members))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wiring.Component, "__init__", count)
+        config = ODD[0].replace(momentum=True)
+        for top in (AxiLiteCore(config), WishboneCore(config), System(config, 25e6, 115200)):
+            Fragment.get(top, None)
+    return {component: number for component, number in found.items() if component.__module__.startswith("gradgate.hw.")}
+
+
+def test_ports(ports):
+    """Units meet through signatures: no component has many ports, and more than a few have a reason."""
+    assert not [fault for component, number in sorted(ports.items(), key=str) if (fault := ports_fault(component, number))]
+
+
+def test_the_components_are_counted(ports):
+    """All that the files of ``hw`` have are among them, and what the tables name has as many ports as they say."""
+    modules = [importlib.import_module(f"gradgate.hw.{name.replace('/', '.')}") for name in FILES]
+    components = {thing for module in modules for thing in vars(module).values()
+                  if isinstance(thing, type) and issubclass(thing, wiring.Component) and thing.__module__ == module.__name__}
+    assert components and components == set(ports)
+    numbers = {name_of(component): number for component, number in ports.items()}
+    assert {name: numbers.get(name) for name in MANY} == MANY
+    assert all(FEW < numbers[name] <= PORTS for name in UNEXPLAINED)
+
+
+@pytest.mark.parametrize("number, reason, what", [
+    (13, "Ports: as many as it needs.", "has 13 ports"), (12, "", "does not say why"), (12, "Ports: as many as it needs.", ""),
+    (11, "Its ports are many.", "does not say why"), (10, "", ""),
+])
+def test_ports_check(number, reason, what):
+    """The check finds what it is for, and not what is right."""
+    component = type("Made", (wiring.Component,), {"__doc__": f"A component.\n\n    {reason}\n    "})
+    fault = ports_fault(component, number)
+    assert what in fault and bool(what) == bool(fault)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in UNDONE])
