@@ -2,18 +2,34 @@
 
 from functools import reduce
 from operator import or_
+from types import SimpleNamespace
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from gradgate.arch import latency
-from gradgate.hw.array.list_builder import entry_layout
-from gradgate.hw.array.targets import Targets, target_layout
+from gradgate.hw.array.lists import ListsSignature, VisitSignature
+from gradgate.hw.array.targets import AppendSignature, Targets
+from gradgate.hw.parts.memoryport import ReadPortSignature, WritePortSignature
 from gradgate.hw.parts.multiplier import Multiplier
 from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.registers import Unreset, delays
 from gradgate.hw.parts.shapes import below
+
+
+def run_layout(config) -> data.StructLayout:
+    """What a lane has to know of a RUN.
+
+    running : it is active; the lane's memories are its own
+    outer, fetch, accumulate : fields of the command
+    bank_addr : field of the command, bank word of k = 0
+    every : targets of this lane at each position without ``fetch``
+    """
+    return data.StructLayout({
+        "running": 1, "outer": 1, "fetch": 1, "accumulate": 1,
+        "bank_addr": range(config.bank_weights), "every": range(config.targets + 1),
+    })
 
 
 class Lane(wiring.Component):
@@ -31,31 +47,14 @@ class Lane(wiring.Component):
     Members
     -------
     start : In(1), one cycle: a RUN begins
-    running : In(1), a RUN is active; the lane's memories are its own
-    outer, fetch, accumulate : In(1), fields of RUN, stable from two cycles before the first ``pending`` on
-    bank_addr : In(range(bank_weights)), field of RUN, bank word of k = 0; stable likewise
-    every : In(range(targets + 1)), this lane's targets at each position without ``fetch``; stable likewise
-    pending : In(lists), of the carousel: this lane still has to visit the list
-    length : In(lists x range(list_entries + 1)), entries of each list; valid from a cycle before ``pending``
-    single : In(lists), the list's length is 1; valid likewise
-    void : In(lists), no lane has anything to do with the list; valid from two cycles before ``pending``
-    psum : In(lists x range(psum_words)), address of each list's first sum; valid with ``pending``
-    target : In(lists x range(lists + 1)), slot of each list's targets; valid with ``pending``
-    bus : In(lists x entry), one entry of each list, another one every cycle
-    fin : Out(lists), this cycle is the last one spent on the list
-    t_en : In(1), append ``t_entry`` to this lane's targets of slot ``t_slot``, see :class:`Targets`
-    t_slot : In(range(lists + 1)), slot of the appended target; valid with ``t_en``
-    t_entry : In(target), the appended target; valid with ``t_en``
-    claim : In(1), one cycle: the targets of a position are complete; two cycles before ``pending`` or earlier
-    claim_list : In(range(lists)), the list that they belong to; valid with ``claim``
-    fill_en : In(2), write a weight to the lower, to the upper half of a word, or clear the word by writing
-        zeros to both; not in a RUN of OUT turns, nor into a word that a RUN of RED turns reads
-    fill_addr : In(range(bank_words)), the word; valid with ``fill_en``
-    fill_data : In(act_bits), the weight; valid with ``fill_en``
-    acc_addr : In(range(bank_words)), word of the bank; valid while not running
-    acc : Out(acc_bits), its accumulator, ``latency.RAM`` cycles later
-    sum_addr : In(range(psum_words)), word of the sums memory; valid while not running
-    sum : Out(acc_bits), its sum, ``latency.RAM`` cycles later
+    run : In(run_layout); fields are stable from two cycles before the first ``pending`` on
+    lists : In(ListsSignature), of the carousel
+    visit : In(VisitSignature), of the carousel
+    append : In(AppendSignature); the claim comes two cycles before ``pending`` or earlier
+    fill : In(WritePortSignature), write a weight to the lower, to the upper half of a word of the bank, or clear
+        the word by writing zeros to both; not in a RUN of OUT turns, nor into a word that a RUN of RED turns reads
+    accs : In(ReadPortSignature), an accumulator of the bank, ``latency.RAM`` cycles later; while not running
+    sums : In(ReadPortSignature), a word of the sums memory, ``latency.RAM`` cycles later; while not running
 
     Cycles for a list: max(1, targets * length), and ``BUBBLE`` = 3 more after OUT turns, before the next
     list's first entry, because an accumulator read 1 to 3 cycles after its own update began would be stale.
@@ -70,29 +69,24 @@ class Lane(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        s, formats = config.lists, config.formats
-        acc = formats.acc_bits
+        formats = config.formats
+        bank_words = range(config.bank_words)
         super().__init__({
-            "start": In(1), "running": In(1), "outer": In(1), "fetch": In(1), "accumulate": In(1),
-            "bank_addr": In(range(config.bank_weights)), "every": In(range(config.targets + 1)),
-            "pending": In(s), "void": In(s), "single": In(s),
-            "length": In(data.ArrayLayout(range(config.list_entries + 1), s)),
-            "psum": In(data.ArrayLayout(range(config.psum_words), s)),
-            "target": In(data.ArrayLayout(range(s + 1), s)),
-            "bus": In(data.ArrayLayout(entry_layout(config), s)), "fin": Out(s),
-            "t_en": In(1), "t_slot": In(range(s + 1)), "t_entry": In(target_layout(config)),
-            "claim": In(1), "claim_list": In(below(s)),
-            "fill_en": In(2), "fill_addr": In(range(config.bank_words)), "fill_data": In(formats.act_bits),
-            "acc_addr": In(range(config.bank_words)), "acc": Out(acc),
-            "sum_addr": In(range(config.psum_words)), "sum": Out(acc),
+            "start": In(1),
+            "run": In(run_layout(config)),
+            "lists": In(ListsSignature(config)),
+            "visit": In(VisitSignature(config)),
+            "append": In(AppendSignature(config)),
+            "fill": In(WritePortSignature(bank_words, formats.act_bits, parts=2)),
+            "accs": In(ReadPortSignature(bank_words, formats.acc_bits)),
+            "sums": In(ReadPortSignature(range(config.psum_words), formats.acc_bits)),
         })
 
     def elaborate(self, platform):
         m = Module()
         config, formats = self.config, self.config.formats
-        half_bits = max(formats.act_bits, (formats.acc_bits + 1) // 2)
         m.submodules.targets = targets = Targets(config)
-        m.submodules.bank = bank = Ram(width=2 * half_bits, depth=config.bank_words, parts=2)
+        m.submodules.bank = bank = Ram(width=2 * self._half_bits, depth=config.bank_words, parts=2)
         m.submodules.sums = sums = Ram(width=formats.acc_bits, depth=config.psum_words)
         m.submodules.multiplier = multiplier = Multiplier(formats.act_bits)
 
@@ -103,96 +97,71 @@ class Lane(wiring.Component):
         first = Unreset(init=1)  # of the turn's entries
         last = Unreset()
         self._control(m, targets, at, index, issue, first, last)
+        wiring.connect(m, wiring.flipped(self.append), targets.append)
 
         # s1, s2
-        k2, value2, psum2, t2, target2 = self._operands(m, targets, at, index)
+        operands = self._operands(m, targets, at, index)
 
-        # s3 on: what accompanies the operands down the pipeline
-        address3 = Unreset(range(config.bank_weights))
-        psum3 = Unreset(psum2.shape())
-        m.d.sync += address3.eq(k2 + t2)
-        m.d.sync += psum3.eq(psum2 + t2)
-        value5 = _delay(m, value2, 3, "value")
-        half5 = _delay(m, address3[0], 2, "half")
-        psum5 = _delay(m, psum3, 2, "psum")
-        psum9 = _delay(m, psum5, 4, "psum_late")
-        valid8 = _delay(m, issue, 8, "valid", Signal)
-        first7 = _delay(m, first, 7, "first")
-        last8 = _delay(m, last, 8, "last")
-        early3 = _only(m, ~self.outer, (k2 + t2)[1:len(address3)], "early")
-        address5 = _delay(m, address3[:len(bank.r_addr)], 2, "address")
-        address6 = _only(m, self.outer, address5, "address_2")
-        address9 = _delay(m, address6, 3, "address_late")
-        target5 = _delay(m, target2, 3, "target")
-
-        # s5..s8: multiply; s8: add; s9: write
-        lower, upper = bank.r_data[:formats.act_bits], bank.r_data[half_bits:half_bits + formats.act_bits]
-        weight5 = Mux(half5, upper, lower)
+        # s3 on
         total = Unreset(formats.acc_bits)
-        self._multiply_add(m, bank, sums, multiplier, value5, weight5, target5, first7, valid8, total)
-        write9 = Signal()  # the total goes to the bank, of an OUT turn
-        end9 = Signal()  # the total goes to the sums memory, of a RED turn
-        m.d.sync += write9.eq(valid8 & self.outer)
-        m.d.sync += end9.eq(valid8 & last8 & ~self.outer)
-        m.d.comb += [
-            bank.r_addr.eq(Mux(self.running, early3 | address6, self.acc_addr)),
-            sums.r_addr.eq(Mux(self.running, psum5, self.sum_addr)),
-            self.acc.eq(bank.r_data),
-            self.sum.eq(sums.r_data),
-            sums.w_addr.eq(psum9),
-            sums.w_data.eq(total),
-            sums.w_en.eq(end9),
-        ]
-        with m.If(write9):
-            m.d.comb += [
-                bank.w_addr.eq(address9),
-                bank.w_data.eq(total),
-                bank.w_en.eq(0b11),
-            ]
-        with m.Else():
-            m.d.comb += [
-                bank.w_addr.eq(self.fill_addr),
-                bank.w_en.eq(self.fill_en),
-                bank.w_data[:half_bits].eq(self.fill_data),
-                bank.w_data[half_bits:].eq(self.fill_data),
-            ]
+        pipe = self._pipeline(m, bank, *operands, issue, first, last)
+        self._multiply_add(m, bank, sums, multiplier, pipe, total)
+        self._memories(m, bank, sums, pipe, total)
         return m
+
+    @property
+    def _half_bits(self):
+        """Bits of half a word of the bank: for a weight, and for half an accumulator."""
+        formats = self.config.formats
+        return max(formats.act_bits, (formats.acc_bits + 1) // 2)
 
     def _control(self, m, targets, at, index, issue, first, last):
         """s0: what the next cycle does, with the list that the lane is at then, is decided in this one."""
-        config = self.config
-        left = Unreset(range(config.list_entries + 1))  # entries of the turn from this one on
-        turns = Unreset(range(config.targets + 1))  # turns of the list from this one on
+        lists = self.config.lists
         final = Unreset()  # this is the last turn of the list
         nothing = Unreset()  # the lane has nothing to do with the list
         bubble = Unreset(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
         in_bubble = Unreset()  # the lane is in a bubble
         counts, nothings, ones = self._counts(m, targets)
-        here = self.pending.bit_select(at, 1) & ~in_bubble
+        here = self.visit.pending.bit_select(at, 1) & ~in_bubble
         fin = Signal()  # this cycle is the last one spent on the list
         m.d.comb += [
             issue.eq(here & ~nothing),
             fin.eq(here & (nothing | (last & final))),
-            self.fin.eq(Cat(fin & (at == s) for s in range(config.lists))),
-            targets.claim.eq(self.claim),
-            targets.claim_list.eq(self.claim_list),
-            targets.en.eq(self.t_en),
-            targets.slot.eq(self.t_slot),
-            targets.entry.eq(self.t_entry),
+            self.visit.fin.eq(Cat(fin & (at == s) for s in range(lists))),
         ]
         following = Signal.like(at)  # the list after this one
         begins = Signal.like(at)  # the list that the lane is at in the next cycle
-        m.d.comb += following.eq(Mux(at == config.lists - 1, 0, at + 1))
+        m.d.comb += following.eq(Mux(at == lists - 1, 0, at + 1))
         m.d.comb += begins.eq(Mux(fin, following, at))
         m.d.sync += at.eq(begins)
-        # Within a list, every cycle has its entry.
+        self._entries(m, begins, issue, first, last)
+        self._turns(m, begins, issue, fin, last, final, nothing, index, counts, nothings, ones)
+        later = Cat(fin & ~nothing & self.run.outer, bubble[:-1])[:self.BUBBLE]
+        m.d.sync += bubble.eq(later)
+        m.d.sync += in_bubble.eq(later.any())
+        with m.If(self.start):
+            m.d.sync += [
+                at.eq(0),
+                bubble.eq(0),
+                in_bubble.eq(0),
+            ]
+
+    def _entries(self, m, begins, issue, first, last):
+        """The entries of a turn: within it, every cycle has one."""
+        lists = self.lists
+        left = Unreset(range(self.config.list_entries + 1))  # entries of the turn from this one on
         m.d.sync += first.eq(~issue | last)
         with m.If(issue & ~last):
             m.d.sync += left.eq(left - 1)
             m.d.sync += last.eq(left == 2)
         with m.Else():
-            m.d.sync += left.eq(self.length[begins])
-            m.d.sync += last.eq(self.single.bit_select(begins, 1))
+            m.d.sync += left.eq(lists.length[begins])
+            m.d.sync += last.eq(lists.single.bit_select(begins, 1))
+
+    def _turns(self, m, begins, issue, fin, last, final, nothing, index, counts, nothings, ones):
+        """The turns of a list, one for each target."""
+        turns = Unreset(range(self.config.targets + 1))  # turns of the list from this one on
         with m.If(~issue | fin):
             m.d.sync += [
                 turns.eq(Array(counts)[begins]),
@@ -206,26 +175,17 @@ class Lane(wiring.Component):
                 final.eq(turns == 2),
                 index.eq(index + 1),
             ]
-        later = Cat(fin & ~nothing & self.outer, bubble[:-1])[:self.BUBBLE]
-        m.d.sync += bubble.eq(later)
-        m.d.sync += in_bubble.eq(later.any())
-        with m.If(self.start):
-            m.d.sync += [
-                at.eq(0),
-                bubble.eq(0),
-                in_bubble.eq(0),
-            ]
 
     def _counts(self, m, targets):
         """The number of this lane's targets of each list; lists with nothing to do; lists with one target."""
-        counts = [Unreset(len(self.every), name=f"count{s}") for s in range(self.config.lists)]
+        counts = [Unreset(len(self.run.every), name=f"count{s}") for s in range(self.config.lists)]
         nothings = Unreset(self.config.lists)
         ones = Unreset(self.config.lists)
         for s, count in enumerate(counts):
-            found = Mux(self.fetch, targets.count[s], self.every)
+            found = Mux(self.run.fetch, targets.count[s], self.run.every)
             m.d.sync += [
                 count.eq(found),
-                nothings[s].eq(self.void[s] | (found == 0)),
+                nothings[s].eq(self.lists.void[s] | (found == 0)),
                 ones[s].eq(found == 1),
             ]
         return counts, nothings, ones
@@ -239,44 +199,100 @@ class Lane(wiring.Component):
         psum1 = Unreset(range(config.psum_words))
         m.d.sync += [
             at1.eq(at),
-            target1.eq(self.target[at]),
+            target1.eq(self.lists.target[at]),
             index1.eq(index),
-            psum1.eq(self.psum[at]),
+            psum1.eq(self.lists.psum[at]),
         ]
-        entry = self.bus[at1]
+        entry = self.lists.bus[at1]
         m.d.comb += targets.r_index.eq(index1)
         k2 = Unreset(range(config.bank_weights))
         value2 = Unreset(config.formats.act_bits)
         psum2 = Unreset(psum1.shape())
         m.d.sync += [
-            k2.eq(self.bank_addr + entry.k),
+            k2.eq(self.run.bank_addr + entry.k),
             value2.eq(entry.value),
             psum2.eq(psum1),
         ]
         # A register for each slot, which is zero for another slot, so that an OR joins them.
         slots = list(enumerate(targets.r_entries))
-        t2 = _only(m, ~self.fetch, index1, "index2")
+        t2 = _only(m, ~self.run.fetch, index1, "index2")
         for slot, target in slots:
-            t2 = t2 | _only(m, self.fetch & (target1 == slot), target.t, f"t2_{slot}")
+            t2 = t2 | _only(m, self.run.fetch & (target1 == slot), target.t, f"t2_{slot}")
         values = [_only(m, target1 == slot, target.value, f"target2_{slot}") for slot, target in slots]
         return k2, value2, psum2, t2, reduce(or_, values)
 
-    def _multiply_add(self, m, bank, sums, multiplier, value5, weight5, target5, first7, valid8, total):
+    def _pipeline(self, m, bank, k2, value2, psum2, t2, target2, issue, first, last):
+        """s3 on: what accompanies the operands down the pipeline, by names that end with the stage."""
+        outer = self.run.outer
+        address3 = Unreset(range(self.config.bank_weights))
+        psum3 = Unreset(psum2.shape())
+        m.d.sync += address3.eq(k2 + t2)
+        m.d.sync += psum3.eq(psum2 + t2)
+        value5 = _delay(m, value2, 3, "value")
+        half5 = _delay(m, address3[0], 2, "half")
+        psum5 = _delay(m, psum3, 2, "psum")
+        psum9 = _delay(m, psum5, 4, "psum_late")
+        valid8 = _delay(m, issue, 8, "valid", Signal)
+        first7 = _delay(m, first, 7, "first")
+        last8 = _delay(m, last, 8, "last")
+        early3 = _only(m, ~outer, (k2 + t2)[1:len(address3)], "early")
+        address5 = _delay(m, address3[:len(bank.r_addr)], 2, "address")
+        address6 = _only(m, outer, address5, "address_2")
+        address9 = _delay(m, address6, 3, "address_late")
+        target5 = _delay(m, target2, 3, "target")
+        return SimpleNamespace(
+            early3=early3, value5=value5, half5=half5, target5=target5, psum5=psum5, address6=address6,
+            first7=first7, valid8=valid8, last8=last8, psum9=psum9, address9=address9)
+
+    def _multiply_add(self, m, bank, sums, multiplier, pipe, total):
         """s5 to s8: ``total`` becomes accumulator (OUT) or sum of the turn so far (RED), plus the product."""
-        acc_bits = self.config.formats.acc_bits
-        sum8 = _only(m, first7 & self.accumulate & ~self.outer, sums.r_data, "sum8")
+        formats, run, half_bits = self.config.formats, self.run, self._half_bits
+        lower = bank.r_data[:formats.act_bits]
+        upper = bank.r_data[half_bits:half_bits + formats.act_bits]
+        weight5 = Mux(pipe.half5, upper, lower)
+        sum8 = _only(m, pipe.first7 & run.accumulate & ~run.outer, sums.r_data, "sum8")
         go_on8 = Unreset()  # the turn goes on
-        m.d.sync += go_on8.eq(~first7)
-        before = Signal(acc_bits)
+        m.d.sync += go_on8.eq(~pipe.first7)
+        before = Signal(formats.acc_bits)
         m.d.comb += [
-            multiplier.a.eq(value5.as_signed()),
-            multiplier.b.eq(Mux(self.outer, target5, weight5).as_signed()),
-            before.eq(Mux(self.outer, bank.r_data[:acc_bits], sum8 | Mux(go_on8, total, 0))),
+            multiplier.a.eq(pipe.value5.as_signed()),
+            multiplier.b.eq(Mux(run.outer, pipe.target5, weight5).as_signed()),
+            before.eq(Mux(run.outer, bank.r_data[:formats.acc_bits], sum8 | Mux(go_on8, total, 0))),
         ]
-        product = Signal(signed(acc_bits))
+        product = Signal(signed(formats.acc_bits))
         m.d.comb += product.eq(multiplier.o)
-        with m.If(valid8):
+        with m.If(pipe.valid8):
             m.d.sync += total.eq(before + product)
+
+    def _memories(self, m, bank, sums, pipe, total):
+        """What is read of bank and sums, and written to them: results in s9, weights and zeros of ``fill``."""
+        run, half_bits = self.run, self._half_bits
+        write9 = Signal()  # the total goes to the bank, of an OUT turn
+        end9 = Signal()  # the total goes to the sums memory, of a RED turn
+        m.d.sync += write9.eq(pipe.valid8 & run.outer)
+        m.d.sync += end9.eq(pipe.valid8 & pipe.last8 & ~run.outer)
+        m.d.comb += [
+            bank.r_addr.eq(Mux(run.running, pipe.early3 | pipe.address6, self.accs.addr)),
+            sums.r_addr.eq(Mux(run.running, pipe.psum5, self.sums.addr)),
+            self.accs.data.eq(bank.r_data),
+            self.sums.data.eq(sums.r_data),
+            sums.w_addr.eq(pipe.psum9),
+            sums.w_data.eq(total),
+            sums.w_en.eq(end9),
+        ]
+        with m.If(write9):
+            m.d.comb += [
+                bank.w_addr.eq(pipe.address9),
+                bank.w_data.eq(total),
+                bank.w_en.eq(0b11),
+            ]
+        with m.Else():
+            m.d.comb += [
+                bank.w_addr.eq(self.fill.addr),
+                bank.w_en.eq(self.fill.en),
+                bank.w_data[:half_bits].eq(self.fill.data),
+                bank.w_data[half_bits:].eq(self.fill.data),
+            ]
 
 
 def _delay(m, value, cycles, name, kind=Unreset):

@@ -4,23 +4,15 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
 from gradgate.hw.array.item import Kind, item_layout
-from gradgate.hw.parts.command import PAYLOAD, layout
+from gradgate.hw.array.lists import BuildSignature
+from gradgate.hw.parts.command import layout
 from gradgate.hw.parts.registers import Unreset, behind
-from gradgate.hw.parts.shapes import below, beyond, ones
-
-
-def entry_layout(config) -> data.StructLayout:
-    """A list entry.
-
-    k : bank index of the value's weight for target brick 0
-    value : the two's-complement value, a word
-    """
-    return data.StructLayout({"k": (config.bank_weights - 1).bit_length(), "value": config.formats.act_bits})
+from gradgate.hw.parts.shapes import beyond, ones
 
 
 class ListBuilder(wiring.Component):
@@ -29,20 +21,9 @@ class ListBuilder(wiring.Component):
     Members
     -------
     start : In(1), one cycle: a RUN begins
-    payload : In(PAYLOAD), fields of RUN, stable from the cycle before ``start`` to ``ended``
+    fields : In(fields of RUN), stable from the cycle before ``start`` to ``ended``
     i : In, stream of items
-    free : In(lists), the list's memory may be written from the next cycle on
-    e_en : Out(1), write an entry of a list, one cycle after the decision
-    e_list : Out(range(lists)), its list; valid with ``e_en`` and ``open``
-    e_addr : Out(range(list_entries)), its place in the list; valid with ``e_en``
-    e_entry : Out(entry), the entry; valid with ``e_en``
-    open : Out(1), one cycle: list ``e_list`` is complete
-    length : Out(range(list_entries + 1)), its entries; valid with ``open``
-    psum : Out(range(psum_words)), address of the first sum of its position; valid with ``open``
-    void : Out(1), no lane has anything to do with it; valid with ``open``
-    claim : Out(1), one cycle: the list begins; the targets of its position are complete
-    slot : Out(range(lists)), number of the list under construction
-    target_slot : Out(range(lists + 1)), number of its targets' slot, of which there is one more than lists
+    build : Out(BuildSignature), to the carousel; ``w_en`` and ``open`` come a cycle after the decision
     target : Out(1), one cycle: the current item is a brick of targets
     item : Out(item), the current item
     ended : Out(1), all positions are done; until the next ``start``
@@ -59,19 +40,19 @@ class ListBuilder(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "start": In(1), "payload": In(PAYLOAD), "i": In(stream.Signature(item_layout(config))),
-            "free": In(config.lists), "slot": Out(below(config.lists)),
-            "e_en": Out(1), "e_list": Out(below(config.lists)), "e_addr": Out(range(config.list_entries)),
-            "e_entry": Out(entry_layout(config)),
-            "open": Out(1), "length": Out(range(config.list_entries + 1)),
-            "psum": Out(range(config.psum_words)), "void": Out(1),
-            "claim": Out(1), "target_slot": Out(range(config.lists + 1)),
-            "target": Out(1), "item": Out(item_layout(config)), "ended": Out(1), "fault": Out(1),
+            "start": In(1),
+            "fields": In(layout(Opcode.RUN)),
+            "i": In(stream.Signature(item_layout(config))),
+            "build": Out(BuildSignature(config)),
+            "target": Out(1),
+            "item": Out(item_layout(config)),
+            "ended": Out(1),
+            "fault": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        f = layout(Opcode.RUN)(self.payload)
+        f, build = self.fields, self.build
         bias, first_k, multiples = self._fields(m, f)
         item = behind(m, self.item, "item")
         # There is a current item, and it is of this kind.
@@ -87,43 +68,63 @@ class ListBuilder(wiring.Component):
         psum_wide = Unreset(17)  # address of the position's sums, or of words after the sums memory
         psum_end = Signal(17)  # the same for the next position
         complete = Signal()  # this cycle is the last one of a list
-        length = behind(m, self.length, "length")
-        e_addr = behind(m, self.e_addr, "e_addr")
-        e_entry = behind(m, self.e_entry, "e_entry")
-        e_list = behind(m, self.e_list, "e_list")
-        psum = behind(m, self.psum, "psum")
-        open_void = behind(m, self.void, "open_void")
         m.d.comb += [
             complete.eq(ends & done),
             psum_end.eq(psum_wide + f.t_count),
             self.target.eq(is_target),
-            self.claim.eq(is_head & done),
+            build.claim.eq(is_head & done),
         ]
         with m.If(is_target & item.some):
             m.d.sync += void.eq(0)
         count, empty = self._count(m, is_head, adds, bias)
         with m.If(is_end):
             m.d.sync += self.ended.eq(1)
-        with m.If(self.claim):
-            last_slot = self.target_slot == self.config.lists
-            m.d.sync += self.target_slot.eq(Mux(last_slot, 0, self.target_slot + 1))
+        with m.If(build.claim):
+            last_slot = build.target_slot == self.config.lists
+            m.d.sync += build.target_slot.eq(Mux(last_slot, 0, build.target_slot + 1))
+        self._write(m, item, is_head, adds, count, bias, multiples)
+        none_void = f.fetch & ~(f.swap & f.bias)
+        self._open(m, f, complete, is_head, adds, count, empty, bias, void, none_void, psum_wide, psum_end, free)
+        with m.If(self.start):
+            m.d.sync += [
+                self.ended.eq(0),
+                psum_wide.eq(f.psum_addr),
+                void.eq(none_void),
+                build.slot.eq(0),
+                build.target_slot.eq(0),
+            ]
+        return m
 
+    def _write(self, m, item, is_head, adds, count, bias, multiples):
+        """An entry for each head, the bias or a zero, and for each word that counts."""
+        build = self.build
+        w_addr = behind(m, build.w_addr, "w_addr")
+        w_entry = behind(m, build.w_entry, "w_entry")
+        number = behind(m, build.list, "list")
         word, lane_k = self._lowest(item, multiples)
         bias_word = Mux(bias, 1 << self.config.formats.act_frac, 0)
+        m.d.sync += [
+            build.w_en.eq(build.claim | adds),
+            number.eq(build.slot),
+            w_addr.eq(Mux(is_head, 0, count)),
+            w_entry.k.eq(item.tag.k + lane_k),
+            w_entry.value.eq(Mux(is_head, bias_word, word)),
+        ]
+
+    def _open(self, m, f, complete, is_head, adds, count, empty, bias, void, none_void, psum_wide, psum_end, free):
+        """A list opens when it is complete, and the next one follows; a fault, if it or its sums have no room."""
+        build = self.build
+        length = behind(m, build.length, "length")
+        psum = behind(m, build.psum, "psum")
+        open_void = behind(m, build.void, "open_void")
         full = count == self.config.list_entries
         sums_outside = beyond(psum_end, self.config.psum_words)
         m.d.sync += [
-            self.e_en.eq(self.claim | adds),
-            e_list.eq(self.slot),
-            e_addr.eq(Mux(is_head, 0, count)),
-            e_entry.k.eq(item.tag.k + lane_k),
-            e_entry.value.eq(Mux(is_head, bias_word, word)),
-            self.open.eq(complete),
+            build.open.eq(complete),
             self.fault.eq((adds & full) | (complete & ~f.outer & sums_outside)),
         ]
         still_empty = Mux(is_head, ~bias, empty & ~adds)
-        none_void = f.fetch & ~(f.swap & f.bias)
-        next_slot = Mux(self.slot == self.config.lists - 1, 0, self.slot + 1)
+        next_slot = Mux(build.slot == self.config.lists - 1, 0, build.slot + 1)
         with m.If(complete):
             m.d.sync += [
                 length.eq(Mux(is_head, 1, Mux(adds, count + 1, count | empty))),
@@ -131,20 +132,11 @@ class ListBuilder(wiring.Component):
                 psum_wide.eq(psum_end),
                 open_void.eq(void | (f.outer & still_empty)),
                 void.eq(none_void),
-                self.slot.eq(next_slot),
-                free.eq(self.free.bit_select(next_slot, 1)),
+                build.slot.eq(next_slot),
+                free.eq(build.free.bit_select(next_slot, 1)),
             ]
         with m.Else():
-            m.d.sync += free.eq(self.free.bit_select(self.slot, 1))
-        with m.If(self.start):
-            m.d.sync += [
-                self.ended.eq(0),
-                psum_wide.eq(f.psum_addr),
-                void.eq(none_void),
-                self.slot.eq(0),
-                self.target_slot.eq(0),
-            ]
-        return m
+            m.d.sync += free.eq(build.free.bit_select(build.slot, 1))
 
     def _fields(self, m, f):
         """Of the fields: whether lists begin with the bias, the k of their heads, each lane's part of k."""

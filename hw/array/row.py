@@ -10,7 +10,7 @@ from gradgate.arch.checks import integer
 from gradgate.arch.commands import Opcode
 from gradgate.hw.array.carousel import Carousel
 from gradgate.hw.array.fetch import Fetch
-from gradgate.hw.array.lane import Lane
+from gradgate.hw.array.lane import Lane, run_layout
 from gradgate.hw.array.list_builder import ListBuilder
 from gradgate.hw.array.post import Post
 from gradgate.hw.array.post_walk import beat_layout
@@ -147,20 +147,9 @@ class Row(wiring.Component):
             fetch.target_words.eq(target_words),
             fetch.r_data.eq(act.r_data),
             builder.start.eq(near.start),
-            builder.payload.eq(near.payload),
-            builder.free.eq(carousel.free),
-            carousel.e_en.eq(builder.e_en),
-            carousel.e_list.eq(builder.e_list),
-            carousel.e_addr.eq(builder.e_addr),
-            carousel.e_entry.eq(builder.e_entry),
-            carousel.open.eq(builder.open),
-            carousel.o_length.eq(builder.length),
-            carousel.o_psum.eq(builder.psum),
-            carousel.o_void.eq(builder.void),
-            carousel.claim.eq(builder.claim),
-            carousel.claim_list.eq(builder.slot),
-            carousel.claim_target.eq(builder.target_slot),
+            builder.fields.eq(near.payload),
         ]
+        wiring.connect(m, builder.build, carousel.build)
         m.d.sync += self.done.eq(builder.ended & carousel.idle & ~near.start)
 
     def _targets(self, m, f, builder):
@@ -173,23 +162,23 @@ class Row(wiring.Component):
         t = Signal.like(item.tag.k)
         m.d.comb += t.eq(Mux(f.swap, item.tag.k, item.tag.t))
         turned = rotated([Cat(item.words[j], item.flags[j]) for j in range(lanes)], item.tag.turn, -1)
-        bias = builder.claim & f.swap & f.bias
+        bias = builder.build.claim & f.swap & f.bias
         more = [0] * (lanes - 1) + [bias]  # it is one more target of the last lane
         enables = [(builder.target & word[act_bits]) | bit for word, bit in zip(turned, more)]
         t_en = Signal(lanes)
         t_words = [Signal(act_bits, name=f"t_word{j}") for j in range(lanes)]
         last_t = Signal.like(t)
-        t_slot = Signal.like(builder.target_slot)
-        claim = Signal.like(builder.claim)
-        claim_list = Signal.like(builder.slot)
+        t_slot = Signal.like(builder.build.target_slot)
+        claim = Signal.like(builder.build.claim)
+        claim_list = Signal.like(builder.build.slot)
         biased = Signal()  # this is the bias
         m.d.sync += t_en.eq(Cat(enables))
         m.d.sync += [word.eq(turned[j][:act_bits]) for j, word in enumerate(t_words)]
         m.d.sync += [
             last_t.eq(t),
-            t_slot.eq(builder.target_slot),
-            claim.eq(builder.claim),
-            claim_list.eq(builder.slot),
+            t_slot.eq(builder.build.target_slot),
+            claim.eq(builder.build.claim),
+            claim_list.eq(builder.build.slot),
             biased.eq(bias),
         ]
         return SimpleNamespace(
@@ -201,13 +190,11 @@ class Row(wiring.Component):
         f = layout(Opcode.RUN)(near.payload)
         fewer = Signal.like(f.t_count)
         m.d.comb += fewer.eq(f.t_count - 1)
-        places, targets = range(config.bank_weights), range(config.targets + 1)
-        shape = data.StructLayout({
-            "running": 1, "outer": 1, "fetch": 1, "accumulate": 1, "bank_addr": places, "every": targets})
         for j in range(lanes):
             m.submodules[f"lane{j}"] = lane = Lane(config)
-            m.submodules[f"fields{j}"] = fields = Copy(shape)
-            bits = [s * lanes + j for s in range(config.lists)]  # of the lane, in ``pending`` and ``fin``
+            m.submodules[f"fields{j}"] = fields = Copy(run_layout(config))
+            wiring.connect(m, carousel.lists, lane.lists)
+            wiring.connect(m, carousel.visits[j], lane.visit)
             m.d.comb += [
                 fields.i.running.eq(self.running),
                 fields.i.every.eq(Mux(j < f.t_tail, f.t_count, fewer)),
@@ -215,38 +202,25 @@ class Row(wiring.Component):
                 fields.i.fetch.eq(f.fetch),
                 fields.i.accumulate.eq(f.accumulate),
                 fields.i.bank_addr.eq(f.bank_addr),
-                lane.running.eq(fields.o.running),
-                lane.outer.eq(fields.o.outer),
-                lane.fetch.eq(fields.o.fetch),
-                lane.accumulate.eq(fields.o.accumulate),
-                lane.bank_addr.eq(fields.o.bank_addr),
-                lane.every.eq(fields.o.every),
+                lane.run.eq(fields.o),
                 lane.start.eq(near.start),
-                lane.pending.eq(Cat(carousel.pending[bit] for bit in bits)),
-                Cat(carousel.fin[bit] for bit in bits).eq(lane.fin),
-                lane.void.eq(carousel.void),
-                lane.single.eq(carousel.single),
-                lane.length.eq(carousel.length),
-                lane.psum.eq(carousel.psum),
-                lane.target.eq(carousel.target),
-                lane.bus.eq(carousel.bus),
-                lane.t_en.eq(appended.en[j]),
-                lane.t_slot.eq(appended.slot),
-                lane.t_entry.t.eq(appended.t),
-                lane.t_entry.value.eq(appended.words[j]),
-                lane.claim.eq(appended.claim),
-                lane.claim_list.eq(appended.claim_list),
-                lane.fill_en.eq(near.fill_en),
-                lane.fill_addr.eq(near.fill_addr),
-                lane.fill_data.eq(near.fill_data[j]),
-                lane.acc_addr.eq(near.acc_addr),
-                acc[j].eq(lane.acc),
-                lane.sum_addr.eq(near.post_beat.src),
-                post.sums[j].eq(lane.sum),
+                lane.append.en.eq(appended.en[j]),
+                lane.append.slot.eq(appended.slot),
+                lane.append.entry.t.eq(appended.t),
+                lane.append.entry.value.eq(appended.words[j]),
+                lane.append.claim.eq(appended.claim),
+                lane.append.claim_list.eq(appended.claim_list),
+                lane.fill.en.eq(near.fill_en),
+                lane.fill.addr.eq(near.fill_addr),
+                lane.fill.data.eq(near.fill_data[j]),
+                lane.accs.addr.eq(near.acc_addr),
+                acc[j].eq(lane.accs.data),
+                lane.sums.addr.eq(near.post_beat.src),
+                post.sums[j].eq(lane.sums.data),
             ]
         with m.If(appended.biased):
-            m.d.comb += lane.t_entry.t.eq(f.k_bias)
-            m.d.comb += lane.t_entry.value.eq(1 << config.formats.act_frac)
+            m.d.comb += lane.append.entry.t.eq(f.k_bias)
+            m.d.comb += lane.append.entry.value.eq(1 << config.formats.act_frac)
 
     def _post(self, m, near, act, argmax, post):
         """POST: the post-processor and what it takes from this row and gives to it."""

@@ -36,35 +36,36 @@ class Surroundings(Proof):
         fetched = Signal(range(config.targets + 1))  # targets of the position to be claimed next
         visiting = Signal()
         m.d.comb += visiting.eq(pending.bit_select(at, 1))
-        self.drive(dut.claim, claim)
-        self.drive(dut.claim_list, claim_at)
-        self.drive(dut.pending, pending)
-        self.drive(dut.t_slot, claim_slot)
+        self.drive(dut.append.claim, claim)
+        self.drive(dut.append.claim_list, claim_at)
+        self.drive(dut.visit.pending, pending)
+        self.drive(dut.append.slot, claim_slot)
         self.assume(~claim | ~claimed.bit_select(claim_at, 1))
         self.assume(~rise | (claimed & self.past(claimed) & ~pending).bit_select(rise_at, 1))
-        self.assume(~(dut.t_en & (fetched == config.targets)))
-        self.assume(~(dut.t_en & claim))
-        m.d.sync += fetched.eq(Mux(claim, 0, fetched + dut.t_en))
+        self.assume(~(dut.append.en & (fetched == config.targets)))
+        self.assume(~(dut.append.en & claim))
+        m.d.sync += fetched.eq(Mux(claim, 0, fetched + dut.append.en))
         counts = Array(Signal(range(config.targets + 1), name=f"count{s}") for s in range(lists))
         with m.If(claim):
             m.d.sync += [claimed.bit_select(claim_at, 1).eq(1), counts[claim_at].eq(fetched), slots[claim_at].eq(claim_slot),
                          claim_at.eq(after(claim_at, lists)), claim_slot.eq(after(claim_slot, lists + 1))]
         with m.If(rise):
             m.d.sync += [pending.bit_select(rise_at, 1).eq(1), rise_at.eq(after(rise_at, lists))]
-        self.fin = fin = dut.fin.any()
+        self.fin = fin = dut.visit.fin.any()
         with m.If(fin):
             m.d.sync += [pending.bit_select(at, 1).eq(0), claimed.bit_select(at, 1).eq(0), at.eq(after(at, lists))]
         for s in range(lists):
-            was, ago = self.past(dut.void[s]), self.past(self.past(dut.void[s]))  # a cycle, two cycles before the list is pending, too
-            self.assume(~pending[s] | ((dut.length[s] == self.past(dut.length[s])) & (dut.void[s] == was) & (was == ago)))
-            self.assume(dut.single[s] == (dut.length[s] == 1))
-            for value in (dut.psum[s], dut.target[s]):
+            was = self.past(dut.lists.void[s])  # a cycle, two cycles before the list is pending, too
+            ago = self.past(was)
+            self.assume(~pending[s] | ((dut.lists.length[s] == self.past(dut.lists.length[s])) & (dut.lists.void[s] == was) & (was == ago)))
+            self.assume(dut.lists.single[s] == (dut.lists.length[s] == 1))
+            for value in (dut.lists.psum[s], dut.lists.target[s]):
                 before = self.past(value)
                 self.assume(~pending[s] | self.past(~pending[s], init=1) | (value == before))
             with m.If(pending[s]):
-                self.assume((dut.length[s] >= 1) & (dut.length[s] <= config.list_entries) & (dut.target[s] == slots[s]))
-                self.assume(self.pointer[s] < dut.length[s])
-                m.d.sync += self.pointer[s].eq(Mux(self.pointer[s] >= dut.length[s] - 1, 0, self.pointer[s] + 1))
+                self.assume((dut.lists.length[s] >= 1) & (dut.lists.length[s] <= config.list_entries) & (dut.lists.target[s] == slots[s]))
+                self.assume(self.pointer[s] < dut.lists.length[s])
+                m.d.sync += self.pointer[s].eq(Mux(self.pointer[s] >= dut.lists.length[s] - 1, 0, self.pointer[s] + 1))
             with m.Else():
                 m.d.sync += self.pointer[s].eq(self.free(f"phase{s}", range(config.list_entries)))
 
@@ -72,21 +73,21 @@ class Surroundings(Proof):
         drained = self.lane.DRAIN - 1
         self.idle = idle = Signal(range(self.lane.DRAIN), init=drained)  # cycles behind the last control cycle, less one
         started = self.past(dut.start)
-        fields = Cat(dut.outer, dut.fetch, dut.accumulate, dut.bank_addr, dut.every)
+        fields = Cat(dut.run.outer, dut.run.fetch, dut.run.accumulate, dut.run.bank_addr, dut.run.every)
         before, ran = self.past(fields), Signal()
         m.d.sync += ran.eq(1)
         self.assume(~ran | dut.start | (fields == before))
-        self.assume(dut.every <= config.targets)
+        self.assume(dut.run.every <= config.targets)
         with m.If(fin):
             m.d.sync += idle.eq(0)
         with m.Elif(idle != drained):
             m.d.sync += idle.eq(idle + 1)
         with m.If(dut.start):
-            self.assume(~(claim | rise | dut.t_en) & (claimed == 0) & (fetched == 0) & ~dut.running)
+            self.assume(~(claim | rise | dut.append.en) & (claimed == 0) & (fetched == 0) & ~dut.run.running)
             m.d.sync += [at.eq(0), claim_at.eq(0), rise_at.eq(0), claim_slot.eq(0)]
-        self.assume(Mux(started, dut.running, Mux(self.past(dut.running), dut.running | (idle == drained), ~dut.running)))
-        self.assume(dut.running | ~(claim | rise | dut.t_en))
-        self.assume(dut.running | (claimed == 0) & (fetched == 0))
+        self.assume(Mux(started, dut.run.running, Mux(self.past(dut.run.running), dut.run.running | (idle == drained), ~dut.run.running)))
+        self.assume(dut.run.running | ~(claim | rise | dut.append.en))
+        self.assume(dut.run.running | (claimed == 0) & (fetched == 0))
 
         self.lemma((at < lists) & (claim_at < lists) & (rise_at < lists) & (claim_slot <= lists))
         self.lemma((pending & ~claimed) == 0)
@@ -97,20 +98,20 @@ class Surroundings(Proof):
             offset = Mux(s >= at, s - at, s + lists - at)
             self.lemma(pending[s] == (offset < opened))
             self.lemma(claimed[s] == (offset < held))
-            self.check(dut.fin[s] == (fin & (at == s)))
+            self.check(dut.visit.fin[s] == (fin & (at == s)))
         self.lemma(fetched == self.inside_of(self.inside.targets).count)
         for s in range(lists):
             self.lemma(~claimed[s] | (counts[s] == self.inside.targets.count[s]))
             self.lemma(~claimed[s] | (counts[s] <= config.targets))
         self.lemma(fetched <= config.targets)
         self.lemma((self.inside.at == at) & (idle <= drained))
-        self.lemma(dut.running | ((pending == 0) & (idle == drained)))
+        self.lemma(dut.run.running | ((pending == 0) & (idle == drained)))
 
         self.count = Signal(range(config.targets + 1))
-        self.length = dut.length[at]
+        self.length = dut.lists.length[at]
         self.visiting = visiting
-        m.d.comb += self.count.eq(Mux(dut.fetch, counts[at], dut.every))
-        self.nothing = dut.void.bit_select(at, 1) | (self.count == 0)
+        m.d.comb += self.count.eq(Mux(dut.run.fetch, counts[at], dut.run.every))
+        self.nothing = dut.lists.void.bit_select(at, 1) | (self.count == 0)
 
 
 class LaneControlProof(Surroundings):
@@ -125,7 +126,7 @@ class LaneControlProof(Surroundings):
         # When it works: at once, but for BUBBLE cycles behind the OUT turns of the list before.
         bubble = Signal(range(self.lane.BUBBLE + 1))
         with m.If(self.fin):
-            m.d.sync += bubble.eq(Mux(dut.outer & issue, self.lane.BUBBLE, 0))
+            m.d.sync += bubble.eq(Mux(dut.run.outer & issue, self.lane.BUBBLE, 0))
         with m.Elif(bubble != 0):
             m.d.sync += bubble.eq(bubble - 1)
         with m.If(dut.start):
@@ -186,12 +187,12 @@ class LaneControlProof(Surroundings):
             m.d.sync += since.eq(1)
         with m.Elif(since != self.lane.BUBBLE + 1):
             m.d.sync += since.eq(since + 1)
-        with m.If(issue & dut.outer):
+        with m.If(issue & dut.run.outer):
             self.check(since == self.lane.BUBBLE + 1)
-        self.lemma(~dut.outer | (since + bubble == self.lane.BUBBLE + 1))
+        self.lemma(~dut.run.outer | (since + bubble == self.lane.BUBBLE + 1))
         self.lemma((bubble == 0) | (bubble + self.idle == self.lane.BUBBLE))
         self.lemma((since == self.lane.BUBBLE + 1) | ((since > self.idle) & (since <= self.lane.BUBBLE)))
 
-        self.cover(self.fin & (turn == 1) & (self.length == 3) & dut.fetch & dut.outer)
+        self.cover(self.fin & (turn == 1) & (self.length == 3) & dut.run.fetch & dut.run.outer)
         self.cover(self.fin & self.nothing & (bubble == 0) & self.past(bubble == 1))
-        self.cover(self.fin & (at == config.lists - 1) & ~dut.outer)
+        self.cover(self.fin & (at == config.lists - 1) & ~dut.run.outer)

@@ -73,25 +73,25 @@ class LaneDataProof(LaneControlProof):
         first, last = stages(inside.first, 0, 8), stages(inside.last, 0, 9)
         visit_end = stages(self.fin, 0, 4)
         at1, index1 = self.past(self.at), self.past(inside.index)
-        psum1, slot1 = self.past(dut.psum[self.at]), self.past(dut.target[self.at])
+        psum1, slot1 = self.past(dut.lists.psum[self.at]), self.past(dut.lists.target[self.at])
         with m.If(issue[1]):
             self.check(targets.r_index == index1)
         found = targets.r_entries[slot1]
         t = Signal.like(found.t)
-        m.d.comb += t.eq(Mux(dut.fetch, found.t, index1))
-        self.assume(dut.outer | (t < config.targets))
-        entry = dut.bus[at1]
+        m.d.comb += t.eq(Mux(dut.run.fetch, found.t, index1))
+        self.assume(dut.run.outer | (t < config.targets))
+        entry = dut.lists.bus[at1]
 
         # what they mean
         address = Signal(range(config.bank_weights))
-        m.d.comb += address.eq(dut.bank_addr + entry.k + t)
+        m.d.comb += address.eq(dut.run.bank_addr + entry.k + t)
         address, value = stages(address, 1, 9), stages(entry.value, 1, 5)
         wanted = stages(found.value, 1, 5)
         psum_address = Signal(range(config.psum_words))
         m.d.comb += psum_address.eq(psum1 + t)
         psum = stages(psum_address, 1, 9)
         word_bits = len(bank.chosen)
-        here = {stage: Mux(dut.outer, address[stage][:word_bits], address[stage][1:]) == bank.chosen for stage in address}
+        here = {stage: Mux(dut.run.outer, address[stage][:word_bits], address[stage][1:]) == bank.chosen for stage in address}
 
         # legal lists
         touched, summed = Signal(), Signal()
@@ -99,14 +99,14 @@ class LaneDataProof(LaneControlProof):
             m.d.sync += touched.eq(0)
         with m.Elif(issue[1] & here[1]):
             m.d.sync += touched.eq(1)
-        self.assume(~(dut.outer & issue[1] & here[1] & touched))
+        self.assume(~(dut.run.outer & issue[1] & here[1] & touched))
         with m.If(dut.start):
             m.d.sync += summed.eq(0)
         with m.Elif(issue[1] & self.past(last[0]) & (psum[1] == sums.chosen)):
             m.d.sync += summed.eq(1)
         self.assume(~(issue[1] & first[1] & (psum[1] == sums.chosen) & summed))
-        fills, fills_here = dut.fill_en.any(), dut.fill_en.any() & (dut.fill_addr == bank.chosen)
-        self.assume(~(dut.running & ((dut.outer & fills) | fills_here)))
+        fills, fills_here = dut.fill.en.any(), dut.fill.en.any() & (dut.fill.addr == bank.chosen)
+        self.assume(~(dut.run.running & ((dut.run.outer & fills) | fills_here)))
 
         # the chosen word of the bank: an accumulator, or two weights
         half = AnyConst(1)
@@ -115,23 +115,23 @@ class LaneDataProof(LaneControlProof):
         product8 = Signal(formats.acc_bits)
         m.d.comb += product8.eq(multiplier.o)
         product9 = self.past(product8)
-        update = issue[9] & dut.outer
+        update = issue[9] & dut.run.outer
         with m.If(update & here[9]):
             self.check(implies(acc_known, bank.w_data[:formats.acc_bits] == (acc + product9)[:formats.acc_bits]))
             m.d.sync += [acc.eq(acc + product9), weight_known.eq(0)]
         with m.If(fills_here):
-            m.d.sync += [acc.eq(0), acc_known.eq(dut.fill_en.all() & (dut.fill_data == 0))]
-            with m.If(dut.fill_en.bit_select(half, 1)):
-                m.d.sync += [weight.eq(dut.fill_data), weight_known.eq(1)]
+            m.d.sync += [acc.eq(0), acc_known.eq(dut.fill.en.all() & (dut.fill.data == 0))]
+            with m.If(dut.fill.en.bit_select(half, 1)):
+                m.d.sync += [weight.eq(dut.fill.data), weight_known.eq(1)]
         # nothing else writes, and nowhere else
-        self.check(bank.w_en == Mux(update, 3, dut.fill_en))
+        self.check(bank.w_en == Mux(update, 3, dut.fill.en))
         with m.If(update):
             self.check(bank.w_addr == address[9][:word_bits])
 
         # operands
         with m.If(issue[5]):
             self.check(multiplier.a.as_unsigned() == value[5])
-            with m.If(dut.outer):
+            with m.If(dut.run.outer):
                 self.check(multiplier.b.as_unsigned() == wanted[5])
             with m.Elif(here[5] & (address[5][0] == half) & weight_known):
                 self.check(multiplier.b.as_unsigned() == weight)
@@ -141,10 +141,10 @@ class LaneDataProof(LaneControlProof):
         total, total_known = Signal(formats.acc_bits), Signal()  # of the turn under way, up to stage s8
         kept, kept_known = Signal(formats.acc_bits), Signal()
         with m.If(issue[8]):
-            start = Mux(dut.accumulate, kept, 0)
+            start = Mux(dut.run.accumulate, kept, 0)
             m.d.sync += total.eq(Mux(first[8], start, total) + product8)
-            m.d.sync += total_known.eq(~dut.outer & mine[8] & Mux(first[8], ~dut.accumulate | kept_known, total_known))
-        done = issue[9] & last[9] & ~dut.outer
+            m.d.sync += total_known.eq(~dut.run.outer & mine[8] & Mux(first[8], ~dut.run.accumulate | kept_known, total_known))
+        done = issue[9] & last[9] & ~dut.run.outer
         self.check(sums.w_en == done)
         with m.If(done):
             self.check(sums.w_addr == psum[9])
@@ -153,11 +153,11 @@ class LaneDataProof(LaneControlProof):
             m.d.sync += [kept.eq(total), kept_known.eq(total_known)]
 
         # results, while no RUN is active
-        quiet = self.past(self.past(~dut.running & ~fills))
-        with m.If(quiet & acc_known & (delay(dut.acc_addr, 2) == bank.chosen)):
-            self.check(self.past(fills) | (dut.acc == acc))
-        with m.If(delay(~dut.running, 2) & kept_known & (delay(dut.sum_addr, 2) == sums.chosen)):
-            self.check(dut.sum == kept)
+        quiet = self.past(self.past(~dut.run.running & ~fills))
+        with m.If(quiet & acc_known & (delay(dut.accs.addr, 2) == bank.chosen)):
+            self.check(self.past(fills) | (dut.accs.data == acc))
+        with m.If(delay(~dut.run.running, 2) & kept_known & (delay(dut.sums.addr, 2) == sums.chosen)):
+            self.check(dut.sums.data == kept)
 
         self.lemma(implies(acc_known, bank.word[:formats.acc_bits] == acc))
         half_bits = len(bank.word) // 2
@@ -165,6 +165,6 @@ class LaneDataProof(LaneControlProof):
         self.lemma(implies(kept_known, sums.word == kept))
         self.check(implies(total_known, inside.total == total))
 
-        self.cover(update & here[9] & acc_known & (acc != 0) & self.past(self.past(dut.outer)))
-        self.cover(done & mine[9] & total_known & dut.accumulate & (kept != 0))
-        self.cover(issue[5] & here[5] & (address[5][0] == half) & weight_known & ~dut.outer)
+        self.cover(update & here[9] & acc_known & (acc != 0) & self.past(self.past(dut.run.outer)))
+        self.cover(done & mine[9] & total_known & dut.run.accumulate & (kept != 0))
+        self.cover(issue[5] & here[5] & (address[5][0] == half) & weight_known & ~dut.run.outer)

@@ -4,10 +4,8 @@ from amaranth.asserts import AnyConst
 from amaranth.hdl import Array, Cat, Const, Mux, Signal
 
 from formal.proof import Proof, ones, small
-from gradgate.arch.commands import Opcode
 from gradgate.hw.array import list_builder
 from gradgate.hw.array.item import Kind
-from gradgate.hw.parts.command import layout
 
 
 class ListBuilderProof(Proof):
@@ -24,7 +22,7 @@ class ListBuilderProof(Proof):
         super().__init__(module.ListBuilder(self.config))
 
     def properties(self, m):
-        dut, self.f = self.unit, layout(Opcode.RUN)(self.unit.payload)
+        dut, self.f = self.unit, self.unit.fields
         self.bias, self.bias_target = self.f.bias & ~self.f.swap, self.f.bias & self.f.swap  # an entry of every list, or a target
         aborted = self.past(dut.fault)
         self.assume(~self.past(aborted))
@@ -77,9 +75,9 @@ class ListBuilderProof(Proof):
             self.assume((tag.kind != Kind.END) | between)
         with m.If(dut.start):
             self.assume(outside & ~self.valid)
-        ran, before = Signal(), self.past(dut.payload)
+        ran, before = Signal(), self.past(dut.fields)
         m.d.sync += ran.eq(1)
-        self.assume(~ran | (dut.ended & ~dut.start) | (dut.payload == before))
+        self.assume(~ran | (dut.ended & ~dut.start) | (dut.fields.as_value() == before))
         self.assume(~dut.start | ran)
 
     def ownership(self, m):
@@ -87,15 +85,15 @@ class ListBuilderProof(Proof):
         dut, lists = self.unit, self.config.lists
         self.number = Signal(range(lists))
         owned = Signal(lists)
-        with m.If(dut.open):
-            m.d.sync += owned.bit_select(dut.e_list, 1).eq(0)
-        with m.If(dut.claim):
-            m.d.sync += owned.bit_select(dut.slot, 1).eq(1)
-            self.check(self.past(dut.free).bit_select(dut.slot, 1))
-        with m.If(dut.e_en | dut.open):
-            self.check(owned.bit_select(dut.e_list, 1))
+        with m.If(dut.build.open):
+            m.d.sync += owned.bit_select(dut.build.list, 1).eq(0)
+        with m.If(dut.build.claim):
+            m.d.sync += owned.bit_select(dut.build.slot, 1).eq(1)
+            self.check(self.past(dut.build.free).bit_select(dut.build.slot, 1))
+        with m.If(dut.build.w_en | dut.build.open):
+            self.check(owned.bit_select(dut.build.list, 1))
         # it is the list under construction, and the one that opens
-        opens = Mux(dut.open, 1 << dut.e_list, 0)
+        opens = Mux(dut.build.open, 1 << dut.build.list, 0)
         under = (self.in_list & ~(self.valid & self.is_head)) | (self.valid & self.is_list)
         self.lemma(self.past(dut.fault) | (owned == (opens | Mux(under, 1 << self.number, 0))))
 
@@ -124,7 +122,7 @@ class ListBuilderProof(Proof):
         with m.If(dut.start):
             m.d.sync += [any_target.eq(0), number.eq(0), target_number.eq(0), psum.eq(f.psum_addr)]
 
-        self.check((number == dut.slot) & (target_number == dut.target_slot))
+        self.check((number == dut.build.slot) & (target_number == dut.build.target_slot))
         in_list, age = self.in_list, self.age
         for name, here in (("target", self.is_target), ("head", self.is_head), ("list", self.is_list), ("end", self.is_end)):
             self.lemma(getattr(inside, f"is_{name}") == (valid & here))
@@ -174,7 +172,7 @@ class ListBuilderProof(Proof):
             with m.Case(Kind.TARGET, Kind.END):
                 self.check(retired == valid)
             with m.Case(Kind.HEAD):
-                self.check(retired == (valid & self.past(dut.free).bit_select(self.number, 1)))
+                self.check(retired == (valid & self.past(dut.build.free).bit_select(self.number, 1)))
             with m.Case(Kind.LIST):
                 self.check(retired == (valid & (self.void | (self.age + 1 >= self.flags))))
         self.check(dut.i.ready == (~valid | retired))
@@ -182,7 +180,7 @@ class ListBuilderProof(Proof):
         self.check(dut.target == (valid & self.is_target))
         with m.If(dut.target):
             self.check((dut.item.tag == item.tag) & (dut.item.words == item.words) & (dut.item.flags == item.flags))
-        self.check(dut.claim == (valid & self.is_head & retired))
+        self.check(dut.build.claim == (valid & self.is_head & retired))
         ended = Signal()
         with m.If(dut.start):
             m.d.sync += ended.eq(0)
@@ -201,38 +199,38 @@ class ListBuilderProof(Proof):
         self.check(~dut.fault | ~dut.ended)
         self.cover(dut.fault & self.past(full) & ~self.past(outside))
         self.cover(dut.fault & self.past(outside) & ~self.past(full))
-        self.cover(~dut.fault & dut.open & (dut.length == config.list_entries))
-        self.cover(~dut.fault & dut.open & ~f.outer & (dut.psum + f.t_count == config.psum_words))
+        self.cover(~dut.fault & dut.build.open & (dut.build.length == config.list_entries))
+        self.cover(~dut.fault & dut.build.open & ~f.outer & (dut.build.psum + f.t_count == config.psum_words))
 
     def writes(self, m):
         """Entries at one address after the other; the list opens once a position, in the cycle behind the last write."""
         config, dut, f, entries = self.config, self.unit, self.f, self.config.list_entries
         self.head_write = head_write = self.past(self.appends & self.is_head)
-        self.check(dut.e_en == self.past(self.appends))
+        self.check(dut.build.w_en == self.past(self.appends))
         next_address, written = Signal(range(entries + 2)), Signal(range(entries + 2))  # behind the entries written
-        m.d.comb += written.eq(Mux(dut.e_en, Mux(head_write, self.past(self.bias), next_address + 1), next_address))
+        m.d.comb += written.eq(Mux(dut.build.w_en, Mux(head_write, self.past(self.bias), next_address + 1), next_address))
         m.d.sync += next_address.eq(written)
-        with m.If(dut.e_en & ~head_write):
+        with m.If(dut.build.w_en & ~head_write):
             self.check(dut.fault | (next_address < entries))
-            self.check(dut.fault | (dut.e_addr == next_address))
+            self.check(dut.fault | (dut.build.w_addr == next_address))
         with m.If(head_write):  # the bias, or a zero that the first entry overwrites
-            self.check(dut.e_addr == 0)
-            self.check(dut.e_entry.k == Mux(self.bias, f.k_bias[:len(dut.e_entry.k)], 0))
-            self.check(dut.e_entry.value == Mux(self.bias, 1 << config.formats.act_frac, 0))
+            self.check(dut.build.w_addr == 0)
+            self.check(dut.build.w_entry.k == Mux(self.bias, f.k_bias[:len(dut.build.w_entry.k)], 0))
+            self.check(dut.build.w_entry.value == Mux(self.bias, 1 << config.formats.act_frac, 0))
         with m.If(self.valid & self.is_list):
             self.lemma(written == self.appended + self.age)
         with m.Elif(self.in_list & ~self.valid):
             self.lemma(written == self.appended)
 
-        self.check(dut.open == self.past(self.closed))
-        with m.If(dut.open):
+        self.check(dut.build.open == self.past(self.closed))
+        with m.If(dut.build.open):
             total, psum = self.past(self.total), self.past(self.psum)
-            self.check(dut.e_list == self.past(self.number))
-            self.check(dut.length == Mux(total == 0, 1, total))
-            self.check(dut.psum == psum[:len(dut.psum)])
+            self.check(dut.build.list == self.past(self.number))
+            self.check(dut.build.length == Mux(total == 0, 1, total))
+            self.check(dut.build.psum == psum[:len(dut.build.psum)])
             self.check(f.outer | dut.fault | (psum + f.t_count <= config.psum_words))
-            self.check(dut.fault | (dut.length <= entries))
-            self.check(dut.void == (self.past(self.void) | (f.outer & (total == 0))))
+            self.check(dut.fault | (dut.build.length <= entries))
+            self.check(dut.build.void == (self.past(self.void) | (f.outer & (total == 0))))
             self.check(written == total)  # all that count are written, and no more
 
     def one_word(self, m):
@@ -253,14 +251,14 @@ class ListBuilderProof(Proof):
         address = Signal.like(self.appended)
         m.d.comb += address.eq(w_base + w_rank)
         hit = Signal()
-        m.d.comb += hit.eq((state != away) & dut.e_en & ~self.head_write & (dut.e_list == w_list) & (dut.e_addr == address))
+        m.d.comb += hit.eq((state != away) & dut.build.w_en & ~self.head_write & (dut.build.list == w_list) & (dut.build.w_addr == address))
         m.d.sync += seen.eq(seen + hit)
         with m.If(hit):
-            self.check((dut.e_entry.k == w_k) & (dut.e_entry.value == w_value))
+            self.check((dut.build.w_entry.k == w_k) & (dut.build.w_entry.value == w_value))
         with m.If((state == current) & self.retired):
             m.d.sync += state.eq(done)
-        with m.If((state == done) & dut.open):
-            self.check(dut.e_list == w_list)
+        with m.If((state == done) & dut.build.open):
+            self.check(dut.build.list == w_list)
             self.check(seen + hit == Mux(w_void, 0, 1))
             m.d.sync += state.eq(away)
         with m.If((state == away) & chosen & self.taken & (i.tag.kind == Kind.LIST) & i.flags.bit_select(lane, 1)):
@@ -277,12 +275,12 @@ class ListBuilderProof(Proof):
             self.lemma(w_k == (item.tag.k + offsets[lane])[:k_bits])
             self.lemma(seen + hit == Mux(w_void, 0, self.age > w_rank))
         with m.If(state == done):
-            self.lemma(Mux(dut.open, dut.e_list == w_list, (number == w_list) & Mux(self.valid, self.is_list, self.in_list)))
-            self.lemma(dut.open | ((w_void == void) & (w_void | (address < self.appended))))
+            self.lemma(Mux(dut.build.open, dut.build.list == w_list, (number == w_list) & Mux(self.valid, self.is_list, self.in_list)))
+            self.lemma(dut.build.open | ((w_void == void) & (w_void | (address < self.appended))))
             self.lemma(seen + hit == Mux(w_void, 0, 1))
 
-        self.cover(dut.open & (dut.length == 5) & (state == done))
-        self.cover((state == done) & dut.open & ~w_void & f.fetch & self.bias)
-        self.cover((state == done) & dut.open & ~w_void & ~self.any_target & self.bias_target)
-        self.cover((state == done) & dut.open & w_void)
+        self.cover(dut.build.open & (dut.build.length == 5) & (state == done))
+        self.cover((state == done) & dut.build.open & ~w_void & f.fetch & self.bias)
+        self.cover((state == done) & dut.build.open & ~w_void & ~self.any_target & self.bias_target)
+        self.cover((state == done) & dut.build.open & w_void)
         self.cover(dut.ended & (self.past(number) == 1))

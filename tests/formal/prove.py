@@ -68,15 +68,15 @@ JOBS = {
               ("complete & ~f.outer", "complete"),  # OUT has no sums
               ("psum_end = Signal(17)", "psum_end = Signal(16)")),  # sums far outside look as if they were inside
         deep=(("full = count == self.config.list_entries", "full = count == self.config.list_entries - 1"),  # a full list is no fault
-              ("(adds & full)", "((adds | self.claim) & full)"),  # nor is a head after a full list
+              ("(adds & full)", "((adds | build.claim) & full)"),  # nor is a head after a full list
               ("(adds & full) | ", "")),  # a list without end
     ),
     "targets": Job(
         proof=TargetsProof, unit=targets, depth=2, reach=10,
         configs=({"lists": 2, "targets": 3}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 4}),
-        bugs=(("count.eq(count + self.en)", "count.eq(count + 1)"),
+        bugs=(("count.eq(count + append.en)", "count.eq(count + 1)"),
               ("            m.d.sync += count.eq(0)\n", ""),
-              ("self.en & (self.slot == slot)", "self.en"), ("read.addr.eq(self.r_index)", "read.addr.eq(0)"))),
+              ("append.en & (append.slot == slot)", "append.en"), ("read.addr.eq(self.r_index)", "read.addr.eq(0)"))),
     "ram": Job(proof=RamProof, unit=ram, depth=4, reach=6,
                bugs=(("latch.eq(read.data)", "latch.eq(read.data & ~1)"),
                      ("granularity=self.width // self.parts", "granularity=self.width"))),
@@ -87,13 +87,14 @@ JOBS = {
         proof=LaneControlProof, unit=lane, depth=2, reach=12,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3}),
         bugs=(("left == 2", "left == 1"),  # one entry twice
-              ("single.bit_select(begins, 1)", "single.bit_select(at, 1)"), ("ones.bit_select(begins, 1)", "ones.bit_select(at, 1)"),
-              ("self.length[begins]", "self.length[at]"), ("Array(counts)[begins]", "Array(counts)[at]"),
+              ("self._entries(m, begins,", "self._entries(m, at,"), ("self._turns(m, begins,", "self._turns(m, at,"),
+              ("single.bit_select(begins, 1)", "single[0]"), ("ones.bit_select(begins, 1)", "ones[0]"),
+              ("lists.length[begins]", "lists.length[0]"), ("Array(counts)[begins]", "counts[0]"),
               ("turns == 2", "turns == 1"),  # one turn too many
               ("fin.eq(here & (nothing |", "fin.eq(nothing | (here &"),  # done with a list that is not there
               ("bubble = Unreset(self.BUBBLE)", "bubble = Unreset(self.BUBBLE - 1)"),
-              ("fin & ~nothing & self.outer", "fin & self.outer"),
-              ("Mux(self.fetch, targets.count[s], self.every)", "Mux(self.fetch, targets.count[0], self.every)"),
+              ("fin & ~nothing & self.run.outer", "fin & self.run.outer"),
+              ("Mux(self.run.fetch, targets.count[s], self.run.every)", "Mux(self.run.fetch, targets.count[0], self.run.every)"),
               ("with m.If(~issue | fin):", "with m.If(~issue):"))),
     "lane data": Job(
         proof=LaneDataProof, unit=lane, depth=14, reach=31,
@@ -103,18 +104,18 @@ JOBS = {
               ("DRAIN = 10", "DRAIN = 9"),  # a result read before it is written
               ("_delay(m, target2, 3", "_delay(m, target2, 2"),
               ("_delay(m, address3[0], 2", "_delay(m, address3[0], 1"),
-              ("go_on8.eq(~first7", "go_on8.eq(first7"),
-              ("Mux(self.outer, bank.r_data", "Mux(~self.outer, bank.r_data"),
+              ("go_on8.eq(~pipe.first7", "go_on8.eq(pipe.first7"),
+              ("Mux(run.outer, bank.r_data", "Mux(~run.outer, bank.r_data"),
               ("psum5 = _delay(m, psum3, 2", "psum5 = _delay(m, psum3, 1"),
-              ("end9.eq(valid8 & last8 & ~self.outer)", "end9.eq(last8 & ~self.outer)"),
-              ("_only(m, self.fetch & (target1 == slot)", "_only(m, target1 == slot"),
-              ("_only(m, self.fetch & (target1 == slot)", "_only(m, self.fetch"),
-              ("_only(m, ~self.fetch, index1", "_only(m, 1, index1"),
-              ("target1.eq(self.target[at])", "target1.eq(self.target[0])"),
+              ("end9.eq(pipe.valid8 & pipe.last8 & ~run.outer)", "end9.eq(pipe.last8 & ~run.outer)"),
+              ("_only(m, self.run.fetch & (target1 == slot)", "_only(m, target1 == slot"),
+              ("_only(m, self.run.fetch & (target1 == slot)", "_only(m, self.run.fetch"),
+              ("_only(m, ~self.run.fetch, index1", "_only(m, 1, index1"),
+              ("target1.eq(self.lists.target[at])", "target1.eq(self.lists.target[0])"),
               ("psum3.eq(psum2 + t2)", "psum3.eq(psum2)"),
               ("product.eq(multiplier.o)", "product.eq(multiplier.o.as_unsigned())")),
-        deep=(("first7 & self.accumulate & ~self.outer", "first7 & ~self.accumulate & ~self.outer"),
-              ("first7 & self.accumulate & ~self.outer", "first7 & ~self.outer"))),
+        deep=(("first7 & run.accumulate & ~run.outer", "first7 & ~run.accumulate & ~run.outer"),
+              ("first7 & run.accumulate & ~run.outer", "first7 & ~run.outer"))),
     "sequencer": Job(
         proof=SequencerProof, unit=sequencer, depth=6, reach=20,
         configs=({"program_words": 16, "counters": 16}, {"program_words": 50, "counters": 20},

@@ -19,21 +19,21 @@ class TargetsProof(Proof):
         super().__init__(module.Targets(self.config))
 
     def properties(self, m):
-        config, dut = self.config, self.unit
+        config, dut, append = self.config, self.unit, self.unit.append
         slot, index = AnyConst(range(config.lists + 1)), AnyConst(range(config.targets))
         self.assume((slot <= config.lists) & (index < config.targets))
         self.assume(dut.r_index == index)
         current, count = Signal(range(config.lists + 1)), Signal(range(config.targets + 1))
         counts = Array(Signal(range(config.targets + 1), name=f"count{s}") for s in range(config.lists))
-        self.drive(dut.slot, current)
-        self.assume(~(dut.en & (count == config.targets)))
-        self.assume(dut.claim_list < config.lists)
-        entry, known = Signal.like(dut.entry.as_value()), Signal()
-        m.d.sync += count.eq(Mux(dut.claim, 0, count + dut.en))
-        with m.If(dut.claim):
-            m.d.sync += [current.eq(Mux(current == config.lists, 0, current + 1)), counts[dut.claim_list].eq(count + dut.en)]
-        with m.If(dut.en & (current == slot) & (count == index)):
-            m.d.sync += [entry.eq(dut.entry), known.eq(1)]
+        self.drive(append.slot, current)
+        self.assume(~(append.en & (count == config.targets)))
+        self.assume(append.claim_list < config.lists)
+        entry, known = Signal.like(append.entry.as_value()), Signal()
+        m.d.sync += count.eq(Mux(append.claim, 0, count + append.en))
+        with m.If(append.claim):
+            m.d.sync += [current.eq(Mux(current == config.lists, 0, current + 1)), counts[append.claim_list].eq(count + append.en)]
+        with m.If(append.en & (current == slot) & (count == index)):
+            m.d.sync += [entry.eq(append.entry), known.eq(1)]
         with m.If(known):
             self.check(dut.r_entries[slot].as_value() == entry)
         for s in range(config.lists):

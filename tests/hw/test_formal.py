@@ -48,7 +48,7 @@ class Hopeful(Proof):
     def properties(self, m):
         check, cover = self.says
         count = Signal(8)
-        m.d.sync += count.eq(count + self.unit.en)
+        m.d.sync += count.eq(count + self.unit.append.en)
         self.check(check(count))
         self.cover(cover(count))
 

@@ -91,13 +91,13 @@ def cleared_one_by_one(config):
         await play.clear()
         await play.run(test_lane.Run(outer=1, fetch=1, positions=[everything]))
         for _ in range(4):
-            ctx.set(dut.fill_en, 3)
-            ctx.set(dut.fill_data, 0)
+            ctx.set(dut.fill.en, 3)
+            ctx.set(dut.fill.data, 0)
             for address in rng.sample(range(config.bank_words), 4):
-                ctx.set(dut.fill_addr, address)
+                ctx.set(dut.fill.addr, address)
                 await play.tick()
                 play.bank[address] = 0
-            ctx.set(dut.fill_en, 0)
+            ctx.set(dut.fill.en, 0)
             await play.check()
 
     simulate(dut, bench, limit=20_000)

@@ -16,9 +16,8 @@ from gradgate.arch.commands import WORD, Opcode
 from gradgate.arch.config import Config
 from gradgate.hw.array.item import Kind
 from gradgate.hw.control.sequencer import UNITS as SEQUENCED
-from gradgate.hw.parts.command import layout
 from mutation import extra
-from mutation.record import Recorder
+from mutation.record import Recorder, ports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +43,17 @@ class Unit:
 
 
 #: Outputs of the list builder that belong to an event, and the events; the others always count.
-EVENTS = {"e_list": ("e_en", "open"), "e_addr": ("e_en",), "e_entry": ("e_en",), "length": ("open",), "psum": ("open",),
-          "void": ("open",), "slot": ("claim",), "target_slot": ("claim", "target"), "item": ("target",)}
+EVENTS = {
+    "build__list": ("build__w_en", "build__open"),
+    "build__w_addr": ("build__w_en",),
+    "build__w_entry": ("build__w_en",),
+    "build__length": ("build__open",),
+    "build__psum": ("build__open",),
+    "build__void": ("build__open",),
+    "build__slot": ("build__claim",),
+    "build__target_slot": ("build__claim", "target"),
+    "item": ("target",),
+}
 
 
 def builder_observed(rows, seen):
@@ -58,7 +66,8 @@ def builder_observed(rows, seen):
 
 def builder_counts(proof, name):
     """The same as a value."""
-    return (sum(getattr(proof.unit, event) for event in EVENTS[name]) != 0 if name in EVENTS else Const(1)), -1
+    _, outputs = ports(proof.unit)
+    return (sum(outputs[event] for event in EVENTS[name]) != 0 if name in EVENTS else Const(1)), -1
 
 
 def record_builder(config) -> Recorder:
@@ -84,19 +93,19 @@ def record_builder(config) -> Recorder:
 def builder_legal(proof, m):
     """The carousel frees lists in their order; the window walk marks only heads and lists as last; tiles fit the lanes."""
     dut, lists = proof.unit, proof.config.lists
-    tag, f = dut.i.payload.tag, layout(Opcode.RUN)(dut.payload)
+    tag, f = dut.i.payload.tag, dut.fields
     held = Signal(range(lists + 1))
     building = Signal()
     oldest = Signal(range(lists))
     release = proof.free("release", 1)
-    proof.drive(dut.free, ~sum(Mux(held > i, 1 << proof.wrap(oldest + i, lists), 0) for i in range(lists)))
+    proof.drive(dut.build.free, ~sum(Mux(held > i, 1 << proof.wrap(oldest + i, lists), 0) for i in range(lists)))
     proof.assume(~release | (held > building))
-    m.d.sync += held.eq(held + dut.claim - release)
+    m.d.sync += held.eq(held + dut.build.claim - release)
     with m.If(release):
         m.d.sync += oldest.eq(proof.wrap(oldest + 1, lists))
-    with m.If(dut.claim):
+    with m.If(dut.build.claim):
         m.d.sync += building.eq(1)
-    with m.Elif(dut.open):
+    with m.Elif(dut.build.open):
         m.d.sync += building.eq(0)
     with m.If(dut.start):
         m.d.sync += oldest.eq(0)
@@ -108,13 +117,13 @@ def builder_legal(proof, m):
 
 def lane_observed(rows, seen):
     """Whether the lane is done with a list, and of its results what a test looks at."""
-    return ({name: -1 for name in {"fin", *names}} for names in seen)
+    return ({name: -1 for name in {"visit__fin", *names}} for names in seen)
 
 
 def lane_counts(proof, name):
     """The same as a value: results while no RUN is active, from addresses that were given then."""
-    quiet = ~proof.unit.running
-    return (Const(1) if name == "fin" else quiet & proof.past(quiet) & proof.past(proof.past(quiet))), -1
+    quiet = ~proof.unit.run.running
+    return (Const(1) if name == "visit__fin" else quiet & proof.past(quiet) & proof.past(proof.past(quiet))), -1
 
 
 def record_lane(config) -> Recorder:
@@ -133,7 +142,7 @@ def record_lane(config) -> Recorder:
 def lane_legal(proof, m):
     """Nothing is loaded or cleared while a RUN is active."""
     dut = proof.unit
-    proof.assume(~(dut.running & dut.fill_en.any()))
+    proof.assume(~(dut.run.running & dut.fill.en.any()))
 
 
 #: Of a command's payload, the bits that are its own.

@@ -4,13 +4,15 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from amaranth.hdl import Elaboratable, Module
+from amaranth.lib import wiring
 
 from gradgate.arch.commands import Opcode
 from gradgate.golden.cycles import run
 from gradgate.hw.array.carousel import Carousel
 from gradgate.hw.array.item import Kind, tag_layout
 from gradgate.hw.array.lane import Lane
-from gradgate.hw.array.list_builder import ListBuilder, entry_layout
+from gradgate.hw.array.list_builder import ListBuilder
+from gradgate.hw.array.lists import entry_layout
 from support.units import known_of, pack, payload, unpack
 
 
@@ -23,11 +25,7 @@ class Lists(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         m.submodules.builder, m.submodules.carousel = b, c = self.builder, self.carousel
-        m.d.comb += [
-            b.free.eq(c.free), c.e_en.eq(b.e_en), c.e_list.eq(b.e_list), c.e_addr.eq(b.e_addr), c.e_entry.eq(b.e_entry),
-            c.open.eq(b.open), c.o_length.eq(b.length), c.o_psum.eq(b.psum), c.o_void.eq(b.void),
-            c.claim.eq(b.claim), c.claim_list.eq(b.slot), c.claim_target.eq(b.target_slot),
-        ]
+        wiring.connect(m, b.build, c.build)
         return m
 
 
@@ -142,7 +140,7 @@ class Bench:
         self.claimed, self.freed = {}, {}  # of a list: its position; the cycle in which it is free again
 
         ctx, builder = self.ctx, self.builder
-        ctx.set(builder.payload, payload(Opcode.RUN, **fields))
+        ctx.set(builder.fields.as_value(), payload(Opcode.RUN, **fields))
         ctx.set(builder.start, 1)
         await self._tick()
         ctx.set(builder.start, 0)
@@ -177,35 +175,36 @@ class Bench:
         assert ctx.get(builder.target) == (kind == Kind.TARGET)
         if kind == Kind.TARGET:
             assert ctx.get(builder.item.as_value()) == raw
-            slot = ctx.get(builder.target_slot)
+            slot = ctx.get(builder.build.target_slot)
             assert self.target_slots[m] in (None, slot)
             assert all(slot != self.target_slots[other] for other in self.claimed.values()), "targets still in use"
             self.target_slots[m] = slot
             self.targets_seen[m] += 1
         claim = kind == Kind.HEAD and not taken[m % lists]
-        assert ctx.get(builder.claim) == claim, self.cycle
+        assert ctx.get(builder.build.claim) == claim, self.cycle
         if claim:
-            assert ctx.get(builder.slot) == m % lists
-            assert self.target_slots[m] in (None, ctx.get(builder.target_slot))
-            self.target_slots[m] = ctx.get(builder.target_slot)
+            assert ctx.get(builder.build.slot) == m % lists
+            assert self.target_slots[m] in (None, ctx.get(builder.build.target_slot))
+            self.target_slots[m] = ctx.get(builder.build.target_slot)
             self.claimed[m % lists] = m
             self.claim.append(self.cycle)
         free = [s not in self.claimed and self.cycle + 1 >= self.freed.get(s, 0) for s in range(lists)]
-        assert ctx.get(self.carousel.free) == pack(free, 1), self.cycle
+        assert ctx.get(self.carousel.build.free) == pack(free, 1), self.cycle
         lost = False
-        if ctx.get(builder.open):
+        if ctx.get(builder.build.open):
             end = self.fields["psum_addr"] + (len(self.decide) + 1) * self.fields["t_count"]
             lost = not self.fields["outer"] and end > self.config.psum_words
-            assert ctx.get(builder.e_list) == len(self.decide) % lists
+            assert ctx.get(builder.build.list) == len(self.decide) % lists
             self.decide.append(self.cycle - 1)
         assert ctx.get(builder.fault) == lost
 
     def _lanes(self, wait):
         """Lanes spend their cycles on their lists, one behind the other; returns (position, list) of pending ones."""
         ctx, carousel, lanes = self.ctx, self.carousel, self.config.lanes
-        pending, watched, fin = ctx.get(carousel.pending), [], []
+        watched, fin = [], []
+        pendings = [ctx.get(visit.pending) for visit in carousel.visits]
         for s in range(self.config.lists):
-            m, bits = self.claimed.get(s), pending >> s * lanes & (1 << lanes) - 1
+            m, bits = self.claimed.get(s), pack([pending >> s & 1 for pending in pendings], 1)
             if m == len(self.pend) and bits:
                 self.pend.append(self.cycle)
             assert bits == (pack([at <= m for at in self.at], 1) if m is not None and m < len(self.pend) else 0)
@@ -213,17 +212,18 @@ class Bench:
                 continue
             position = self.positions[m]
             watched.append((m, s))
-            assert ctx.get(carousel.length[s]) == len(position.entries)
-            assert ctx.get(carousel.psum[s]) == position.psum
-            assert ctx.get(carousel.void) >> s & 1 == position.void
-            assert ctx.get(carousel.target[s]) == self.target_slots[m]
+            assert ctx.get(carousel.lists.length[s]) == len(position.entries)
+            assert ctx.get(carousel.lists.psum[s]) == position.psum
+            assert ctx.get(carousel.lists.void) >> s & 1 == position.void
+            assert ctx.get(carousel.lists.target[s]) == self.target_slots[m]
             for j in range(lanes):
                 if self.at[j] != m or self.cycle < self.ready[j] or wait():
                     continue
                 self.left[j] = (self.left[j] or max(1, position.work(j))) - 1
                 if not self.left[j]:
                     fin.append((s, j))
-        ctx.set(carousel.fin, sum(1 << s * lanes + j for s, j in fin))
+        for j, visit in enumerate(carousel.visits):
+            ctx.set(visit.fin, sum(1 << s for s, lane in fin if lane == j))
         for _, j in fin:
             bubble = Lane.BUBBLE if self.fields["outer"] and self.positions[self.at[j]].work(j) else 0
             self.at[j], self.ready[j] = self.at[j] + 1, self.cycle + 1 + bubble
@@ -237,7 +237,7 @@ class Bench:
     def _collect(self, watched):
         """Keep what the bus carries in the cycle behind one in which a list was pending."""
         if watched:
-            bus, bits = self.ctx.get(self.carousel.bus.as_value()), entry_layout(self.config).size
+            bus, bits = self.ctx.get(self.carousel.lists.bus.as_value()), entry_layout(self.config).size
             entries = unpack(bus, bits, self.config.lists)
             for m, s in watched:
                 self.turns[m].append(entries[s])

@@ -10,7 +10,7 @@ from support.units import CONFIGS, ODD, pack, signed, simulate, stalls
 from gradgate.arch import latency
 from gradgate.hw.array.carousel import Carousel
 from gradgate.hw.array.lane import Lane
-from gradgate.hw.array.list_builder import entry_layout
+from gradgate.hw.array.lists import entry_layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,51 +69,51 @@ class Bench:
         self.rng.shuffle(addresses)
         for address in addresses:
             weight = 1 << self.act - 1 if extreme else self.rng.getrandbits(self.act)
-            ctx.set(dut.fill_en, 1 << address % 2)
-            ctx.set(dut.fill_addr, address // 2)
-            ctx.set(dut.fill_data, weight)
+            ctx.set(dut.fill.en, 1 << address % 2)
+            ctx.set(dut.fill.addr, address // 2)
+            ctx.set(dut.fill.data, weight)
             shift = self.half * (address % 2)
             self.bank[address // 2] &= ~(((1 << self.half) - 1) << shift)
             self.bank[address // 2] |= weight << shift
             await self.tick()
-        ctx.set(dut.fill_en, 0)
+        ctx.set(dut.fill.en, 0)
 
     async def clear(self):
         """Clear all accumulators."""
-        self.ctx.set(self.dut.fill_en, 3)
-        self.ctx.set(self.dut.fill_data, 0)
+        self.ctx.set(self.dut.fill.en, 3)
+        self.ctx.set(self.dut.fill.data, 0)
         for address in range(self.config.bank_words):
-            self.ctx.set(self.dut.fill_addr, address)
+            self.ctx.set(self.dut.fill.addr, address)
             await self.tick()
-        self.ctx.set(self.dut.fill_en, 0)
+        self.ctx.set(self.dut.fill.en, 0)
         self.bank = [0] * self.config.bank_words
 
-    async def read(self, address_port, data_port, addresses):
+    async def read(self, port, addresses):
         """Words at ``addresses``, one a cycle, each ``latency.RAM`` cycles later."""
         result = []
         for i in range(len(addresses) + latency.RAM):
             if i >= latency.RAM:
-                result.append(self.ctx.get(data_port))
-            self.ctx.set(address_port, addresses[min(i, len(addresses) - 1)])
+                result.append(self.ctx.get(port.data))
+            self.ctx.set(port.addr, addresses[min(i, len(addresses) - 1)])
             await self.tick()
         return result
 
     async def check(self):
         """All sums and all accumulators."""
         mask = (1 << self.acc) - 1
-        assert await self.read(self.dut.sum_addr, self.dut.sum, range(len(self.sums))) == self.sums
-        found = await self.read(self.dut.acc_addr, self.dut.acc, range(len(self.bank)))
+        assert await self.read(self.dut.sums, range(len(self.sums))) == self.sums
+        found = await self.read(self.dut.accs, range(len(self.bank)))
         assert found == [word & mask for word in self.bank]
 
     async def run(self, run):
         """One RUN: asserts the cycle of every ``fin``, then that the last result is there after ``DRAIN`` cycles."""
         ctx, dut, lists = self.ctx, self.dut, self.config.lists
         for name in ("outer", "fetch", "accumulate", "bank_addr", "every"):
-            ctx.set(getattr(dut, name), getattr(run, name))
+            ctx.set(getattr(dut.run, name), getattr(run, name))
         ctx.set(dut.start, 1)
         await self.tick()
         ctx.set(dut.start, 0)
-        ctx.set(dut.running, 1)
+        ctx.set(dut.run.running, 1)
 
         self.pend, self.free, self.phase = {}, {}, {}  # cycle of each position; cycle of each list; of each position
         builder = self._builder(run)
@@ -123,7 +123,7 @@ class Bench:
         while at < len(run.positions) or carried:
             next(builder, None)
             pending = [m for m, cycle in self.pend.items() if m >= at and cycle <= self.cycle]
-            ctx.set(dut.pending, sum(1 << m % lists for m in pending))
+            ctx.set(dut.visit.pending, sum(1 << m % lists for m in pending))
             self._show(run, *([m for m, cycle in self.pend.items() if m >= at and cycle <= self.cycle + ahead] for ahead in (1, 2)), shown)
             self._broadcast(run, carried)
             if fin is None and at in pending and self.cycle >= ready:
@@ -132,7 +132,7 @@ class Bench:
                 for n in range(position.work):
                     entry = position.entries[(self.phase[at] + self.cycle + n + 1) % len(position.entries)]
                     run.issued.append((self.cycle + n, position, entry, position.targets[n // len(position.entries)]))
-            assert ctx.get(dut.fin) == ((1 << at % lists) if fin == self.cycle else 0), (self.cycle, at)
+            assert ctx.get(dut.visit.fin) == ((1 << at % lists) if fin == self.cycle else 0), (self.cycle, at)
             carried = {m % lists: m for m in pending}
             if fin == self.cycle:
                 self.free[at % lists] = fin + Carousel.FREE
@@ -144,13 +144,13 @@ class Bench:
         before, address = self._apply(run)
         while last and self.cycle < last + Lane.DRAIN - 1:
             await self.tick()
-        ctx.set(dut.running, 0)
+        ctx.set(dut.run.running, 0)
         if last and self.cycle == last + Lane.DRAIN - 1:
             if run.outer:
-                ports, after = (dut.acc_addr, dut.acc), self.bank[address]
+                port, after = dut.accs, self.bank[address]
             else:
-                ports, after = (dut.sum_addr, dut.sum), self.sums[address]
-            assert await self.read(*ports, [address] * 2) == [before, after]
+                port, after = dut.sums, self.sums[address]
+            assert await self.read(port, [address] * 2) == [before, after]
 
     def _builder(self, run):
         """Appends targets and claims lists as early as allowed; decides when each position is pending."""
@@ -159,21 +159,21 @@ class Bench:
             for t, value in position.targets if run.fetch else ():
                 while self.wait():
                     yield
-                ctx.set(dut.t_en, 1)
-                ctx.set(dut.t_slot, m % (lists + 1))
-                ctx.set(dut.t_entry, {"t": t, "value": value & (1 << self.act) - 1})
+                ctx.set(dut.append.en, 1)
+                ctx.set(dut.append.slot, m % (lists + 1))
+                ctx.set(dut.append.entry, {"t": t, "value": value & (1 << self.act) - 1})
                 yield
-                ctx.set(dut.t_en, 0)
+                ctx.set(dut.append.en, 0)
             while m >= lists and self.cycle < self.free.get(m % lists, self.cycle + 1) or self.wait():
                 yield
             self.free.pop(m % lists, None)
-            ctx.set(dut.claim, 1)
-            ctx.set(dut.claim_list, m % lists)
+            ctx.set(dut.append.claim, 1)
+            ctx.set(dut.append.claim_list, m % lists)
             self.pend[m] = self.cycle + Carousel.OPEN - 1 + (  # claims come from a register
                 self.rng.randrange(6) if self.wait() else 0)
             self.phase[m] = self.rng.randrange(self.config.list_entries)
             yield
-            ctx.set(dut.claim, 0)
+            ctx.set(dut.append.claim, 0)
 
     def _show(self, run, pending, soon, shown):
         """What stands beside a list from the cycle before it is pending, ``void`` from two before; anything at all where none is."""
@@ -188,11 +188,11 @@ class Bench:
             psum.append(position.psum if position else rng.randrange(config.psum_words))
             target.append(at[s] % (lists + 1) if position else rng.randrange(lists + 1))
             void.append(run.positions[later[s]].void if s in later else rng.getrandbits(1))
-        self.ctx.set(dut.length, length)
-        self.ctx.set(dut.psum, psum)
-        self.ctx.set(dut.target, target)
-        self.ctx.set(dut.void, pack(void, 1))
-        self.ctx.set(dut.single, pack([entries == 1 for entries in length], 1))
+        self.ctx.set(dut.lists.length, length)
+        self.ctx.set(dut.lists.psum, psum)
+        self.ctx.set(dut.lists.target, target)
+        self.ctx.set(dut.lists.void, pack(void, 1))
+        self.ctx.set(dut.lists.single, pack([entries == 1 for entries in length], 1))
         shown.clear()
         shown.update(pending, (-1 - m for m in soon))
 
@@ -207,7 +207,7 @@ class Bench:
                 words.append(k | (value & (1 << self.act) - 1) << k_bits)
             else:
                 words.append(self.rng.getrandbits(bits))
-        self.ctx.set(self.dut.bus.as_value(), pack(words, bits))
+        self.ctx.set(self.dut.lists.bus.as_value(), pack(words, bits))
 
     def _apply(self, run):
         """Do the same in Python; returns what the last result's word held before it, and its address."""

@@ -94,8 +94,8 @@ def test_list_too_long(config, bias):
     entries = 2 * (config.list_entries + (not bias))  # and a cycle for each head, which is an entry if there is a bias
 
     async def bench(ctx):
-        ctx.set(dut.payload, payload(Opcode.RUN, **fields))
-        ctx.set(dut.free, -1)
+        ctx.set(dut.fields.as_value(), payload(Opcode.RUN, **fields))
+        ctx.set(dut.build.free, -1)
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)

@@ -13,6 +13,7 @@ from gradgate.hw.array.targets import Targets, target_layout
 def test_targets(config, seed):
     """S + 1 sets of targets, written in turn while any of the S claimed ones is read; counts go to their lists."""
     rng, dut = random.Random(seed), Targets(config)
+    append = dut.append
     slots = config.lists + 1
     held = {}  # slot: its targets, of the lists that may be read
     counts = {}  # list: number of targets
@@ -34,29 +35,29 @@ def test_targets(config, seed):
             # none, all, or some of what a lane may have
             count = rng.choice([0, config.targets, rng.randint(0, config.targets)])
             targets = []
-            ctx.set(dut.slot, slot)
+            ctx.set(append.slot, slot)
             late = count > 0 and rng.getrandbits(1)  # the last one comes with the claim
             while len(targets) < count - late:
                 entry = {"t": rng.randrange(max(config.targets, config.bank_words)), "value": rng.getrandbits(config.formats.act_bits)}
-                append = rng.random() < 0.7
-                ctx.set(dut.en, append)
-                ctx.set(dut.entry, entry)
+                appends = rng.random() < 0.7
+                ctx.set(append.en, appends)
+                ctx.set(append.entry, entry)
                 await step(ctx)
-                if append:  # can be read in the next cycle
+                if appends:  # can be read in the next cycle
                     targets.append(target_layout(config).const(entry).as_bits())
                     held[slot] = list(targets)
-            ctx.set(dut.en, 0)
+            ctx.set(append.en, 0)
             if rng.getrandbits(1):
                 await step(ctx)
             entry = {"t": 0, "value": number}
-            ctx.set(dut.en, late)
-            ctx.set(dut.entry, entry)
-            ctx.set(dut.claim, 1)
-            ctx.set(dut.claim_list, s)
+            ctx.set(append.en, late)
+            ctx.set(append.entry, entry)
+            ctx.set(append.claim, 1)
+            ctx.set(append.claim_list, s)
             await step(ctx)
             held[slot] = targets + [target_layout(config).const(entry).as_bits()] * late
-            ctx.set(dut.en, 0)
-            ctx.set(dut.claim, 0)
+            ctx.set(append.en, 0)
+            ctx.set(append.claim, 0)
             counts[s] = count
         await step(ctx)
 
