@@ -106,31 +106,31 @@ class Array(wiring.Component):
             port_en = Signal(config.lanes, name=f"port_en{r}")
             m.d.sync += port_en.eq(Mux(self.port.row == r, self.port.en, 0))
             m.d.comb += [
-                row.start.eq(row_start),
-                row.running.eq(running),
-                row.k_most.eq(check.k_most),
-                row.k_most_tail.eq(check.k_most_tail),
-                row.payload.eq(self.run.payload),
+                row.run.start.eq(row_start),
+                row.run.running.eq(running),
+                row.run.k_most.eq(check.k_most),
+                row.run.k_most_tail.eq(check.k_most_tail),
+                row.run.fields.eq(self.run.payload),
                 row.post_active.eq(walk.active),
                 row.post_valid.eq(walk.valid),
                 row.post_double.eq(walk.double),
                 row.post_beat.eq(walk.beat),
-                row.port_addr.eq(port_addr),
-                row.port_en.eq(port_en),
-                row.port_data.eq(port_data),
-                row.choice_addr.eq(choice_addr),
-                row.fill_en.eq(fill_en),
-                row.fill_addr.eq(fill_addr),
-                row.fill_data.eq(fill_data),
-                row.acc_addr.eq(self.acc_addr),
-                self.acc[r].eq(row.acc),
+                row.port.addr.eq(port_addr),
+                row.port.en.eq(port_en),
+                row.port.w_data.eq(port_data),
+                row.choices.addr.eq(choice_addr),
+                row.fill.en.eq(fill_en),
+                row.fill.addr.eq(fill_addr),
+                row.fill.data.eq(fill_data),
+                row.accs.addr.eq(self.acc_addr),
+                self.acc[r].eq(row.accs.data),
             ]
         # Reads of one row: the choice follows the row's latency.
         row_select = delays(m, port_row, latency.ROW, name="row_select")[-1]
         choice_select = delays(m, choice_row, latency.ROW, name="choice_select")[-1]
         m.d.sync += [
-            self.port.r_data.eq(Choice(row.port_read.as_value() for row in rows)[row_select]),
-            self.choices.eq(Choice(row.choices.as_value() for row in rows)[choice_select]),
+            self.port.r_data.eq(Choice(row.port.r_data.as_value() for row in rows)[row_select]),
+            self.choices.eq(Choice(row.choices.data.as_value() for row in rows)[choice_select]),
             self.overflow.eq(sum(row.overflow for row in rows)),
         ]
         return rows
@@ -138,7 +138,7 @@ class Array(wiring.Component):
     def _run(self, m, check, rows, begin, running):
         """RUN ends when all rows have, and their pipelines are empty."""
         drain = Signal(range(self.RUN_LATENCY))
-        finished = running & Cat(row.done for row in rows).all() & (drain == 0) & ~self.loading
+        finished = running & Cat(row.run.done for row in rows).all() & (drain == 0) & ~self.loading
         with m.If(begin):
             m.d.sync += running.eq(1)
         with m.If(finished):
@@ -156,7 +156,7 @@ class Array(wiring.Component):
         m.d.sync += [
             started.eq(self.run.start),
             checked.eq(started),
-            self.run.fault.eq(loads_outer | (checked & check.illegal) | Cat(row.fault for row in rows).any()),
+            self.run.fault.eq(loads_outer | (checked & check.illegal) | Cat(row.run.fault for row in rows).any()),
         ]
 
     def _clear(self, m, clearing, clear_addr):

@@ -14,12 +14,14 @@ from gradgate.hw.array.lane import Lane, run_layout
 from gradgate.hw.array.list_builder import ListBuilder
 from gradgate.hw.array.post import Post
 from gradgate.hw.array.post_walk import beat_layout
-from gradgate.hw.array.run_check import RunCheck
+from gradgate.hw.array.run import RunSignature
 from gradgate.hw.array.window import Window
-from gradgate.hw.parts.command import PAYLOAD, layout
+from gradgate.hw.parts.command import layout
 from gradgate.hw.parts.copy import Copy
+from gradgate.hw.parts.memoryport import ReadPortSignature, WritePortSignature
 from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.registers import Unreset, behind
+from gradgate.hw.parts.rowport import BrickPortSignature
 from gradgate.hw.parts.shapes import rotated
 
 
@@ -28,31 +30,20 @@ class Row(wiring.Component):
 
     Members
     -------
-    start : In(1), one cycle: the row begins with a RUN, ``SETTLE`` cycles after the command's ``start``
-    running : In(1), the RUN is active
-    payload : In(PAYLOAD), fields of RUN or of POST, stable from the cycle before the command's ``start`` on
-    k_most : In(signed), largest legal k of a full brick, of :class:`RunCheck`
-    k_most_tail : In(signed), the same for a pixel's last brick
-    done : Out(1), all positions are finished; a level, clear while starting
-    fault : Out(1), see :class:`Window` and :class:`ListBuilder`
+    run : In(RunSignature)
     post_active : In(1), the post-processing walk is under way
     post_valid : In(1), there is a beat of the walk, see :class:`PostWalk`
     post_double : In(1), a beat takes two cycles and reads the row memory in both; stable in a POST
     post_beat : In(beat), the beat; valid with ``post_valid``
     overflow : Out(range(lanes + 1)), see :class:`Post`
-    port_addr : In(range(act_bricks)), brick of the activation memory; valid while no RUN or POST is active
-    port_en : In(lanes), write these words of it
-    port_data : In(brick), the words, lane 0 first; valid with ``port_en``
-    port_read : Out(brick), the brick of ``port_addr``, ``latency.ROW`` cycles later
-    choice_addr : In(range(argmax_bricks)), brick of the argmax memory; valid while no POST is active
-    choices : Out(lanes x 2), the brick, ``latency.ROW`` cycles later
-    fill_en : In(2), write a word of all lanes' banks, see :class:`Lane`
-    fill_addr : In(range(bank_words)), the word; valid with ``fill_en``
-    fill_data : In(brick), a weight for each lane; valid with ``fill_en``
-    acc_addr : In(range(bank_words)), word of all lanes' banks; valid while no RUN is active
-    acc : Out(lanes x acc_bits), an accumulator of each lane, ``latency.ROW`` cycles later
+    port : In(BrickPortSignature), the activation memory, read in ``latency.ROW`` cycles; while no RUN or POST is
+        active
+    choices : In(ReadPortSignature), a brick of the argmax memory, ``latency.ROW`` cycles later; while no POST is
+        active
+    fill : In(WritePortSignature), a word of all lanes' banks, with a weight for each lane, see :class:`Lane`
+    accs : In(ReadPortSignature), an accumulator of each lane, ``latency.ROW`` cycles later; while no RUN is active
 
-    All inputs but ``running`` and what is of :class:`RunCheck` take effect a cycle later.
+    All inputs but ``run.running`` and what is of :class:`RunCheck` take effect a cycle later.
 
     Latency: of its parts. Throughput: ``lanes`` multiplications a cycle.
     Resources: ``lanes`` DSPs; block RAM of two memories, ``lists`` lists, ``2 * lanes`` banks and sums.
@@ -65,18 +56,18 @@ class Row(wiring.Component):
         self.config = config
         self.number = integer("row number", number, 0, config.rows - 1)
         formats, lanes = config.formats, config.lanes
-        brick = data.ArrayLayout(formats.act_bits, lanes)
+        words = range(config.bank_words)
         super().__init__({
-            "start": In(1), "running": In(1), "payload": In(PAYLOAD), "done": Out(1),
-            "k_most": In(RunCheck.k_shape(config)), "k_most_tail": In(RunCheck.k_shape(config)),
-            "fault": Out(1), "overflow": Out(range(lanes + 1)),
-            "post_active": In(1), "post_valid": In(1), "post_double": In(1),
+            "run": In(RunSignature(config)),
+            "post_active": In(1),
+            "post_valid": In(1),
+            "post_double": In(1),
             "post_beat": In(beat_layout(config)),
-            "port_addr": In(range(config.act_bricks)), "port_en": In(lanes),
-            "port_data": In(brick), "port_read": Out(brick),
-            "choice_addr": In(range(config.argmax_bricks)), "choices": Out(data.ArrayLayout(2, lanes)),
-            "fill_en": In(2), "fill_addr": In(range(config.bank_words)), "fill_data": In(brick),
-            "acc_addr": In(range(config.bank_words)), "acc": Out(data.ArrayLayout(formats.acc_bits, lanes)),
+            "overflow": Out(range(lanes + 1)),
+            "port": In(BrickPortSignature(config)),
+            "choices": In(ReadPortSignature(range(config.argmax_bricks), data.ArrayLayout(2, lanes))),
+            "fill": In(WritePortSignature(words, data.ArrayLayout(formats.act_bits, lanes), parts=2)),
+            "accs": In(ReadPortSignature(words, data.ArrayLayout(formats.acc_bits, lanes))),
         })
 
     def elaborate(self, platform):
@@ -91,14 +82,14 @@ class Row(wiring.Component):
         m.submodules.post = post = Post(config)
         near = self._near(m)
         self._lists(m, near, act, window, fetch, builder, carousel)
-        appended = self._targets(m, layout(Opcode.RUN)(near.payload), builder)
+        appended = self._targets(m, near.fields, builder)
 
-        acc = Signal(self.acc.shape())
-        out_acc = behind(m, self.acc, "out_acc")
+        acc = Signal(self.accs.data.shape())
+        out_acc = behind(m, self.accs.data, "out_acc")
         m.d.sync += out_acc.eq(acc)
-        out_port_read = behind(m, self.port_read, "out_port_read")
+        out_port_read = behind(m, self.port.r_data, "out_port_read")
         m.d.sync += out_port_read.eq(act.r_data)
-        out_choices = behind(m, self.choices, "out_choices")
+        out_choices = behind(m, self.choices.data, "out_choices")
         m.d.sync += out_choices.eq(argmax.r_data)
         self._lanes(m, near, carousel, appended, post, acc)
         self._post(m, near, act, argmax, post)
@@ -110,19 +101,27 @@ class Row(wiring.Component):
 
         A reset leaves them alone, but lets nothing that enables pass.
         """
-        names = ("start", "payload", "post_valid", "post_double", "post_beat",
-                 "fill_en", "fill_addr", "fill_data", "acc_addr")
-        members = {name: getattr(self, name) for name in names}
-        shape = data.StructLayout({name: member.shape() for name, member in members.items()})
+        far = {
+            "start": self.run.start,
+            "fields": self.run.fields,
+            "post_valid": self.post_valid,
+            "post_double": self.post_double,
+            "post_beat": self.post_beat,
+            "fill_en": self.fill.en,
+            "fill_addr": self.fill.addr,
+            "fill_data": self.fill.data,
+            "acc_addr": self.accs.addr,
+        }
+        shape = data.StructLayout({name: value.shape() for name, value in far.items()})
         m.submodules.copy = copy = Copy(shape)
-        m.d.comb += [copy.i[name].eq(member) for name, member in members.items()]
+        m.d.comb += [copy.i[name].eq(value) for name, value in far.items()]
         with m.If(ResetSignal(allow_reset_less=True)):
             m.d.comb += [copy.i[name].eq(0) for name in ("start", "post_valid", "fill_en")]
-        return SimpleNamespace(**{name: copy.o[name] for name in names})
+        return copy.o
 
     def _lists(self, m, near, act, window, fetch, builder, carousel):
         """RUN: window, fetch, builder, carousel, one after the other."""
-        f = layout(Opcode.RUN)(near.payload)
+        f = near.fields
         slots = Unreset(12)  # images of this row in the tile
         list_words = Unreset(5)  # words of a pixel's last brick: of the list ..
         target_words = Unreset(5)  # .. and of the targets; with swap, the other way round
@@ -135,11 +134,11 @@ class Row(wiring.Component):
         wiring.connect(m, fetch.o, builder.i)
         m.d.comb += [
             window.start.eq(near.start),
-            window.payload.eq(near.payload),
+            window.payload.eq(near.fields),
             fetch.i_addr.eq(window.addr),
-            window.k_most.eq(self.k_most),
-            window.k_most_tail.eq(self.k_most_tail),
-            self.fault.eq(window.fault | builder.fault),
+            window.k_most.eq(self.run.k_most),
+            window.k_most_tail.eq(self.run.k_most_tail),
+            self.run.fault.eq(window.fault | builder.fault),
             window.slots.eq(slots),
             fetch.dense_list.eq(~f.skip_list),
             fetch.dense_target.eq(~f.skip_target),
@@ -147,10 +146,10 @@ class Row(wiring.Component):
             fetch.target_words.eq(target_words),
             fetch.r_data.eq(act.r_data),
             builder.start.eq(near.start),
-            builder.fields.eq(near.payload),
+            builder.fields.eq(near.fields),
         ]
         wiring.connect(m, builder.build, carousel.build)
-        m.d.sync += self.done.eq(builder.ended & carousel.idle & ~near.start)
+        m.d.sync += self.run.done.eq(builder.ended & carousel.idle & ~near.start)
 
     def _targets(self, m, f, builder):
         """What is appended to the lanes' targets, in registers: a list opens long after they are complete.
@@ -187,7 +186,7 @@ class Row(wiring.Component):
     def _lanes(self, m, near, carousel, appended, post, acc):
         """The lanes, each with registers of its own for fields of RUN."""
         config, lanes = self.config, self.config.lanes
-        f = layout(Opcode.RUN)(near.payload)
+        f = near.fields
         fewer = Signal.like(f.t_count)
         m.d.comb += fewer.eq(f.t_count - 1)
         for j in range(lanes):
@@ -196,7 +195,7 @@ class Row(wiring.Component):
             wiring.connect(m, carousel.lists, lane.lists)
             wiring.connect(m, carousel.visits[j], lane.visit)
             m.d.comb += [
-                fields.i.running.eq(self.running),
+                fields.i.running.eq(self.run.running),
                 fields.i.every.eq(Mux(j < f.t_tail, f.t_count, fewer)),
                 fields.i.outer.eq(f.outer),
                 fields.i.fetch.eq(f.fetch),
@@ -224,7 +223,7 @@ class Row(wiring.Component):
 
     def _post(self, m, near, act, argmax, post):
         """POST: the post-processor and what it takes from this row and gives to it."""
-        p = layout(Opcode.POST)(near.payload)
+        p = layout(Opcode.POST)(near.fields.as_value())
         owns = Unreset()  # the last slot holds an image of this row
         m.d.sync += owns.eq(self.number < p.last_rows)
         m.d.comb += [
@@ -257,9 +256,9 @@ class Row(wiring.Component):
         w_data = behind(m, act.w_data, "w_data")
         w_en = Signal(self.config.lanes)
         m.d.comb += act.w_en.eq(w_en)
-        other_addr = Mux(self.post_active, self.post_beat.row, self.port_addr)
-        m.d.sync += r_addr.eq(Mux(self.running, fetch.r_addr, other_addr))
-        m.d.sync += choice_addr.eq(Mux(self.post_active, self.post_beat.aux, self.choice_addr))
+        other_addr = Mux(self.post_active, self.post_beat.row, self.port.addr)
+        m.d.sync += r_addr.eq(Mux(self.run.running, fetch.r_addr, other_addr))
+        m.d.sync += choice_addr.eq(Mux(self.post_active, self.post_beat.aux, self.choices.addr))
         with m.If(post.w_en):
             m.d.sync += [
                 w_addr.eq(post.w_addr),
@@ -268,7 +267,7 @@ class Row(wiring.Component):
             ]
         with m.Else():
             m.d.sync += [
-                w_addr.eq(self.port_addr),
-                w_data.eq(self.port_data),
-                w_en.eq(self.port_en),
+                w_addr.eq(self.port.addr),
+                w_data.eq(self.port.w_data),
+                w_en.eq(self.port.en),
             ]

@@ -7,6 +7,25 @@ from gradgate.arch import latency
 from gradgate.hw.parts.shapes import below
 
 
+class BrickPortSignature(wiring.Signature):
+    """Access to the memory of one row (seen from who uses it).
+
+    addr : Out(range(act_bricks)), brick to read and to write
+    en : Out(lanes), write these words of it; 0 only reads
+    w_data : Out(brick), the words, lane 0 first; valid with ``en``
+    r_data : In(brick), the brick of some cycles ago; the component whose memory it is says of how many
+    """
+
+    def __init__(self, config):
+        brick = data.ArrayLayout(config.formats.act_bits, config.lanes)
+        super().__init__({
+            "addr": Out(range(config.act_bricks)),
+            "en": Out(config.lanes),
+            "w_data": Out(brick),
+            "r_data": In(brick),
+        })
+
+
 class RowPortSignature(wiring.Signature):
     """Access to the row memories by a unit that works on one row at a time (seen from the unit).
 
