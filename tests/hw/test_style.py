@@ -28,11 +28,7 @@ UNDONE = {
 MANY = {
     "array.array.Array": 14,
     "array.axis.Axis": 17,
-    "array.carousel.Carousel": 21,
-    "array.lane.Lane": 27,
-    "array.list_builder.ListBuilder": 19,
     "array.post.Post": 23,
-    "array.row.Row": 23,
     "bus.axilite.AxiLiteCore": 23,  # tools know the bus by these names
     "weights.updater.Updater": 13,
     "weights.weight_loop.WeightLoop": 13,
