@@ -1,11 +1,11 @@
 """A picture of where the units are on the device."""
 
 from collections import Counter
-from io import BytesIO
 from pathlib import Path
 
 from gradgate.arch.files import write_files
 from gradgate.fpga.placed import Placed
+from gradgate.report.plots import new, png
 
 #: The units of a row in warm colours, all others in cool ones, so that the array stands out.
 COLOURS = {
@@ -19,7 +19,6 @@ OTHER = "#e377c2"
 def draw(placed: Placed, title: str, path: Path) -> None:
     """Write a PNG to ``path``: one square for each place of the device, in the colour of the unit that has most cells there."""
     from matplotlib.colors import to_rgb
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     cells = {}
@@ -30,7 +29,7 @@ def draw(placed: Placed, title: str, path: Path) -> None:
     largest = {place: count.most_common(1)[0][0] for place, count in cells.items()}
     for (x, y), name in largest.items():
         image[y][x] = to_rgb(COLOURS.get(name, OTHER))
-    figure = Figure(figsize=(9, 2 + 6 * height / width), dpi=110, layout="constrained")
+    figure = new(9, 2 + 6 * height / width)
     axes = figure.subplots()
     axes.imshow(image, interpolation="nearest")  # row 0 at the top, as in the vendor's views
     names = sorted(set(largest.values()), key=[*COLOURS, *largest.values()].index)
@@ -39,6 +38,4 @@ def draw(placed: Placed, title: str, path: Path) -> None:
     axes.set_title(title)
     axes.legend(handles=[Patch(color=COLOURS.get(name, OTHER), label=name) for name in names], loc="center left",
                 bbox_to_anchor=(1, 0.5), frameon=False)
-    png = BytesIO()
-    figure.savefig(png, format="png")
-    write_files(path.parent, {path.name: png.getvalue()})
+    write_files(path.parent, {path.name: png(figure)})

@@ -9,7 +9,7 @@ from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import SPARSE
 from gradgate.golden.cycles.program import program_costs
 from gradgate.golden.cycles.run import BUBBLE, row_times
-from gradgate.report.results import table
+from gradgate.report.tables import table
 from gradgate.training.datasets import batches
 from gradgate.training.run import Trainer
 from gradgate.tune.roles import cheaper_roles
@@ -118,7 +118,7 @@ def notes(profile: Profile) -> list:
 
 def lines(profile: Profile, config) -> list:
     """The profile as a Markdown table and what follows from it."""
-    return [*table(HEADS, rows(profile, config)), *notes(profile)]
+    return [*table(HEADS, rows(profile, config)), "", *notes(profile)]
 
 
 def page(profile: Profile, config, what: str) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 
 from gradgate.bench.recording.files import Recording
 from gradgate.bench.recording.networks import NETWORKS
-from gradgate.report.results import table
+from gradgate.report.tables import table
 
 INTRODUCTION = """# Recorded sparsity
 
@@ -95,8 +95,8 @@ def markdown() -> str:
                             "dense" if dy is None else f"{dy:.3f}"])
     meta = recordings["vgg16"].meta
     lines = [INTRODUCTION]
-    lines += table(["network", "images", "batch", "rate", "steps", "seed", "masks", "loss", "accuracy"], runs)
+    lines += [*table(["network", "images", "batch", "rate", "steps", "seed", "masks", "loss", "accuracy"], runs), ""]
     lines += [METHOD.format(**meta)]
-    lines += table(["network", "step", "loss", "accuracy", "X", "X by MACs", "dY"], figures)
+    lines += [*table(["network", "step", "loss", "accuracy", "X", "X by MACs", "dY"], figures), ""]
     lines += [MEANING.format(**meta, last=meta["side"] // 32)]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import numpy as np
 
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
+from gradgate.report.tables import table
 from gradgate.report.training import PHASES
 from gradgate.training.datasets import digits
 from gradgate.training.run import Trainer
@@ -27,11 +28,6 @@ def compare_seeds(seeds: int) -> list:
     return pairs
 
 
-def table(head: list, rows: list) -> list:
-    """A Markdown table."""
-    return ["| " + " | ".join(map(str, row)) + " |" for row in (head, ["---"] * len(head), *rows)] + [""]
-
-
 def measured(runs: list) -> list:
     """What skipping is worth in RTL, for the ``result.json`` of each of ``runs``, which ended with dense steps.
 
@@ -51,25 +47,28 @@ def measured(runs: list) -> list:
             few, many = (sum(macs[p] for p in phases if p in macs) for macs in (macs_on, macs_off))
             rows.append([name, f"{slow // part['steps']:,}", f"{fast // part['steps']:,}", f"{slow / fast:.2f}x", f"{many / few:.2f}x",
                          f"{few / fast / pes:.2f}"])
-        lines += table(["passes", "cycles a step, off", "on", "speedup", "ideal", "efficiency"], rows)
+        lines += [*table(["passes", "cycles a step, off", "on", "speedup", "ideal", "efficiency"], rows), ""]
     return lines
 
 
 def markdown(demo: dict, soak: dict, pairs: list, others: list = (), goals: list = ()) -> str:
     """The page: the demo's ``result.json``, the figures of a soak run, pairs of accuracies over seeds; of ``others`` the part on
     skipping only. ``goals``: lines of the part on goals."""
-    config = Config.from_dict(demo["config"])
-    pes = config.pes
-    golden, float32 = np.array(pairs).T
-    lines = [
+    return "\n".join([
         "# Results", "",
         f"Written by `make results` on {date.today()}; do not edit. All cycles are RTL counters of the simulated core.", "",
         *goals,
-        "## The demo", "",
-        f"`make demo`: {demo['model']} on `{config.name}` ({config.rows}x{config.lanes} PEs, {config.lists} lists), batch "
-        f"{demo['batch']}, {demo['epochs']} epochs, learning rate 2^-({', '.join(map(str, demo['lr_shifts']))}), seed {demo['seed']}.", "",
-    ]
-    lines += table(["what", "measured"], [
+        *_demo(demo),
+        *(_skipping(demo) if "skip_on_off" in demo else []),
+        "## Skipping, measured in RTL", "", *measured([demo, *others]),
+        *_seeds(pairs),
+        *_soak(soak)])
+
+
+def _demo(demo: dict) -> list:
+    """What the demo is, and what came of it."""
+    config, split = Config.from_dict(demo["config"]), demo["train_per_phase"]["work_edges_waiting"]
+    facts = [
         ["test accuracy, counted on chip", f"{demo['test_accuracy']:.2f} %"],
         ["golden model; float32, same schedule", f"{demo['golden_accuracy']:.2f} %; {demo['float32_accuracy']:.2f} %"],
         ["words read out of the RTL and compared", f"{demo['compared_words']:,}"],
@@ -78,41 +77,57 @@ def markdown(demo: dict, soak: dict, pairs: list, others: list = (), goals: list
         ["commands whose cycle count differed", demo["commands_with_wrong_cycles"]],
         ["simulated cycles/s, comparison included", f"{demo['rtl_cycles'] / demo['simulation_s']:,.0f}"],
         ["wall time", f"{demo['wall_s']:.0f} s"],
-    ])
-    split = demo["train_per_phase"]["work_edges_waiting"]
-    lines += [f"Where the cycles of the RUNs of training go. {WAITING}", ""]
-    lines += table(["phase", "multiplying", "fetch, fill and drain", "waiting"], [[phase, *(f"{v:.1%}" for v in split[phase])]
-                                                                              for phase in PHASES if phase in split])
-    if "skip_on_off" in demo:
-        part = demo["skip_on_off"]
-        on, off, use = part["cycles_skip_on"], part["cycles_skip_off"], part["utilisation_skip_off"]
-        lines += ["## Skipping on against off", "",
-                  f"The same {part['steps']} steps from the same weights at the end of training, on the same array; padding is skipped in "
-                  "both. Utilisation: multiplications per cycle and PE.", ""]
-        rows = [[p, f"{off[p] // part['steps']:,}", f"{on[p] // part['steps']:,}", f"{off[p] / on[p]:.2f}x",
-                 f"{use[p]:.1%}" if p in use else ""] for p in PHASES if p in off]
-        total_on, total_off = sum(on.values()), sum(off.values())
-        rows.append(["**step**", f"{total_off // part['steps']:,}", f"{total_on // part['steps']:,}", f"**{total_off / total_on:.2f}x**",
-                     f"{sum(part['macs_skip_off'].values()) / total_off / pes:.1%}"])
-        lines += table(["phase", "cycles a step, off", "on", "speedup", "utilisation, off"], rows)
-        lines += ["Dense cycles and utilisation of each layer: its RUNs alone, and with its loads, post-processing and updates.", ""]
-        lines += table(["layer", "cycles", "utilisation of RUNs", "all included"], [
-            [name, f"{row['all'] // part['steps']:,}", f"{row['macs'] / row['run'] / pes:.1%}", f"{row['macs'] / row['all'] / pes:.1%}"]
-            for name, row in part["layers_skip_off"].items() if row["run"]])
-    lines += ["## Skipping, measured in RTL", ""] + measured([demo, *others])
-    lines += [
+    ]
+    return [
+        "## The demo", "",
+        f"`make demo`: {demo['model']} on `{config.name}` ({config.rows}x{config.lanes} PEs, {config.lists} lists), batch "
+        f"{demo['batch']}, {demo['epochs']} epochs, learning rate 2^-({', '.join(map(str, demo['lr_shifts']))}), seed {demo['seed']}.", "",
+        *table(["what", "measured"], facts), "",
+        f"Where the cycles of the RUNs of training go. {WAITING}", "",
+        *table(["phase", "multiplying", "fetch, fill and drain", "waiting"],
+               [[phase, *(f"{v:.1%}" for v in split[phase])] for phase in PHASES if phase in split]), ""]
+
+
+def _skipping(demo: dict) -> list:
+    """The demo's steps with skipping on and off, by phase and by layer."""
+    part, pes = demo["skip_on_off"], Config.from_dict(demo["config"]).pes
+    on, off, use, steps = part["cycles_skip_on"], part["cycles_skip_off"], part["utilisation_skip_off"], part["steps"]
+    total_on, total_off = sum(on.values()), sum(off.values())
+    phases = [[p, f"{off[p] // steps:,}", f"{on[p] // steps:,}", f"{off[p] / on[p]:.2f}x", f"{use[p]:.1%}" if p in use else ""]
+              for p in PHASES if p in off]
+    phases.append(["**step**", f"{total_off // steps:,}", f"{total_on // steps:,}", f"**{total_off / total_on:.2f}x**",
+                   f"{sum(part['macs_skip_off'].values()) / total_off / pes:.1%}"])
+    layers = [[name, f"{row['all'] // steps:,}", f"{row['macs'] / row['run'] / pes:.1%}", f"{row['macs'] / row['all'] / pes:.1%}"]
+              for name, row in part["layers_skip_off"].items() if row["run"]]
+    return [
+        "## Skipping on against off", "",
+        f"The same {steps} steps from the same weights at the end of training, on the same array; padding is skipped in both. "
+        "Utilisation: multiplications per cycle and PE.", "",
+        *table(["phase", "cycles a step, off", "on", "speedup", "utilisation, off"], phases), "",
+        "Dense cycles and utilisation of each layer: its RUNs alone, and with its loads, post-processing and updates.", "",
+        *table(["layer", "cycles", "utilisation of RUNs", "all included"], layers), ""]
+
+
+def _seeds(pairs: list) -> list:
+    """Accuracies of the golden model and in floating point."""
+    golden, float32 = np.array(pairs).T
+    rows = [[name, f"{a.mean():.2f} %", f"{a.std(ddof=1):.2f}", ", ".join(f"{v:.2f}" for v in a)]
+            for name, a in (("golden", golden), ("float32", float32))]
+    return [
         "## Against float32", "",
-        f"Golden model (bit-exact to the RTL) and float32 at the demo's schedule, {len(pairs)} seeds of split, weights and order:", ""]
-    lines += table(["", "mean", "standard deviation", "each seed"], [
-        [name, f"{a.mean():.2f} %", f"{a.std(ddof=1):.2f}", ", ".join(f"{v:.2f}" for v in a)]
-        for name, a in (("golden", golden), ("float32", float32))])
-    lines += [
-        f"Difference of the means: {golden.mean() - float32.mean():+.2f} points.", "",
-        "## Random networks", "",
-        f"`gradgate soak --networks {soak['networks']} --seed {soak['seed']}` on cores of odd shapes, all switch settings:", ""]
-    lines += table(["what", "measured"], [
-        ["networks", soak["networks"]], ["steps", soak["steps"]], ["words compared", f"{soak['compared_words']:,}"],
-        ["commands whose cycles were compared", f"{soak['commands']:,}"], ["RTL cycles", f"{soak['cycles']:,}"],
+        f"Golden model (bit-exact to the RTL) and float32 at the demo's schedule, {len(pairs)} seeds of split, weights and order:", "",
+        *table(["", "mean", "standard deviation", "each seed"], rows), "",
+        f"Difference of the means: {golden.mean() - float32.mean():+.2f} points.", ""]
+
+
+def _soak(soak: dict) -> list:
+    """Random networks."""
+    rows = [
+        ["networks", soak["networks"]], ["steps", soak["steps"]], ["words compared", soak["compared_words"]],
+        ["commands whose cycles were compared", soak["commands"]], ["RTL cycles", soak["cycles"]],
         ["networks with a difference or a hang", len(soak["failures"])],
-        *[[f"networks with {kind}", n] for kind, n in soak["kinds"].items()]])
-    return "\n".join(lines)
+        *[[f"networks with {kind}", n] for kind, n in soak["kinds"].items()]]
+    return [
+        "## Random networks", "",
+        f"`gradgate soak --networks {soak['networks']} --seed {soak['seed']}` on cores of odd shapes, all switch settings:", "",
+        *table(["what", "measured"], rows), ""]

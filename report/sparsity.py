@@ -10,6 +10,7 @@ from gradgate.bench.sparsity.machines import BATCH, PORTS, Totals
 from gradgate.bench.sparsity.study import BP, layer_rows
 from gradgate.report.goals import verdict_table
 from gradgate.report.published import Published, speedup_section
+from gradgate.report.tables import table
 
 HOW = """\
 Written by `gradgate bench sparsity --docs`; do not edit.
@@ -56,12 +57,6 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _table(head: list, rows: list) -> list:
-    """Lines of a table; the first column is text."""
-    return ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1),
-            *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows), ""]
-
-
 def _array(name: str) -> str:
     config = PRESETS[name]
     return (f"`{name}`: {config.rows}x{config.lanes} PEs, S = {config.lists}, {config.targets} targets a lane, banks of "
@@ -88,15 +83,15 @@ def _speedups(found, config: str) -> list:
     lines = [f"## Configuration `{config}`", "", _array(config) + ".", "",
              "Speedup over dense. Backpropagation is BD + WG, total is FW + BD + WG. The first four columns of figures count LOAD, CLEAR, "
              "POST, UPDATE and the fetching of commands; *RUN* counts RUN commands only; the last two add the external port.", ""]
-    lines += _table(["network", "backprop.", "ideal", "total", "ideal", "backprop., RUN", "total, RUN", "total, port behind",
-                     "total, overlapping"], rows)
+    lines += [*table(["network", "backprop.", "ideal", "total", "ideal", "backprop., RUN", "total, RUN", "total, port behind",
+                     "total, overlapping"], rows), ""]
     lines += ["Efficiency, sparse:", ""]
-    lines += _table(["network", *PASSES, "all RUNs", "+ LOAD, POST, ...", "+ port behind", "overlapping", "dense RUNs"], efficiency)
+    lines += [*table(["network", *PASSES, "all RUNs", "+ LOAD, POST, ...", "+ port behind", "overlapping", "dense RUNs"], efficiency), ""]
     lines += ["What RUNs lose, in parts of their cycles: *lanes*, because the busiest lane of a row has more to do in a RUN than the "
               "mean of all (biases, words of bricks that belong to no channel, and useless multiplications of depthwise layers are in "
               "here too); *rows*, because one row of the array has more to do than the others; *rest*, lists that are not ready, bubbles, "
               "beginning and end of a RUN.", ""]
-    return lines + _table(["network", *(f"{p} {loss}" for p in PASSES for loss in ("lanes", "rows", "rest"))], losses)
+    return lines + [*table(["network", *(f"{p} {loss}" for p in PASSES for loss in ("lanes", "rows", "rest"))], losses), ""]
 
 
 def _points(found) -> list:
@@ -105,18 +100,18 @@ def _points(found) -> list:
             for name, points in found.points.items() for point, one in points.items()]
     return ["## In the course of training", "", f"On `{found.machines[-1].config}`. Densities are means over the layers, weighted by their "
             "multiplications.", "",
-            *_table(["network", "step", "X not zero", "dY not zero", "backprop.", "ideal", "total", "ideal", "efficiency"], rows)]
+            *table(["network", "step", "X not zero", "dY not zero", "backprop.", "ideal", "total", "ideal", "efficiency"], rows), ""]
 
 
 def _ablation(found) -> list:
     lines = ["## One thing switched off, or on", "", f"Millions of cycles, LOAD, POST and the others included, on "
              f"`{found.machines[-1].config}`; speedups over dense.", ""]
-    for name, table in found.ablation.items():
-        dense = table["no skipping"]
+    for name, variants in found.ablation.items():
+        dense = variants["no skipping"]
         rows = [[variant, *(f"{totals.sum('total', (p,)) / 1e6:.1f}" for p in PASSES), f"{totals.sum('total') / 1e6:.1f}",
                  f"{dense.sum('total', BP) / totals.sum('total', BP):.2f}", f"{dense.sum('total') / totals.sum('total'):.2f}"]
-                for variant, totals in table.items()]
-        lines += _table([name, "FW", "BD", "WG", "all", "backprop.", "total"], rows)
+                for variant, totals in variants.items()]
+        lines += [*table([name, "FW", "BD", "WG", "all", "backprop.", "total"], rows), ""]
     return lines + [ABLATION_NOTES, ""]
 
 
@@ -127,7 +122,7 @@ def _recordings(found) -> list:
         rows.append([name, meta["dataset"], f"{meta['side']}x{meta['side']}", meta["batch"], meta["images"], last["step"],
                      f"{100 * last['accuracy']:.1f} %", meta["seed"]])
     head = ["network", "data", "pixels", "batch", "images with masks", "last step", "accuracy then", "seed"]
-    return ["## Recordings", "", *_table(head, rows)]
+    return ["## Recordings", "", *table(head, rows), ""]
 
 
 def _sampling(found) -> list:
@@ -135,7 +130,7 @@ def _sampling(found) -> list:
              f"{100 * one['error']:+.2f} %"]
             for one in found.sampling]
     return ["## Error of the samples", "", "RUN cycles of single layers from the sample, and from every position of every tile.", "",
-            *_table(["layer", "pass", "sampled", "all positions", "error"], rows)]
+            *table(["layer", "pass", "sampled", "all positions", "error"], rows), ""]
 
 
 def markdown(found, sample, verdicts: list, published: Published) -> str:

@@ -1,27 +1,11 @@
 """Plots of the study."""
 
-import io
-
 import numpy as np
 
 from gradgate.bench.cost.walks import PASSES
 from gradgate.bench.recording.networks import NETWORKS
+from gradgate.report.plots import new, png
 from gradgate.report.published import Published
-
-
-def _png(figure) -> bytes:
-    from matplotlib import pyplot
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110)
-    pyplot.close(figure)
-    return png.getvalue()
-
-
-def _pyplot():
-    import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    return pyplot
 
 
 def speedups(found, published: Published) -> bytes:
@@ -29,11 +13,11 @@ def speedups(found, published: Published) -> bytes:
 
     Where others report a range, a band shows it.
     """
-    pyplot = _pyplot()
     config = found.machines[-1].config
     figures = {m.network: m.figures() for m in found.machines if m.config == config}
     where = np.arange(len(figures))
-    figure, axes = pyplot.subplots(1, 3, figsize=(14, 4), layout="constrained")
+    figure = new(14, 4)
+    axes = figure.subplots(1, 3)
     for axis, key, title, name in zip(axes, ("bp", "total"), ("backpropagation", "forward + backpropagation"),
                                       ("backpropagation", "total")):
         bands = {one.of: band for one in published.speedups if len(set(band := getattr(one, name))) == 2}
@@ -50,14 +34,14 @@ def speedups(found, published: Published) -> bytes:
     axes[2].legend(fontsize="small")
     for axis in axes:
         axis.set_xticks(where, figures, rotation=30, ha="right")
-    return _png(figure)
+    return png(figure)
 
 
 def layers(machine) -> bytes:
     """Cycles of every layer of a network, dense, sparse and ideal, by pass, as a PNG."""
-    pyplot = _pyplot()
     table = NETWORKS[machine.network]
-    figure, axes = pyplot.subplots(3, 1, figsize=(max(8, 0.16 * len(table)), 8), layout="constrained", sharex=True)
+    figure = new(max(8, 0.16 * len(table)), 8)
+    axes = figure.subplots(3, 1, sharex=True)
     for axis, name in zip(axes, PASSES):
         where = [i for i in range(len(table)) if name in machine.sparse[i]]
         for label, results, key, width, color in (("dense", machine.dense, "total", 0.9, "0.85"),
@@ -67,4 +51,4 @@ def layers(machine) -> bytes:
         axis.set(title=f"{machine.network}, {machine.config}: {name}", ylabel="million cycles")
     axes[0].legend(fontsize="small")
     axes[-1].set_xticks(range(len(table)), [layer.name for layer in table], rotation=90, fontsize=5 if len(table) > 40 else 8)
-    return _png(figure)
+    return png(figure)

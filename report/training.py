@@ -1,9 +1,8 @@
 """What a training run shows a person: a short text and a plot."""
 
-import io
-
 import numpy as np
 
+from gradgate.report.plots import new, png
 from gradgate.training.schedule import Result
 
 PHASES = ("FW", "BD", "WG", "load", "update", "post", "loss", "move", "end")
@@ -74,13 +73,12 @@ def _phases(name, tally, config) -> list:
 
 def plot(result: Result) -> bytes:
     """Loss, accuracy and cycles of the run as a PNG."""
-    import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import pyplot, ticker
+    from matplotlib import ticker  # slow to import
 
     cycles = result.train.rtl_cycles
     panels = 3 if cycles else 2  # the golden model has no cycles
-    figure, axes = pyplot.subplots(1, panels, figsize=(13 * panels / 3, 3.6), layout="constrained")
+    figure = new(13 * panels / 3, 3.6)
+    axes = figure.subplots(1, panels)
     losses = np.array(result.losses)
     width = max(1, len(losses) // 40)
     axes[0].plot(losses, color="0.8", linewidth=0.8)
@@ -93,10 +91,7 @@ def plot(result: Result) -> bytes:
     axes[1].legend()
     if cycles:
         _plot_cycles(axes[2], result)
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110)
-    pyplot.close(figure)
-    return png.getvalue()
+    return png(figure)
 
 
 def _plot_cycles(axis, result):

@@ -5,12 +5,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from amaranth.back import rtlil
 from click.testing import CliRunner
+from support import DOCS
 
 from gradgate.arch.config import preset
 from gradgate.cli.main import main
@@ -218,7 +220,7 @@ def test_page(tools, tmp_path):
     pictures = sorted(path.name for path in (tmp_path / "docs/images").iterdir())
     assert pictures == ["placement_ulx3s_25f-nano.png", "placement_ulx3s_45f-tiny.png"]
     page = (tmp_path / "docs/boards.md").read_text()
-    assert "| nano   | ULX3S 25F |   4 | 9,000 | 10 |   5 |   43 | 62.5  | 70.0        | 1: 70.0 | 0.28          |           |" in page
+    assert "| nano   | ULX3S 25F |   4 | 9,000 | 10 |   5 |   43 |  62.5 |        70.0 | 1: 70.0 |          0.28 |           |" in page
     assert "Effective" not in page
     assert "`array.row0` to `array.end`: logic 4.0 ns, routing 6.0 ns, 3 cells in lane." in page
     assert "images/placement_ulx3s_45f-tiny.png" in page and "(results.md)" in page
@@ -230,8 +232,14 @@ def test_page(tools, tmp_path):
     done = CliRunner().invoke(main, ["boards", "--docs"])
     assert done.exit_code == 0 and done.output == "docs/boards.md\n"
     page = (tmp_path / "docs/boards.md").read_text()
-    rows = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in page.splitlines() if "| 70.0 " in line}
+    rows = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in page.splitlines() if " 70.0 |" in line}
     assert rows == {"nano": "0.84", "tiny": "", "macs8": ""} and "times 3.00, which skipping" in page
+
+    assert "Arrays of others" not in page
+    shutil.copy(DOCS / "published.toml", tmp_path / "docs")
+    assert CliRunner().invoke(main, ["boards", "--docs"]).exit_code == 0
+    page = (tmp_path / "docs/boards.md").read_text()
+    assert "## Arrays of others" in page and "tiny-tpu's array" in page
 
     (tmp_path / "results/board/odd.json").write_text("{}")
     broken = CliRunner().invoke(main, ["boards", "--docs"])
