@@ -15,6 +15,7 @@ from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.cli import progress
 from gradgate.report import training as report
+from gradgate.report.plots import png
 from gradgate.training.datasets import digits
 from gradgate.training.run import Trainer
 from gradgate.training.schedule import Schedule
@@ -123,13 +124,11 @@ def test_bar_and_messages_do_not_share_a_line():
 
 def test_plot_of_the_golden_backend(monkeypatch):
     """Without cycles there is no panel for them; epochs are whole numbers."""
-    from matplotlib import pyplot
-
     schedule = Schedule(network=Network.load("digits"), config=Config.load("tiny"), batch=4, lr_shifts=(4, 4), max_steps=400,
                         backend="golden")
     result = Trainer(schedule, digits(0)).run()
     figures = []
-    monkeypatch.setattr(pyplot, "close", figures.append)
+    monkeypatch.setattr(report, "png", lambda figure: figures.append(figure) or png(figure))
     assert report.plot(result).startswith(b"\x89PNG")
     axes = figures[0].axes
     assert [axis.get_title() for axis in axes] == ["loss", "test accuracy"]
