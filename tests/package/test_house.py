@@ -133,6 +133,15 @@ def test_the_page_shows_the_table():
     assert [room for room, _ in rows] == list(ROOMS)
 
 
+def test_the_picture_is_true():
+    """Each arrow of the map of folders is one of the table, and no room stands alone."""
+    picture = (DOCS / "images/folders.svg").read_text(encoding="utf-8")
+    shown = [[name.partition("/")[0] for name in arrow.split()] for arrow in re.findall(r'data-arrow="(.*?)"', picture)]
+    assert len(shown) == picture.count("<polyline ") > 10
+    assert not [(used, user) for used, user in shown if used not in ROOMS[user].split()]
+    assert {name for arrow in shown for name in arrow} == set(ROOMS) - {"package"}
+
+
 def test_every_room_says_what_it_holds():
     for room in {path.parent for name in ROOMS for path in (SOURCES / name).rglob("*.py")}:
         assert ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))), room
