@@ -152,11 +152,12 @@ class Array(wiring.Component):
         started = Signal()
         checked = Signal()
         outer = layout(Opcode.RUN)(self.run.payload).outer
+        faults = Cat(row.run.fault for row in rows)
         loads_outer = started & outer & self.loading
         m.d.sync += [
             started.eq(self.run.start),
             checked.eq(started),
-            self.run.fault.eq(loads_outer | (checked & check.illegal) | Cat(row.run.fault for row in rows).any()),
+            self.run.fault.eq(loads_outer | (checked & check.illegal) | faults.any()),
         ]
 
     def _clear(self, m, clearing, clear_addr):

@@ -20,7 +20,7 @@ class Carousel(wiring.Component):
 
     Members
     -------
-    build : In(BuildSignature), of the list builder; a list is free from the cycle after the last lane's ``fin``
+    build : In(BuildSignature), of the list builder
     lists : Out(ListsSignature), to all lanes; stable while a list is pending
     visits : Out(VisitSignature) for each lane
     idle : Out(1), no list is being filled or visited
@@ -81,7 +81,7 @@ class Carousel(wiring.Component):
         self._visits(m, s, shown, claimed, pending, running, arm)
 
     def _walk(self, m, s, shown, opened, running, pointer):
-        """What is known of the list, from its opening on; over its entries, again and again, while it runs."""
+        """What is known of the list from its opening on; over its entries again and again while it runs."""
         build = self.build
         # While the list does not run, nobody looks at its pointer.
         before_last = Unreset(shown.length.shape(), name=f"before_last{s}")  # length - 1

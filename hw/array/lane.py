@@ -51,8 +51,9 @@ class Lane(wiring.Component):
     lists : In(ListsSignature), of the carousel
     visit : In(VisitSignature), of the carousel
     append : In(AppendSignature); the claim comes two cycles before ``pending`` or earlier
-    fill : In(WritePortSignature), write a weight to the lower, to the upper half of a word of the bank, or clear
-        the word by writing zeros to both; not in a RUN of OUT turns, nor into a word that a RUN of RED turns reads
+    fill : In(WritePortSignature), write a weight to the lower, to the upper half of a word of the bank, or
+        clear the word by writing zeros to both; not in a RUN of OUT turns, nor into a word that a RUN of RED
+        turns reads
     accs : In(ReadPortSignature), an accumulator of the bank, ``latency.RAM`` cycles later; while not running
     sums : In(ReadPortSignature), a word of the sums memory, ``latency.RAM`` cycles later; while not running
 
@@ -265,7 +266,7 @@ class Lane(wiring.Component):
             m.d.sync += total.eq(before + product)
 
     def _memories(self, m, bank, sums, pipe, total):
-        """What is read of bank and sums, and written to them: results in s9, weights and zeros of ``fill``."""
+        """Bank and sums: what is read of them; s9, results that go to them; ``fill``, weights and zeros."""
         run, half_bits = self.run, self._half_bits
         write9 = Signal()  # the total goes to the bank, of an OUT turn
         end9 = Signal()  # the total goes to the sums memory, of a RED turn

@@ -36,12 +36,13 @@ class Row(wiring.Component):
     post_double : In(1), a beat takes two cycles and reads the row memory in both; stable in a POST
     post_beat : In(beat), the beat; valid with ``post_valid``
     overflow : Out(range(lanes + 1)), see :class:`Post`
-    port : In(BrickPortSignature), the activation memory, read in ``latency.ROW`` cycles; while no RUN or POST is
-        active
-    choices : In(ReadPortSignature), a brick of the argmax memory, ``latency.ROW`` cycles later; while no POST is
-        active
+    port : In(BrickPortSignature), the activation memory, read in ``latency.ROW`` cycles; while no RUN or POST
+        is active
+    choices : In(ReadPortSignature), a brick of the argmax memory, ``latency.ROW`` cycles later; while no POST
+        is active
     fill : In(WritePortSignature), a word of all lanes' banks, with a weight for each lane, see :class:`Lane`
-    accs : In(ReadPortSignature), an accumulator of each lane, ``latency.ROW`` cycles later; while no RUN is active
+    accs : In(ReadPortSignature), an accumulator of each lane, ``latency.ROW`` cycles later; while no RUN is
+        active
 
     All inputs but ``run.running`` and what is of :class:`RunCheck` take effect a cycle later.
 

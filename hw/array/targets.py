@@ -25,7 +25,7 @@ class AppendSignature(wiring.Signature):
     en : Out(1), append a target
     slot : Out(range(lists + 1)), slot of its position; valid with ``en``
     entry : Out(target), the target; valid with ``en``
-    claim : Out(1), one cycle: a position's targets, with one appended now, are complete; starts the next count
+    claim : Out(1), one cycle: a position's targets, with one appended now, are complete; counts begin anew
     claim_list : Out(range(lists)), the list that they belong to; valid with ``claim``
     """
 

@@ -125,14 +125,14 @@ class ListBuilderProof(Proof):
         self.check((number == dut.build.slot) & (target_number == dut.build.target_slot))
         in_list, age = self.in_list, self.age
         for name, here in (("target", self.is_target), ("head", self.is_head), ("list", self.is_list), ("end", self.is_end)):
-            self.lemma(getattr(inside, f"is_{name}") == (valid & here))
-        self.lemma(self.outside | ((inside.void == void) & (inside.bias == self.bias)))
+            self.lemma(getattr(inside.current, f"is_{name}") == (valid & here))
+        self.lemma(self.outside | ((inside.new.void == void) & (inside.bias == self.bias)))
         self.lemma(self.outside | (inside.first_k == Mux(self.bias, f.k_bias[:len(inside.first_k)], 0)))
         for lane, multiple in enumerate(inside.multiples):
             self.lemma(self.outside | (multiple == (Mux(f.swap, 1, f.t_count) * lane)[:len(multiple)]))
-        self.lemma(inside.adds == (valid & self.is_list & ~void & item.flags.any()))
-        self.lemma(inside.ends == (valid & item.tag.last & (self.is_head | self.is_list)))
-        self.lemma((psum[:17] == inside.psum_wide) & (f.outer | dut.fault | self.outside | (psum <= 0xffff)))
+        self.lemma(inside.current.adds == (valid & self.is_list & ~void & item.flags.any()))
+        self.lemma(inside.current.ends == (valid & item.tag.last & (self.is_head | self.is_list)))
+        self.lemma((psum[:17] == inside.new.psum) & (f.outer | dut.fault | self.outside | (psum <= 0xffff)))
         self.lemma((number < config.lists) & (target_number <= config.lists))
         self.lemma(~in_list | ~self.between)
         self.lemma(~self.outside | ~in_list)
@@ -149,8 +149,8 @@ class ListBuilderProof(Proof):
             self.lemma(Mux(self.is_list & ~void & item.flags.any(), age < self.flags, age == 0))
             self.lemma(dut.item.some == item.flags.any())
             self.lemma(inside.quick == Mux(self.is_list, void | (ones(left) <= 1), ~self.is_head))
-            self.lemma(~self.is_list | (inside.count == appended + age))
-            self.lemma(~self.is_list | dut.fault | (inside.empty == (inside.count == 0)))
+            self.lemma(~self.is_list | (inside.new.count == appended + age))
+            self.lemma(~self.is_list | dut.fault | (inside.new.empty == (inside.new.count == 0)))
             self.lemma(~self.is_list | dut.fault | (appended + age <= entries))
             with m.If(self.is_head | self.is_list):
                 self.lemma(~in_list == item.tag.last)
@@ -160,8 +160,8 @@ class ListBuilderProof(Proof):
         with m.Else():
             self.lemma(inside.quick)
         with m.If(~valid & in_list):
-            self.lemma(inside.count == appended)
-            self.lemma(dut.fault | (inside.empty == (inside.count == 0)))
+            self.lemma(inside.new.count == appended)
+            self.lemma(dut.fault | (inside.new.empty == (inside.new.count == 0)))
         self.lemma(~in_list | (valid & self.is_head) | dut.fault | (appended <= entries))
         self.lemma(appended <= entries + 1)
 

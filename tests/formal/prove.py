@@ -52,24 +52,25 @@ JOBS = {
         proof=ListBuilderProof, unit=list_builder, depth=2, reach=22,
         configs=({"lanes": 4, "lists": 2}, {"lanes": 2, "lists": 1, "targets": 1},
                  {"lanes": 8, "lists": 3, "targets": 5, "psum_words": 50, "bank_words": 32}),
-        bugs=(("come.single | void", "1"),  # loses all words of a brick but one
-              ("come.single | void", "come.single"),  # a position without targets takes too long
-              ("(is_head & free)", "is_head"),  # does not wait for a free list
+        bugs=(("come.single | new.void", "1"),  # loses all words of a brick but one
+              ("come.single | new.void", "come.single"),  # a position without targets takes too long
+              ("(current.is_head & new.free)", "current.is_head"),  # does not wait for a free list
               ("self.i.ready.eq(done)", "self.i.ready.eq(1)"),  # loses what it is not done with
               ("pitch << bit for", "pitch << bit + 1 for"),  # wrong k
-              ("Mux(is_head, 0, count)", "count"),  # the head after the entries of the list before
-              ("_count(m, is_head, adds, bias)", "_count(m, is_head, is_list, bias)"),  # counts an empty brick
-              ("quick.eq(none | one)", "quick.eq(none)"), ("come.some & ~void", "~void"),
+              ("Mux(current.is_head, 0, new.count)", "new.count"),  # the head after the entries of the list before
+              ("with m.Elif(current.adds)", "with m.Elif(current.is_list)"),  # counts an empty brick
+              ("quick.eq(none | one)", "quick.eq(none)"), ("come.some & ~new.void", "~new.void"),
               ("rest.eq(rest & ~first)", "rest.eq(rest)"),  # the lowest flag again
-              ("count | empty", "count"),  # a list of no entries
-              ("open_void.eq(void | (f.outer & still_empty))", "open_void.eq(void)"),
-              ("complete.eq(ends & done)", "complete.eq(ends)"),
+              ("new.count | new.empty", "new.count"),  # a list of no entries
+              ("open_void.eq(new.void | (f.outer & still_empty))", "open_void.eq(new.void)"),
+              ("complete.eq(current.ends & done)", "complete.eq(current.ends)"),
               ("beyond(psum_end, self.config.psum_words)", "(psum_end >= self.config.psum_words)"),
               ("complete & ~f.outer", "complete"),  # OUT has no sums
               ("psum_end = Signal(17)", "psum_end = Signal(16)")),  # sums far outside look as if they were inside
-        deep=(("full = count == self.config.list_entries", "full = count == self.config.list_entries - 1"),  # a full list is no fault
-              ("(adds & full)", "((adds | build.claim) & full)"),  # nor is a head after a full list
-              ("(adds & full) | ", "")),  # a list without end
+        deep=(("full = new.count == self.config.list_entries",  # a full list is no fault
+               "full = new.count == self.config.list_entries - 1"),
+              ("(current.adds & full)", "((current.adds | build.claim) & full)"),  # nor is a head after a full list
+              ("(current.adds & full) | ", "")),  # a list without end
     ),
     "targets": Job(
         proof=TargetsProof, unit=targets, depth=2, reach=10,
