@@ -196,7 +196,7 @@ class ListBuilder(wiring.Component):
         return reduce(or_, words), reduce(or_, parts)
 
     def _open(self, m, f, current, new, bias, complete, psum_end, none_void):
-        """A list opens when it is complete; the next one follows. A fault where it or its sums had no room."""
+        """A list opens when it is complete; the next one follows. A fault if it or its sums had no room."""
         build = self.build
         length = behind(m, build.length, "length")
         psum = behind(m, build.psum, "psum")
