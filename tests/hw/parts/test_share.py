@@ -41,22 +41,6 @@ def members(signature, interface, flow):
             for _, member, value in signature.flatten(interface) if member.flow == flow]
 
 
-def test_example():
-    """A memory of words for a unit and the host: the unit has it while it is granted, and both see the word that is read."""
-    dut = Share(wiring.Signature({"addr": Out(8), "word": In(8)}), ("unit", "host"))
-
-    async def bench(ctx):
-        ctx.set(dut.unit.addr, 10)
-        ctx.set(dut.host.addr, 20)
-        for granted, addr in ((0, 20), (1, 10), (0, 20)):
-            ctx.set(dut.granted.unit, granted)
-            ctx.set(dut.port.word, 100 + addr)
-            assert ctx.get(dut.port.addr) == addr
-            assert (ctx.get(dut.unit.word), ctx.get(dut.host.word)) == (100 + addr, 100 + addr)
-
-    simulate(dut, bench)
-
-
 @pytest.mark.parametrize("seed", [1, 2], ids=lambda seed: f"seed{seed}")
 @pytest.mark.parametrize("number", [2, 3, 5])
 @pytest.mark.parametrize("name", SIGNATURES)
