@@ -99,10 +99,11 @@ def core(**changes) -> Config:
 FORMATS = ("act_bits", "act_frac", "weight_frac", "grad_frac", "master_bits", "master_frac", "acc_bits")
 
 
-async def trace(ctx, rows, inputs: dict, outputs: dict) -> None:
+async def trace(ctx, rows, inputs: dict, outputs: dict, start=None) -> None:
     """Let a cycle pass for each of ``rows``: set the inputs that a row shows, and compare the outputs that it shows.
 
     ``inputs``, ``outputs`` : ``{column: signal}``, all columns of a row but ``cycle``. An input of which a row shows nothing is 0.
+    ``start`` : a signal that is 1 in cycle 0 only
     """
     for number, row in enumerate(rows):
         assert row["cycle"] == number, f"the cycle after {number - 1} is {number}, the page says {row['cycle']}"
@@ -110,6 +111,8 @@ async def trace(ctx, rows, inputs: dict, outputs: dict) -> None:
             raise KeyError(f"{PAGE}: the columns {set(row)} are not cycle, {', '.join([*inputs, *outputs])}")
         for name, signal in inputs.items():
             ctx.set(signal, row[name] or 0)
+        if start is not None:
+            ctx.set(start, number == 0)
         for name, signal in outputs.items():
             seen = ctx.get(signal)
             assert row[name] is None or seen == row[name], f"cycle {row['cycle']}: {name} is {seen}, the page says {row[name]}"
