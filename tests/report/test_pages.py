@@ -175,6 +175,6 @@ def test_files_that_pages_name_exist(path):
     folder = (pages.SOURCES / path).parent
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         assert link.startswith("http") or (folder / link).exists(), link
-    folders = "arch|hw|golden|compiler|sim|host|training|fpga|bench|cli|tests|docs"
+    folders = "arch|hw|golden|compiler|tune|sim|host|training|fpga|bench|report|cli|tests|docs"
     for name in re.findall(rf"`((?:{folders})/[\w/.]+\.\w+)`", text):
         assert (pages.SOURCES / name).exists() or "NAME" in name, name
