@@ -226,7 +226,7 @@ def test_without_goals(recordings, few_layers, tmp_path, monkeypatch):
     """Whoever gives none reads of none, nor of what others report."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").mkdir()
-    status, text, _ = run("--network", "resnet18", "--config", "base", "--recordings", recordings, "--out", "out", "--quick", "--docs")
+    status, text, _ = run("--network", "resnet18", "--config", "paper", "--recordings", recordings, "--out", "out", "--quick", "--docs")
     page = (tmp_path / "docs" / "sparsity_results.md").read_text()
     assert status == 0 and "resnet18" in text
     assert "goal" not in (text + page).lower() and "report" not in page
