@@ -112,9 +112,6 @@ class Array(wiring.Component):
                 row.run.k_most_tail.eq(check.k_most_tail),
                 row.run.fields.eq(self.run.payload),
                 row.post_active.eq(walk.active),
-                row.post_valid.eq(walk.valid),
-                row.post_double.eq(walk.double),
-                row.post_beat.eq(walk.beat),
                 row.port.addr.eq(port_addr),
                 row.port.en.eq(port_en),
                 row.port.w_data.eq(port_data),
@@ -125,6 +122,7 @@ class Array(wiring.Component):
                 row.accs.addr.eq(self.acc_addr),
                 self.acc[r].eq(row.accs.data),
             ]
+            wiring.connect(m, walk.o, row.post)
         # Reads of one row: the choice follows the row's latency.
         row_select = delays(m, port_row, latency.ROW, name="row_select")[-1]
         choice_select = delays(m, choice_row, latency.ROW, name="choice_select")[-1]

@@ -5,11 +5,21 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.hw.array.post_walk import beat_layout
+from gradgate.arch.commands import Opcode
+from gradgate.hw.array.post_walk import WalkSignature
+from gradgate.hw.parts.command import layout
+from gradgate.hw.parts.memoryport import WritePortSignature
 from gradgate.hw.parts.registers import Unreset, behind, delays
 
 #: bits that a sum of up to 64 words has more than a word
 POOL = 6
+#: fields of POST that say what becomes of a word
+FLAGS = ("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "tail")
+
+
+def flags_layout() -> data.StructLayout:
+    """``FLAGS``, as the command has them."""
+    return data.StructLayout({name: layout(Opcode.POST)[name].shape for name in FLAGS})
 
 
 class Post(wiring.Component):
@@ -30,22 +40,14 @@ class Post(wiring.Component):
 
     Members
     -------
-    rows, choose, add, relu, mask, pool, mean : In(1), flags of POST; stable while beats are on their way
-    shift : In(3), field of POST: bits to shift what is written to the right
-    tail : In(5), field of POST: words in the tile's last brick
+    flags : In(flags_layout), fields of POST; stable while beats are on their way
     owns : In(1), the row owns an image in the last slot
-    valid : In(1), of the walk: ``beat`` is one to be worked on
-    double : In(1), of the walk: a beat takes two cycles, the mask is read in the first
-    beat : In(beat_layout), of the walk
+    i : In(WalkSignature), of the walk
     sums : In(brick of acc_bits), what the beat of ``latency.RAM`` cycles ago reads of the sums
     row : In(brick of act_bits), likewise of row memory
     choices : In(brick of 2 bits), likewise of argmax memory
-    w_en : Out(1), write row memory
-    w_addr : Out(range(act_bricks)), brick; valid with ``w_en``
-    w_data : Out(brick of act_bits), valid with ``w_en``
-    c_en : Out(1), write argmax memory
-    c_addr : Out(range(argmax_bricks)), brick; valid with ``c_en``
-    c_data : Out(brick of 2 bits), place of the maximum; valid with ``c_en``
+    w_row : Out(WritePortSignature), writes bricks of row memory
+    w_choices : Out(WritePortSignature), writes bricks of argmax memory: places of the maximum
     overflow : Out(range(lanes + 1)), number of final sums of a beat whose two top bits differ
 
     Latency: ``WRITE`` = 7 cycles from a beat to its write, 6 to ``overflow``. Throughput: one beat a cycle.
@@ -60,36 +62,22 @@ class Post(wiring.Component):
         self.brick = data.ArrayLayout(formats.act_bits, lanes)
         self.choice = data.ArrayLayout(2, lanes)
         super().__init__({
-            "rows": In(1),
-            "choose": In(1),
-            "add": In(1),
-            "relu": In(1),
-            "mask": In(1),
-            "pool": In(1),
-            "mean": In(1),
-            "shift": In(3),
-            "tail": In(5),
+            "flags": In(flags_layout()),
             "owns": In(1),
-            "valid": In(1),
-            "double": In(1),
-            "beat": In(beat_layout(config)),
+            "i": In(WalkSignature(config)),
             "sums": In(data.ArrayLayout(formats.acc_bits, lanes)),
             "row": In(self.brick),
             "choices": In(self.choice),
-            "w_en": Out(1),
-            "w_addr": Out(range(config.act_bricks)),
-            "w_data": Out(self.brick),
-            "c_en": Out(1),
-            "c_addr": Out(range(config.argmax_bricks)),
-            "c_data": Out(self.choice),
+            "w_row": Out(WritePortSignature(range(config.act_bricks), self.brick)),
+            "w_choices": Out(WritePortSignature(range(config.argmax_bricks), self.choice)),
             "overflow": Out(range(lanes + 1)),
         })
 
     def elaborate(self, platform):
         m = Module()
         lanes = range(self.config.lanes)
-        beats = delays(m, self.beat, self.WRITE, name="beat")[1:]
-        valids = delays(m, self.valid, self.WRITE, Signal, "valid")[1:]
+        beats = delays(m, self.i.beat, self.WRITE, name="beat")[1:]
+        valids = delays(m, self.i.valid, self.WRITE, Signal, "valid")[1:]
         sums2 = Unreset(self.sums.shape())
         row2 = Unreset(self.row.shape())
         choices2 = Unreset(self.choices.shape())
@@ -101,32 +89,32 @@ class Post(wiring.Component):
 
         wraps = Signal(len(lanes))
         choice5 = Unreset(self.choice)
-        begin = valids[3] & (beats[3].first | ~self.mean)  # p3: the word is the first of its sum
+        begin = valids[3] & (beats[3].first | ~self.flags.mean)  # p3: the word is the first of its sum
         fresh = Unreset()  # p4: the word counts, whatever it is
-        m.d.sync += fresh.eq(beats[3].first | ~self.pool | self.mean)
+        m.d.sync += fresh.eq(beats[3].first | ~self.flags.pool | self.flags.mean)
         for lane in lanes:
             nonzero = self._nonzero(m, lane, row2[lane])
             choice3 = self._register(m, choices2[lane], f"choice3_{lane}", 2)
             wrap3, sum3, half3 = self._sum(m, lane, sums2[lane])
             row3 = self._addend(m, lane, row2[lane])
             # The mask is read a cycle before the other word.
-            marked = Mux(self.double, nonzero[2], nonzero[1])
-            inside = (~beats[3].tail | (lane < self.tail)) & (marked | ~self.mask)
+            marked = Mux(self.i.double, nonzero[2], nonzero[1])
+            inside = (~beats[3].tail | (lane < self.flags.tail)) & (marked | ~self.flags.mask)
             wrap4 = Signal(name=f"wrap4_{lane}")
             last_slot = self.owns | ~beats[3].last_slot
-            m.d.sync += wrap4.eq(wrap3 & valids[3] & inside & ~self.rows & last_slot)
-            dropped = ~inside | (self.choose & (choice3 != beats[3].place))
+            m.d.sync += wrap4.eq(wrap3 & valids[3] & inside & ~self.flags.rows & last_slot)
+            dropped = ~inside | (self.flags.choose & (choice3 != beats[3].place))
             value = self._value(m, lane, sum3, half3, row3, dropped)
             pooled = self._pool(m, lane, value, begin, fresh, valids[4], beats[4].place, choice5[lane])
             self._write(m, lane, pooled)
             m.d.comb += wraps[lane].eq(wrap4)
-        m.d.sync += behind(m, self.c_data, "choice6").eq(choice5)
+        m.d.sync += behind(m, self.w_choices.data, "choice6").eq(choice5)
         m.d.sync += self.overflow.eq(sum(wraps[lane] for lane in lanes))
         m.d.comb += [
-            self.w_en.eq(valids[6] & (beats[6].last | ~(self.pool | self.mean))),
-            self.w_addr.eq(beats[6].dst),
-            self.c_en.eq(self.w_en & self.pool),
-            self.c_addr.eq(beats[6].aux),
+            self.w_row.en.eq(valids[6] & (beats[6].last | ~(self.flags.pool | self.flags.mean))),
+            self.w_row.addr.eq(beats[6].dst),
+            self.w_choices.en.eq(self.w_row.en & self.flags.pool),
+            self.w_choices.addr.eq(beats[6].aux),
         ]
         return m
 
@@ -156,7 +144,7 @@ class Post(wiring.Component):
         wrap3 = self._register(m, total[-1] ^ total[-2], f"wrap3_{lane}")
         sum3 = Unreset(bits, name=f"sum3_{lane}")
         half3 = Unreset(name=f"half3_{lane}")
-        with m.If(self.rows):
+        with m.If(self.flags.rows):
             m.d.sync += sum3.eq(0)
             m.d.sync += half3.eq(0)
         with m.Else():
@@ -167,7 +155,7 @@ class Post(wiring.Component):
     def _addend(self, m, lane, row):
         """p2: the word that is added to the sum."""
         row3 = Unreset(self.config.formats.act_bits, name=f"row3_{lane}")
-        with m.If(self.rows | self.add):
+        with m.If(self.flags.rows | self.flags.add):
             m.d.sync += row3.eq(row)
         with m.Else():
             m.d.sync += row3.eq(0)
@@ -180,7 +168,7 @@ class Post(wiring.Component):
         value = Unreset(signed(bits), name=f"value{lane}")
         # half3 is a carry.
         m.d.comb += both.eq((Cat(1, sum3).as_signed() + Cat(half3, row3).as_signed()) >> 1)
-        with m.If(dropped | (self.relu & both[-1])):
+        with m.If(dropped | (self.flags.relu & both[-1])):
             m.d.sync += value.eq(0)
         with m.Else():
             clipped = Cat((~both[-1]).replicate(bits - 1), both[-1])
@@ -196,7 +184,7 @@ class Post(wiring.Component):
         after = Signal(bits + POOL, name=f"after{lane}")
         m.d.comb += after.eq(before + value)
         with m.If(begin):
-            m.d.sync += before.eq(((1 << self.shift) >> 1)[:POOL])
+            m.d.sync += before.eq(((1 << self.flags.shift) >> 1)[:POOL])
         with m.Elif(valid):
             m.d.sync += before.eq(after)
         with m.If(valid & (fresh | (best - value)[-1])):
@@ -210,10 +198,10 @@ class Post(wiring.Component):
     def _write(self, m, lane, pooled):
         """p5: the largest shift first, of no more bits than are left at the end."""
         shifted = pooled
-        for level in reversed(range(len(self.shift))):
+        for level in reversed(range(len(self.flags.shift))):
             width = self.config.formats.act_bits + (1 << level) - 1
-            shifted = Mux(self.shift[level], (shifted >> (1 << level))[:width], shifted[:width])
-        m.d.sync += behind(m, self.w_data[lane], f"word6_{lane}").eq(shifted)
+            shifted = Mux(self.flags.shift[level], (shifted >> (1 << level))[:width], shifted[:width])
+        m.d.sync += behind(m, self.w_row.data[lane], f"word6_{lane}").eq(shifted)
 
 
 assert Post.WRITE == 7, "the stages p0 to p6 are laid out for this latency"

@@ -12,8 +12,8 @@ from gradgate.hw.array.carousel import Carousel
 from gradgate.hw.array.fetch import Fetch
 from gradgate.hw.array.lane import Lane, run_layout
 from gradgate.hw.array.list_builder import ListBuilder
-from gradgate.hw.array.post import Post
-from gradgate.hw.array.post_walk import beat_layout
+from gradgate.hw.array.post import FLAGS, Post
+from gradgate.hw.array.post_walk import WalkSignature
 from gradgate.hw.array.run import RunSignature
 from gradgate.hw.array.window import Window
 from gradgate.hw.parts.command import layout
@@ -32,9 +32,7 @@ class Row(wiring.Component):
     -------
     run : In(RunSignature)
     post_active : In(1), the post-processing walk is under way
-    post_valid : In(1), there is a beat of the walk, see :class:`PostWalk`
-    post_double : In(1), a beat takes two cycles and reads the row memory in both; stable in a POST
-    post_beat : In(beat), the beat; valid with ``post_valid``
+    post : In(WalkSignature), of the walk, see :class:`PostWalk`
     overflow : Out(range(lanes + 1)), see :class:`Post`
     port : In(BrickPortSignature), the activation memory, read in ``latency.ROW`` cycles; while no RUN or POST
         is active
@@ -61,9 +59,7 @@ class Row(wiring.Component):
         super().__init__({
             "run": In(RunSignature(config)),
             "post_active": In(1),
-            "post_valid": In(1),
-            "post_double": In(1),
-            "post_beat": In(beat_layout(config)),
+            "post": In(WalkSignature(config)),
             "overflow": Out(range(lanes + 1)),
             "port": In(BrickPortSignature(config)),
             "choices": In(ReadPortSignature(range(config.argmax_bricks), data.ArrayLayout(2, lanes))),
@@ -105,9 +101,9 @@ class Row(wiring.Component):
         far = {
             "start": self.run.start,
             "fields": self.run.fields,
-            "post_valid": self.post_valid,
-            "post_double": self.post_double,
-            "post_beat": self.post_beat,
+            "post_valid": self.post.valid,
+            "post_double": self.post.double,
+            "post_beat": self.post.beat,
             "fill_en": self.fill.en,
             "fill_addr": self.fill.addr,
             "fill_data": self.fill.data,
@@ -228,25 +224,17 @@ class Row(wiring.Component):
         owns = Unreset()  # the last slot holds an image of this row
         m.d.sync += owns.eq(self.number < p.last_rows)
         m.d.comb += [
-            post.rows.eq(p.rows),
-            post.choose.eq(p.choose),
-            post.add.eq(p.add),
-            post.relu.eq(p.relu),
-            post.mask.eq(p.mask),
-            post.pool.eq(p.pool),
-            post.mean.eq(p.mean),
-            post.shift.eq(p.shift),
-            post.tail.eq(p.tail),
+            post.flags.eq(Cat(p[name] for name in FLAGS)),
             post.owns.eq(owns),
-            post.valid.eq(near.post_valid),
-            post.double.eq(near.post_double),
-            post.beat.eq(near.post_beat),
+            post.i.valid.eq(near.post_valid),
+            post.i.double.eq(near.post_double),
+            post.i.beat.eq(near.post_beat),
             post.row.eq(act.r_data),
             post.choices.eq(argmax.r_data),
             self.overflow.eq(post.overflow),
-            argmax.w_addr.eq(post.c_addr),
-            argmax.w_data.eq(post.c_data),
-            argmax.w_en.eq(post.c_en),
+            argmax.w_addr.eq(post.w_choices.addr),
+            argmax.w_data.eq(post.w_choices.data),
+            argmax.w_en.eq(post.w_choices.en),
         ]
 
     def _memories(self, m, act, argmax, fetch, post):
@@ -257,13 +245,13 @@ class Row(wiring.Component):
         w_data = behind(m, act.w_data, "w_data")
         w_en = Signal(self.config.lanes)
         m.d.comb += act.w_en.eq(w_en)
-        other_addr = Mux(self.post_active, self.post_beat.row, self.port.addr)
+        other_addr = Mux(self.post_active, self.post.beat.row, self.port.addr)
         m.d.sync += r_addr.eq(Mux(self.run.running, fetch.r_addr, other_addr))
-        m.d.sync += choice_addr.eq(Mux(self.post_active, self.post_beat.aux, self.choices.addr))
-        with m.If(post.w_en):
+        m.d.sync += choice_addr.eq(Mux(self.post_active, self.post.beat.aux, self.choices.addr))
+        with m.If(post.w_row.en):
             m.d.sync += [
-                w_addr.eq(post.w_addr),
-                w_data.eq(post.w_data),
+                w_addr.eq(post.w_row.addr),
+                w_data.eq(post.w_row.data),
                 w_en.eq(~0),
             ]
         with m.Else():

@@ -7,18 +7,18 @@ from math import prod
 
 import pytest
 from amaranth.hdl import Elaboratable, Module
+from amaranth.lib import wiring
 from support.units import CONFIGS, ODD, ReadPort, pack, payload, signed, simulate, unpack
 
 from gradgate.arch.commands import POST_LEVELS, Command, Opcode
 from gradgate.compiler.loops import post_levels
 from gradgate.golden.cycles.array import POST_LATENCY, post_cycles
-from gradgate.hw.array.post import Post
+from gradgate.hw.array.post import FLAGS, Post
 from gradgate.hw.array.post_walk import PostWalk
 from gradgate.hw.parts.command import layout
 
 #: cycles from a beat to its overflows
 OVERFLOW = Post.WRITE - 1
-FLAGS = ("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "tail")
 
 
 class PostRow(Elaboratable):
@@ -31,8 +31,8 @@ class PostRow(Elaboratable):
         m = Module()
         m.submodules.walk, m.submodules.post = walk, post = self.walk, self.post
         f = layout(Opcode.POST)(walk.unit.payload)
-        m.d.comb += [getattr(post, name).eq(f[name]) for name in FLAGS]
-        m.d.comb += [post.valid.eq(walk.valid), post.double.eq(walk.double), post.beat.eq(walk.beat)]
+        m.d.comb += [post.flags[name].eq(f[name]) for name in FLAGS]
+        wiring.connect(m, walk.o, post.i)
         return m
 
 
@@ -64,7 +64,7 @@ class Memories:
 
         def fill(port, value):
             return [[value() for _ in range(config.lanes)] for _ in range(1 << len(port))]
-        beat, post = dut.walk.beat, dut.post
+        beat, post = dut.walk.o.beat, dut.post
         self.sums, self.row = fill(beat.src, total), fill(beat.row, word)
         self.choices = fill(beat.aux, lambda: rng.getrandbits(2))
         self.ports = [
@@ -202,15 +202,15 @@ class Bench:
             for port in self.memories.ports if self.memories else ():
                 port.step(ctx)
             done = ctx.get(unit.done)
-            if ctx.get(post.w_en):
+            if ctx.get(post.w_row.en):
                 words = [signed(word, config.formats.act_bits)
-                         for word in unpack(ctx.get(post.w_data.as_value()), config.formats.act_bits, config.lanes)]
+                         for word in unpack(ctx.get(post.w_row.data.as_value()), config.formats.act_bits, config.lanes)]
                 choice = None
-                if ctx.get(post.c_en):
-                    choice = (ctx.get(post.c_addr), unpack(ctx.get(post.c_data.as_value()), 2, config.lanes))
-                writes.append((cycle, ctx.get(post.w_addr), words, choice))
+                if ctx.get(post.w_choices.en):
+                    choice = (ctx.get(post.w_choices.addr), unpack(ctx.get(post.w_choices.data.as_value()), 2, config.lanes))
+                writes.append((cycle, ctx.get(post.w_row.addr), words, choice))
             else:
-                assert not ctx.get(post.c_en)
+                assert not ctx.get(post.w_choices.en)
             if ctx.get(post.overflow):
                 overflows[cycle] = ctx.get(post.overflow)
             if ctx.get(self.dut.walk.fault):
