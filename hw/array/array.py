@@ -69,7 +69,7 @@ class Array(wiring.Component):
             walk.unit.start.eq(self.post.start),
             walk.unit.payload.eq(self.post.payload),
             self.post.done.eq(walk.unit.done),
-            check.payload.eq(self.run.payload),
+            check.fields.eq(self.run.payload),
         ]
         m.d.sync += self.post.fault.eq(walk.fault)
         # A row adds the last register itself.

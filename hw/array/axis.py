@@ -7,6 +7,54 @@ from amaranth.lib.wiring import In, Out
 from gradgate.hw.parts.registers import Unreset, behind
 
 
+class AxisFields(wiring.Signature):
+    """Fields of RUN along one axis (seen from who gives them). The rows of a window are its columns there.
+
+    stride : Out(2), image rows from one position to the next
+    kernel : Out(4), rows of a window
+    skip : Out(4), window rows of the first position in front of the image
+    room : Out(12), window rows of the first position up to the image's end
+    pitch : Out(16), bricks from one image row to the next
+    k_step : Out(16), k from one window row to the next
+    k_first : Out(16), k of the first position's first row inside the image
+    turn_step : Out(range(lanes)), lanes from one window row to the next
+    turn_first : Out(range(lanes)), lanes of the first position's first row inside the image
+    """
+
+    def __init__(self, lanes):
+        super().__init__({
+            "stride": Out(2),
+            "kernel": Out(4),
+            "skip": Out(4),
+            "room": Out(12),
+            "pitch": Out(16),
+            "k_step": Out(16),
+            "k_first": Out(16),
+            "turn_step": Out(range(lanes)),
+            "turn_first": Out(range(lanes)),
+        })
+
+
+class AxisPlace(wiring.Signature):
+    """A position along one axis (seen from the axis).
+
+    offset : Out(16), brick of the window's first row inside the image
+    k : Out(16), k of that row (times t_count)
+    turn : Out(range(lanes)), lanes by which that row is turned
+    inside : Out(4), window rows inside the image
+    any : Out(1), there are some
+    """
+
+    def __init__(self, lanes):
+        super().__init__({
+            "offset": Out(16),
+            "k": Out(16),
+            "turn": Out(range(lanes)),
+            "inside": Out(4),
+            "any": Out(1),
+        })
+
+
 class Axis(wiring.Component):
     """Where the window lies along one axis (rows or columns) of the image.
 
@@ -19,23 +67,10 @@ class Axis(wiring.Component):
     -------
     load : In(1), go to the first position in the next cycle
     step : In(1), go to the next position in the next cycle
-    stride : In(2), image rows from one position to the next
-    kernel : In(4), rows of a window
-    skip : In(4), window rows of the first position in front of the image
-    room : In(12), window rows of the first position up to the image's end
-    pitch : In(16), bricks from one image row to the next
-    k_step : In(16), k from one window row to the next
-    k_first : In(16), k of the first position's first row inside the image
-    turn_step : In(range(lanes)), lanes from one window row to the next
-    turn_first : In(range(lanes)), lanes of the first position's first row inside the image
+    fields : In(AxisFields), stable from ``SETTLE`` = 3 cycles before ``load`` on
     first : In(16), brick from which ``offset`` counts; valid with ``load``
-    offset : Out(16), brick of the first row inside the image
-    k : Out(16), k of that row (times t_count)
-    turn : Out(range(lanes)), lanes by which that row is turned
-    inside : Out(4), window rows inside the image
-    any : Out(1), there are some
+    o : Out(AxisPlace), of the current position
 
-    ``stride`` to ``turn_first`` are fields of RUN, stable from ``SETTLE`` = 3 cycles before ``load`` on.
     Latency: 1 cycle from ``step``. Resources: no DSP, no block RAM.
     """
 
@@ -43,12 +78,12 @@ class Axis(wiring.Component):
     SETTLE = 3
 
     def __init__(self, lanes):
-        turn = range(lanes)
         super().__init__({
-            "load": In(1), "step": In(1), "stride": In(2), "kernel": In(4), "skip": In(4), "room": In(12),
-            "first": In(16), "pitch": In(16), "k_step": In(16), "k_first": In(16),
-            "turn_step": In(turn), "turn_first": In(turn),
-            "offset": Out(16), "k": Out(16), "turn": Out(turn), "inside": Out(4), "any": Out(1),
+            "load": In(1),
+            "step": In(1),
+            "fields": In(AxisFields(lanes)),
+            "first": In(16),
+            "o": Out(AxisPlace(lanes)),
         })
 
     def elaborate(self, platform):
@@ -62,11 +97,11 @@ class Axis(wiring.Component):
         skip1 = Unreset(4)
         span1 = Unreset(4)
         skip = Unreset(4)
-        inside = behind(m, self.inside, "inside")
-        some = behind(m, self.any, "some")
-        offset = behind(m, self.offset, "offset")
-        k = behind(m, self.k, "k")
-        turn = behind(m, self.turn, "turn")
+        inside = behind(m, self.o.inside, "inside")
+        some = behind(m, self.o.any, "some")
+        offset = behind(m, self.o.offset, "offset")
+        k = behind(m, self.o.k, "k")
+        turn = behind(m, self.o.turn, "turn")
         enters = Unreset()  # the next step enters the image, or goes on in it
         with m.If(self.load):
             m.d.sync += [
@@ -79,12 +114,12 @@ class Axis(wiring.Component):
                 skip.eq(skips[0]),
                 inside.eq(spans[0]),
                 some.eq(spans[0].any()),
-                enters.eq(self.skip < self.stride),
+                enters.eq(self.fields.skip < self.fields.stride),
             ]
         with m.Elif(self.step):
             m.d.sync += [
                 skip3.eq(self._shorter(skip3)),
-                room3.eq(room3 - self.stride),
+                room3.eq(room3 - self.fields.stride),
                 skip2.eq(skip3),
                 end2.eq(self._end(room3)),
                 skip1.eq(skip2),
@@ -92,7 +127,7 @@ class Axis(wiring.Component):
                 skip.eq(skip1),
                 inside.eq(span1),
                 some.eq(span1.any()),
-                enters.eq(skip1 < self.stride),
+                enters.eq(skip1 < self.fields.stride),
             ]
         self._place(m, skip, enters, offset, k, turn)
         return m
@@ -100,11 +135,11 @@ class Axis(wiring.Component):
     def _first(self, m):
         """Of the first positions, from the fields: rows in front of the image, up to its end, inside."""
         room = Signal(signed(14))
-        m.d.comb += room.eq(self.room)
-        skips = [self.skip]
+        m.d.comb += room.eq(self.fields.room)
+        skips = [self.fields.skip]
         rooms = [room]
         for number in range(1, 4):
-            shorter_room = (rooms[-1] - self.stride)[:14].as_signed()
+            shorter_room = (rooms[-1] - self.fields.stride)[:14].as_signed()
             skips.append(_register(m, self._shorter(skips[-1]), f"first_skip{number}"))
             rooms.append(_register(m, shorter_room, f"first_room{number}"))
         ends = [_register(m, self._end(rooms[number]), f"first_end{number}") for number in range(3)]
@@ -114,30 +149,32 @@ class Axis(wiring.Component):
 
     def _place(self, m, skip, enters, offset, k, turn):
         """Brick, k and turn of the first row inside the image."""
-        two = self.stride == 2
+        f = self.fields
+        two = f.stride == 2
         enter = self.step & ~self.load & enters
         # What becomes zero comes first: it is the reset of a register then.
         with m.If(enter):
             m.d.sync += k.eq(0)
             m.d.sync += turn.eq(0)
         with m.Elif(self.load):
-            m.d.sync += k.eq(self.k_first)
-            m.d.sync += turn.eq(self.turn_first)
+            m.d.sync += k.eq(f.k_first)
+            m.d.sync += turn.eq(f.turn_first)
         with m.Elif(self.step):
-            m.d.sync += k.eq(k - Mux(two, self.k_step << 1, self.k_step))
-            m.d.sync += turn.eq(turn - Mux(two, self.turn_step << 1, self.turn_step))
+            m.d.sync += k.eq(k - Mux(two, f.k_step << 1, f.k_step))
+            m.d.sync += turn.eq(turn - Mux(two, f.turn_step << 1, f.turn_step))
         with m.If(self.load):
             m.d.sync += offset.eq(self.first)
         with m.Elif(enter):  # a stride of two over a skip of one enters the image by one row only
-            m.d.sync += offset.eq(offset + Mux(two & (skip != 1), self.pitch << 1, self.pitch))
+            m.d.sync += offset.eq(offset + Mux(two & (skip != 1), f.pitch << 1, f.pitch))
 
     def _shorter(self, skip):
         """The window rows in front of the image, a position on."""
-        return Mux(skip >= self.stride, skip - self.stride, 0)
+        return Mux(skip >= self.fields.stride, skip - self.fields.stride, 0)
 
     def _end(self, room):
         """Window rows up to the image's end, 0 to kernel."""
-        return Mux(room[-1], 0, Mux(room[4:-1].any() | (room[:4] >= self.kernel), self.kernel, room[:4]))
+        kernel = self.fields.kernel
+        return Mux(room[-1], 0, Mux(room[4:-1].any() | (room[:4] >= kernel), kernel, room[:4]))
 
     def _span(self, end, skip):
         """Window rows inside the image."""

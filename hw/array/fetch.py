@@ -6,18 +6,18 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
-from gradgate.hw.array.item import Kind, item_layout, tag_layout
+from gradgate.hw.array.item import Kind, item_layout, request_layout
+from gradgate.hw.parts.memoryport import ReadPortSignature
 from gradgate.hw.parts.registers import Unreset, behind, delays
 from gradgate.hw.parts.shapes import ones
 
 
 class Fetch(wiring.Component):
-    """Turns tags with addresses into items with bricks; hides the latency of the row memory.
+    """Turns requests into items with their bricks; hides the latency of the row memory.
 
     Members
     -------
-    i : In, stream of tags
-    i_addr : In(range(act_bricks)), brick of the tag; valid with ``i``
+    i : In, stream of requests
     o : Out, stream of items; a flag is set where the word counts: it is not zero, or its kind is dense, and
         it belongs to the tensor
     dense_list : In(1), zeros of lists count too
@@ -25,8 +25,7 @@ class Fetch(wiring.Component):
     list_words : In(5), words of a ``tail`` brick of a list that belong to the tensor; valid from the cycle
         before it is read on
     target_words : In(5), the same for a brick of targets
-    r_addr : Out(range(act_bricks)), brick of the row memory
-    r_data : In(brick), the brick, ``READ`` = 3 cycles later
+    memory : Out(ReadPortSignature), a brick of the row memory, ``READ`` = 3 cycles later
 
     Latency: ``LATENCY`` = 6 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.
     Resources: a FIFO of 16 items in distributed memory, no DSP, no block RAM.
@@ -40,10 +39,13 @@ class Fetch(wiring.Component):
         self.config = config
         brick = data.ArrayLayout(config.formats.act_bits, config.lanes)
         super().__init__({
-            "i": In(stream.Signature(tag_layout(config))), "i_addr": In(range(config.act_bricks)),
+            "i": In(stream.Signature(request_layout(config))),
             "o": Out(stream.Signature(item_layout(config))),
-            "dense_list": In(1), "dense_target": In(1), "list_words": In(5), "target_words": In(5),
-            "r_addr": Out(range(config.act_bricks)), "r_data": In(brick),
+            "dense_list": In(1),
+            "dense_target": In(1),
+            "list_words": In(5),
+            "target_words": In(5),
+            "memory": Out(ReadPortSignature(range(config.act_bricks), brick)),
         })
 
     def elaborate(self, platform):
@@ -60,9 +62,9 @@ class Fetch(wiring.Component):
         self._admit(m, taken)
         leaves = self._give(m, read, gone, one)
 
-        m.d.comb += self.r_addr.eq(self.i_addr)
+        m.d.comb += self.memory.addr.eq(self.i.payload.addr)
         valid = delays(m, taken, self.READ, Signal, "valid")[-1]
-        tag = delays(m, self.i.payload, self.READ, name="tag")[-1]
+        tag = delays(m, self.i.payload.tag, self.READ, name="tag")[-1]
         item_valid, item = self._item(m, valid, tag)
 
         m.d.comb += [
@@ -118,14 +120,14 @@ class Fetch(wiring.Component):
         m.d.sync += list_beyond.eq(_beyond(self.list_words, lanes))
         m.d.sync += target_beyond.eq(_beyond(self.target_words, lanes))
         inside = Mux(tag.tail, ~Mux(is_list, list_beyond, target_beyond), -1)
-        nonzero = Cat(self.r_data[lane].any() for lane in range(lanes))
+        nonzero = Cat(self.memory.data[lane].any() for lane in range(lanes))
         brick = Unreset(item_layout(self.config))
         item = Signal(item_layout(self.config))
         item_valid = Signal()
         m.d.sync += [
             item_valid.eq(valid),
             brick.tag.eq(tag),
-            brick.words.eq(self.r_data),
+            brick.words.eq(self.memory.data),
             brick.flags.eq((nonzero | dense.replicate(lanes)) & inside),
         ]
         none, single = ones(brick.flags)

@@ -30,6 +30,15 @@ def tag_layout(config) -> data.StructLayout:
     })
 
 
+def request_layout(config) -> data.StructLayout:
+    """An item whose brick is still to be read.
+
+    tag : the item without its brick
+    addr : the brick, in row memory; of a head or an end it does not matter
+    """
+    return data.StructLayout({"tag": tag_layout(config), "addr": range(config.act_bricks)})
+
+
 def item_layout(config) -> data.StructLayout:
     """An item with its brick.
 

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
 from gradgate.hw.array.axis import Axis
-from gradgate.hw.parts.command import PAYLOAD, layout
+from gradgate.hw.parts.command import layout
 from gradgate.hw.parts.registers import Unreset, behind
 
 
@@ -34,7 +34,7 @@ class Positions(wiring.Component):
     Members
     -------
     start : In(1), one cycle: a RUN begins
-    payload : In(PAYLOAD), fields of RUN, stable from ``SETTLE`` cycles before ``start`` on
+    fields : In(fields of RUN), stable from ``SETTLE`` cycles before ``start`` on
     slots : In(12), images; 0: what ``o`` shows is to be ignored
     step : In(1), the next position takes the place of ``o`` in the next cycle
     o : Out(position), a position; the first is valid ``LATENCY`` = 2 cycles after ``start``
@@ -50,34 +50,37 @@ class Positions(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "start": In(1), "payload": In(PAYLOAD), "slots": In(12), "step": In(1),
+            "start": In(1),
+            "fields": In(layout(Opcode.RUN)),
+            "slots": In(12),
+            "step": In(1),
             "o": Out(position_layout(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        f = layout(Opcode.RUN)(self.payload)
+        f = self.fields
         m.submodules.rows = rows = Axis(self.config.lanes)
         m.submodules.columns = columns = Axis(self.config.lanes)
         m.d.comb += [
-            rows.stride.eq(f.stride),
-            rows.kernel.eq(f.kh),
-            rows.skip.eq(f.skip_y),
-            rows.room.eq(f.room_y),
-            rows.pitch.eq(f.l_pitch),
-            rows.k_step.eq(f.k_row),
-            rows.k_first.eq(f.k_first_y),
-            rows.turn_step.eq(f.turn_row),
-            rows.turn_first.eq(f.turn_first_y),
-            columns.stride.eq(f.stride),
-            columns.kernel.eq(f.kw),
-            columns.skip.eq(f.skip_x),
-            columns.room.eq(f.room_x),
-            columns.pitch.eq(f.l_col),
-            columns.k_step.eq(f.k_tap),
-            columns.k_first.eq(f.k_first_x),
-            columns.turn_step.eq(f.turn_tap),
-            columns.turn_first.eq(f.turn_first_x),
+            rows.fields.stride.eq(f.stride),
+            rows.fields.kernel.eq(f.kh),
+            rows.fields.skip.eq(f.skip_y),
+            rows.fields.room.eq(f.room_y),
+            rows.fields.pitch.eq(f.l_pitch),
+            rows.fields.k_step.eq(f.k_row),
+            rows.fields.k_first.eq(f.k_first_y),
+            rows.fields.turn_step.eq(f.turn_row),
+            rows.fields.turn_first.eq(f.turn_first_y),
+            columns.fields.stride.eq(f.stride),
+            columns.fields.kernel.eq(f.kw),
+            columns.fields.skip.eq(f.skip_x),
+            columns.fields.room.eq(f.room_x),
+            columns.fields.pitch.eq(f.l_col),
+            columns.fields.k_step.eq(f.k_tap),
+            columns.fields.k_first.eq(f.k_first_x),
+            columns.fields.turn_step.eq(f.turn_tap),
+            columns.fields.turn_first.eq(f.turn_first_x),
         ]
         t_addr = Unreset(16)
         last_slot = Unreset()
@@ -86,18 +89,18 @@ class Positions(wiring.Component):
         here = Signal(self.o.shape())
         one_brick = Unreset()  # at a pixel
         m.d.sync += one_brick.eq(f.l_bricks == 1)
-        one_row = rows.inside == 1
-        one_column = columns.inside == 1
+        one_row = rows.o.inside == 1
+        one_column = columns.o.inside == 1
         m.d.comb += [
             here.t_addr.eq(t_addr),
-            here.brick.eq(rows.offset + columns.offset),
-            here.k.eq(rows.k + columns.k),
-            here.turn.eq(rows.turn + columns.turn),
-            here.rows.eq(rows.inside),
-            here.columns.eq(columns.inside),
+            here.brick.eq(rows.o.offset + columns.o.offset),
+            here.k.eq(rows.o.k + columns.o.k),
+            here.turn.eq(rows.o.turn + columns.o.turn),
+            here.rows.eq(rows.o.inside),
+            here.columns.eq(columns.o.inside),
             here.one_row.eq(one_row),
             here.one_column.eq(one_column),
-            here.some.eq(rows.any & columns.any),
+            here.some.eq(rows.o.any & columns.o.any),
             here.single.eq(one_row & one_column & one_brick),
             here.last.eq(last_x & last_y & last_slot),
         ]

@@ -131,8 +131,7 @@ class Row(wiring.Component):
         wiring.connect(m, fetch.o, builder.i)
         m.d.comb += [
             window.start.eq(near.start),
-            window.payload.eq(near.fields),
-            fetch.i_addr.eq(window.addr),
+            window.fields.eq(near.fields),
             window.k_most.eq(self.run.k_most),
             window.k_most_tail.eq(self.run.k_most_tail),
             self.run.fault.eq(window.fault | builder.fault),
@@ -141,7 +140,7 @@ class Row(wiring.Component):
             fetch.dense_target.eq(~f.skip_target),
             fetch.list_words.eq(list_words),
             fetch.target_words.eq(target_words),
-            fetch.r_data.eq(act.r_data),
+            fetch.memory.data.eq(act.r_data),
             builder.start.eq(near.start),
             builder.fields.eq(near.fields),
         ]
@@ -246,7 +245,7 @@ class Row(wiring.Component):
         w_en = Signal(self.config.lanes)
         m.d.comb += act.w_en.eq(w_en)
         other_addr = Mux(self.post_active, self.post.beat.row, self.port.addr)
-        m.d.sync += r_addr.eq(Mux(self.run.running, fetch.r_addr, other_addr))
+        m.d.sync += r_addr.eq(Mux(self.run.running, fetch.memory.addr, other_addr))
         m.d.sync += choice_addr.eq(Mux(self.post_active, self.post.beat.aux, self.choices.addr))
         with m.If(post.w_row.en):
             m.d.sync += [

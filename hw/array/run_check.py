@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
-from gradgate.hw.parts.command import PAYLOAD, layout
+from gradgate.hw.parts.command import layout
 from gradgate.hw.parts.registers import Unreset
 
 
@@ -24,7 +24,7 @@ class RunCheck(wiring.Component):
 
     Members
     -------
-    payload : In(PAYLOAD), fields of RUN
+    fields : In(fields of RUN)
     illegal : Out(1), a count is out of its range, or what an empty list or the bias uses lies outside the
         banks
     k_most : Out(signed), the largest legal k of a full brick; may be negative
@@ -42,12 +42,15 @@ class RunCheck(wiring.Component):
         self.config = config
         shape = self.k_shape(config)
         super().__init__({
-            "payload": In(PAYLOAD), "illegal": Out(1), "k_most": Out(shape), "k_most_tail": Out(shape),
+            "fields": In(layout(Opcode.RUN)),
+            "illegal": Out(1),
+            "k_most": Out(shape),
+            "k_most_tail": Out(shape),
         })
 
     def elaborate(self, platform):
         m = Module()
-        config, f = self.config, layout(Opcode.RUN)(self.payload)
+        config, f = self.config, self.fields
         room = Unreset(signed(17))  # bank words for k = 0 and beyond
         full_words = Unreset(range(config.lanes << len(f.t_count)))  # that a full brick needs
         tail_words = Unreset(full_words.shape())  # that a pixel's last brick needs

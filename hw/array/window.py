@@ -1,58 +1,17 @@
 """The walk over positions and their windows."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
-from gradgate.hw.array.item import Kind, tag_layout
+from gradgate.hw.array.item import Kind, request_layout
 from gradgate.hw.array.positions import Positions
 from gradgate.hw.array.run_check import RunCheck
-from gradgate.hw.parts.command import PAYLOAD, layout
+from gradgate.hw.array.window_state import Phase, WindowState
+from gradgate.hw.parts.command import layout
 from gradgate.hw.parts.registers import Unreset, delays
 from gradgate.hw.parts.shapes import outside
-
-
-class Phase(enum.Enum, shape=5):
-    """What the walk is at, a bit each."""
-
-    IDLE = 0
-    AIM = 1  # the first position
-    POINT = 2  # the bricks at a position
-    HEAD = 4  # its head
-    WINDOW = 8  # the bricks of its window
-    END = 16  # the end
-
-
-class _Place:
-    """Where the walk is: at a position, and among the bricks at it or in its window. Registers."""
-
-    def __init__(self, config):
-        # Of the position.
-        self.over = Unreset()  # no position is left
-        self.no_window = Unreset()  # no brick of its window lies inside the image
-        self.columns = Unreset(4)  # columns of its window that lie inside
-        self.one_column = Unreset()  # there is one of them
-        # Among the bricks at the position.
-        self.t_addr = Unreset(16)
-        self.t = Unreset(range(config.targets + 1))  # number of the brick; with swap, in the window
-        self.last_point = Unreset()  # this is the last one
-        # In the window.
-        self.brick = Unreset(16)
-        self.window_row = Unreset(16)  # first brick of the row
-        self.k = Unreset(16)
-        self.k_tap = Unreset(16)  # of the pixel's first brick
-        self.k_row = Unreset(16)  # of the row's first brick
-        self.turn = Unreset(range(config.lanes))
-        self.turn_row = Unreset(range(config.lanes))  # of the row's first brick
-        self.bricks = Unreset(12)  # bricks of the pixel up to the one after the next
-        self.last_brick = Unreset()  # this brick is the pixel's last
-        self.next_last_brick = Unreset()  # the next one is
-        self.wx_left = Unreset(4)  # columns of the row from this one on
-        self.last_wx = Unreset()  # this one is the last
-        self.wy_left = Unreset(4)  # rows of the window from this one on
-        self.last_wy = Unreset()  # this one is the last
-        self.last_window = Unreset()  # this brick is the window's last
 
 
 class Window(wiring.Component):
@@ -63,12 +22,11 @@ class Window(wiring.Component):
     Members
     -------
     start : In(1), one cycle: a RUN begins
-    payload : In(PAYLOAD), fields of RUN, stable from ``SETTLE`` cycles before ``start`` on
+    fields : In(fields of RUN), stable from ``SETTLE`` cycles before ``start`` on
     slots : In(12), images this row works on (0: none); stable from ``start`` on
     k_most : In(signed), largest legal k of a full brick, of :class:`RunCheck`
     k_most_tail : In(signed), the same for a pixel's last brick
-    o : Out, stream of tags
-    addr : Out(range(act_bricks)), brick of the item (row memory); valid with ``o``
+    o : Out, stream of requests: items whose bricks are still to be read
     fault : Out(1), three cycles after an item whose brick lies outside the row memory, or its words' weights
         outside the banks, or with ``swap`` a target that no lane has room for
 
@@ -87,22 +45,25 @@ class Window(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "start": In(1), "payload": In(PAYLOAD), "slots": In(12),
-            "k_most": In(RunCheck.k_shape(config)), "k_most_tail": In(RunCheck.k_shape(config)),
-            "o": Out(stream.Signature(tag_layout(config))), "addr": Out(range(config.act_bricks)),
+            "start": In(1),
+            "fields": In(layout(Opcode.RUN)),
+            "slots": In(12),
+            "k_most": In(RunCheck.k_shape(config)),
+            "k_most_tail": In(RunCheck.k_shape(config)),
+            "o": Out(stream.Signature(request_layout(config))),
             "fault": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        f = layout(Opcode.RUN)(self.payload)
+        f = self.fields
         m.submodules.positions = positions = Positions(self.config)
         m.d.comb += [
             positions.start.eq(self.start),
-            positions.payload.eq(self.payload),
+            positions.fields.eq(self.fields),
             positions.slots.eq(self.slots),
         ]
-        at = _Place(self.config)
+        at = WindowState(self.config)
         here = positions.o
         phase = Signal(Phase)
         aim = Signal()  # after this cycle, the walk is at the position that is ``here`` now
@@ -126,19 +87,20 @@ class Window(wiring.Component):
             Mux(last_column, at.wy_left == 2, at.last_wy),
         )
         self._phases(m, f, at, here, phase, aim, closes, single_point, before_last, following)
-        self._walk(m, f, at, here, walk, aim, one_brick, two_bricks, last_column, following)
+        self._walk(m, f, at, walk, two_bricks, last_column, following)
+        self._aim(m, at, here, aim, one_brick, two_bricks)
         self._check(m, f, at, phase)
         return m
 
     def _items(self, m, f, at, phase, aim, closes):
         """The items of all phases; whether the window goes on by a brick."""
         aiming, points, heads, windows, ends = phase.as_value()
-        tag = self.o.payload
+        tag = self.o.payload.tag
         brick_kind = Mux(points ^ f.swap, Kind.TARGET, Kind.LIST)
         walk = Signal()
         m.d.comb += [
             self.o.valid.eq(points | heads | windows | ends),
-            self.addr.eq(Mux(points, at.t_addr, at.brick)),
+            self.o.payload.addr.eq(Mux(points, at.t_addr, at.brick)),
             tag.turn.eq(Mux(f.swap, at.turn, 0)),
             tag.t.eq(at.t),
             tag.k.eq(Mux(points, at.t * self.config.lanes, at.k)),
@@ -201,11 +163,8 @@ class Window(wiring.Component):
                 m.d.sync += phase.eq(Phase.END)
                 m.d.sync += closes.eq(0)
 
-    def _walk(self, m, f, at, here, walk, aim, one_brick, two_bricks, last_column, following):
-        """Through the window, with one adder for each of brick, k and turn.
-
-        A register further out in the loops keeps what an inner one begins with.
-        """
+    def _next(self, m, f, at, last_column):
+        """Brick, k and turn of the window's next brick, with one adder each."""
         gap = Unreset(16)  # between the bricks of a pixel that belong to the tile, and the next pixel's
         m.d.sync += gap.eq(f.l_col - f.l_bricks)
         brick_step = Signal(16)
@@ -221,6 +180,11 @@ class Window(wiring.Component):
             next_k.eq(Mux(last_column, at.k_row, Mux(at.last_brick, at.k_tap, at.k)) + k_step),
             next_turn.eq(Mux(last_column, at.turn_row, at.turn) + Mux(last_column, f.turn_row, f.turn_tap)),
         ]
+        return next_brick, next_k, next_turn
+
+    def _walk(self, m, f, at, walk, two_bricks, last_column, following):
+        """Through the window. A register further out in the loops keeps what an inner one begins with."""
+        next_brick, next_k, next_turn = self._next(m, f, at, last_column)
         with m.If(walk):
             m.d.sync += [
                 at.brick.eq(next_brick),
@@ -244,6 +208,9 @@ class Window(wiring.Component):
                     at.turn_row.eq(next_turn),
                     at.wy_left.eq(at.wy_left - 1),
                 ]
+
+    def _aim(self, m, at, here, aim, one_brick, two_bricks):
+        """To the first brick of the next position's window."""
         with m.If(aim):
             m.d.sync += [
                 at.brick.eq(here.brick),

@@ -52,7 +52,7 @@ def test_items(config, seed, rate):
     wait_source, wait_sink = (stalls(seed + i, chance) for i, chance in enumerate(rate))
     bits, tag_bits = config.formats.act_bits, tag_layout(config).size
     raw = dut.o.payload.as_value()
-    port = ReadPort([pack(brick, bits) for brick in bricks], dut.r_addr, dut.r_data.as_value(), Fetch.READ)
+    port = ReadPort([pack(brick, bits) for brick in bricks], dut.memory.addr, dut.memory.data.as_value(), Fetch.READ)
     deepest = 0
 
     async def bench(ctx):
@@ -71,11 +71,11 @@ def test_items(config, seed, rate):
                 offered = len(sent) < len(requests) and (offered or not wait_source())
                 ctx.set(dut.i.valid, offered)
                 if offered:
-                    ctx.set(dut.i.payload.as_value(), requests[len(sent)][0])
-                    ctx.set(dut.i_addr, requests[len(sent)][3])
+                    ctx.set(dut.i.payload.tag.as_value(), requests[len(sent)][0])
+                    ctx.set(dut.i.payload.addr, requests[len(sent)][3])
                 else:
-                    ctx.set(dut.i.payload.as_value(), rng.getrandbits(tag_bits))
-                    ctx.set(dut.i_addr, rng.randrange(config.act_bricks))
+                    ctx.set(dut.i.payload.tag.as_value(), rng.getrandbits(tag_bits))
+                    ctx.set(dut.i.payload.addr, rng.randrange(config.act_bricks))
                 taking = not wait_sink()
                 ctx.set(dut.o.ready, taking)
                 port.step(ctx)

@@ -101,7 +101,7 @@ def test_walk(config, seed, stall):
         nonlocal fields, faults
         for round_ in range(6):
             fields, slots, items = scene(config, 100 * seed + round_)
-            ctx.set(window.payload, payload(Opcode.RUN, **fields))
+            ctx.set(window.fields.as_value(), payload(Opcode.RUN, **fields))
             fields |= {name: rng.choice([-3, 0, 20, config.bank_weights]) for name in ("k_most", "k_most_tail")}
             ctx.set(window.k_most, fields["k_most"])
             ctx.set(window.k_most_tail, fields["k_most_tail"])
@@ -122,7 +122,7 @@ def test_walk(config, seed, stall):
                 faults += lost(items[len(got)])
                 assert ctx.get(window.o.valid)
                 if ctx.get(window.o.ready):
-                    tag, addr = ctx.get(window.o.payload), ctx.get(window.addr)
+                    tag, addr = ctx.get(window.o.payload.tag), ctx.get(window.o.payload.addr)
                     target = (bool(tag.tail), tag.k, tag.turn) if fields["swap"] else (tag.t, bool(tag.tail))
                     got.append({Kind.TARGET: (Kind.TARGET, addr, *target), Kind.HEAD: (Kind.HEAD, bool(tag.last)),
                                 Kind.LIST: (Kind.LIST, addr, tag.k, bool(tag.tail), bool(tag.last)), Kind.END: (Kind.END,)}[tag.kind])
@@ -149,7 +149,7 @@ def test_reset(config, seed):
         for round_ in range(40):
             fields, slots, items = scene(config, 1000 * seed + round_)
             stop = Window.LATENCY + rng.randrange(len(items)) if round_ % 2 else None
-            ctx.set(window.payload, payload(Opcode.RUN, **fields))
+            ctx.set(window.fields.as_value(), payload(Opcode.RUN, **fields))
             ctx.set(window.slots, slots)
             for _ in range(Window.SETTLE + 4):
                 assert not ctx.get(window.o.valid)
@@ -158,7 +158,7 @@ def test_reset(config, seed):
             kinds = []
             for cycle in range(Window.LATENCY + len(items)):
                 if ctx.get(window.o.valid):
-                    kinds.append(ctx.get(window.o.payload).kind)
+                    kinds.append(ctx.get(window.o.payload.tag).kind)
                 ctx.set(reset, cycle == stop)
                 await ctx.tick()
                 ctx.set(window.start, 0)
@@ -199,7 +199,7 @@ def test_run_check(config, seed):
             words = (f["t_count"] - 1) * config.lanes + f["t_tail"] if f["swap"] else f["t_count"]
             wrong |= room < f["t_count"] or f["bias"] and room - words < f["k_bias"]
             wrong |= f["swap"] and not (f["outer"] and f["fetch"])
-            ctx.set(check.payload, payload(Opcode.RUN, **f))
+            ctx.set(check.fields.as_value(), payload(Opcode.RUN, **f))
             await ctx.tick().repeat(2)  # its latency
             counts[wrong] += 1
             assert ctx.get(check.illegal) == wrong, f
