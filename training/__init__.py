@@ -1,1 +1,1 @@
-"""Training runs: data sets, the loop over steps on hardware and models, reports."""
+"""Training runs: data sets, schedules, the loop over steps on cores and models, and what a run must warn of."""

@@ -1,4 +1,4 @@
-"""What skipping zeros saves in the passes of five networks: cycles of every layer from recorded zeros."""
+"""What skipping zeros saves in the passes of networks: cycles of every layer from recorded zeros."""
 
 import functools
 import os
