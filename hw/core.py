@@ -10,7 +10,7 @@ from gradgate.hw.control.loss import Loss
 from gradgate.hw.control.move import Move
 from gradgate.hw.control.sequencer import Sequencer
 from gradgate.hw.parts.registers import Unreset
-from gradgate.hw.parts.rowport import RowPortSignature
+from gradgate.hw.parts.rowport import ChoicePortSignature, RowPortSignature
 from gradgate.hw.parts.share import Share
 from gradgate.hw.weights.weights import Weights
 
@@ -47,7 +47,7 @@ class Core(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.host = host = HostPort(config, weight_read=Weights.HOST, choice_read=RowPortSignature.READ)
+        m.submodules.host = host = HostPort(config, weight_read=Weights.HOST, choice_read=ChoicePortSignature.READ)
         m.submodules.sequencer = sequencer = Sequencer(config)
         array, weights, loss, move = Array(config), Weights(config), Loss(config), Move(config)
         left_over = host.control.go & weights.failed  # nobody waited for a LOAD ahead, and it failed
@@ -64,14 +64,19 @@ class Core(wiring.Component):
 
         # LOAD and UPDATE
         m.d.comb += [
-            array.w_en.eq(weights.bank_en), array.w_addr.eq(weights.bank_addr), array.w_data.eq(weights.bank_data),
+            array.banks.en.eq(weights.bank_en),
+            array.banks.addr.eq(weights.bank_addr),
+            array.banks.data.eq(weights.bank_data),
             array.loading.eq(weights.loading), sequencer.failed.eq(weights.failed),
-            array.acc_addr.eq(weights.acc_addr), weights.acc.eq(array.acc),
+            array.accs.addr.eq(weights.acc_addr),
+            weights.acc.eq(array.accs.data),
         ]
         # counts and pooling choices
         m.d.comb += [
             host.correct.eq(loss.correct), host.overflow.eq(array.overflow + weights.overflow),
-            array.choice_row.eq(host.choice_row), array.choice_addr.eq(host.choice_addr), host.choices.eq(array.choices),
+            array.choices.row.eq(host.choice_row),
+            array.choices.addr.eq(host.choice_addr),
+            host.choices.eq(array.choices.data),
         ]
         # one row at a time: for the unit whose command is under way, or else the host
         m.submodules.row_port = row_port = Share(RowPortSignature(config), ("loss", "move", "host"))

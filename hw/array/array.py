@@ -12,9 +12,9 @@ from gradgate.hw.array.post_walk import PostWalk
 from gradgate.hw.array.row import Row
 from gradgate.hw.array.run_check import RunCheck
 from gradgate.hw.parts.command import UnitSignature, layout
+from gradgate.hw.parts.memoryport import ReadPortSignature, WritePortSignature
 from gradgate.hw.parts.registers import Unreset, delays
-from gradgate.hw.parts.rowport import RowPortSignature
-from gradgate.hw.parts.shapes import below
+from gradgate.hw.parts.rowport import ChoicePortSignature, RowPortSignature
 
 
 class Array(wiring.Component):
@@ -26,16 +26,12 @@ class Array(wiring.Component):
     clear : UnitSignature; a fault: ``words`` is not 1 to the depth of the banks
     post : UnitSignature; for a fault see :class:`PostWalk`
     port : RowPortSignature (seen from here), one row at a time, while no command of this array is active
-    choice_row : In(range(rows)), row of an argmax brick
-    choice_addr : In(range(argmax_bricks)), the brick in its memory
-    choices : Out(lanes x 2), the brick, ``RowPortSignature.READ`` cycles later
-    w_en : In(1), write a weight to a bank of each row's lanes
-    w_addr : In(range(bank_weights)), its bank weight; valid with ``w_en``
-    w_data : In(brick), a weight for each lane, the same for all rows; valid with ``w_en``
+    choices : In(ChoicePortSignature), one row at a time, while no POST is active
+    banks : In(WritePortSignature), a weight for each lane, the same for all rows, to a bank weight
     loading : In(1), a LOAD goes on, see :class:`~gradgate.hw.weights.loader.Loader`: RUN ends when it has; it
         must not go on in a CLEAR or a RUN of OUT turns
-    acc_addr : In(range(bank_words)), word of the banks; valid while no RUN is active
-    acc : Out(rows x lanes x acc_bits), rows x lanes accumulators, ``latency.ROW`` cycles later
+    accs : In(ReadPortSignature), a word of the banks: its rows x lanes accumulators, ``latency.ROW`` cycles later;
+        while no RUN is active
     overflow : Out(range(pes + 1)), number of final sums of this cycle whose two top bits differ
 
     Cycles: RUN: ``RUN_LATENCY`` more than from ``start`` to the last lane's last control cycle; rows begin
@@ -49,15 +45,17 @@ class Array(wiring.Component):
     def __init__(self, config):
         self.config = config
         formats, lanes = config.formats, config.lanes
+        weights = data.ArrayLayout(formats.act_bits, lanes)
+        accumulators = data.ArrayLayout(data.ArrayLayout(formats.acc_bits, lanes), config.rows)
         super().__init__({
-            "run": Out(UnitSignature()), "clear": Out(UnitSignature()), "post": Out(UnitSignature()),
+            "run": Out(UnitSignature()),
+            "clear": Out(UnitSignature()),
+            "post": Out(UnitSignature()),
             "port": In(RowPortSignature(config)),
-            "choice_row": In(below(config.rows)), "choice_addr": In(range(config.argmax_bricks)),
-            "choices": Out(data.ArrayLayout(2, lanes)),
-            "w_en": In(1), "w_addr": In(range(config.bank_weights)),
-            "w_data": In(data.ArrayLayout(formats.act_bits, lanes)),
-            "loading": In(1), "acc_addr": In(range(config.bank_words)),
-            "acc": Out(data.ArrayLayout(data.ArrayLayout(formats.acc_bits, lanes), config.rows)),
+            "choices": In(ChoicePortSignature(config)),
+            "banks": In(WritePortSignature(range(config.bank_weights), weights)),
+            "loading": In(1),
+            "accs": In(ReadPortSignature(range(config.bank_words), accumulators)),
             "overflow": Out(range(config.pes + 1)),
         })
 
@@ -82,23 +80,29 @@ class Array(wiring.Component):
         self._clear(m, clearing, clear_addr)
         return m
 
-    def _rows(self, m, walk, check, row_start, running, clearing, clear_addr):
-        """The rows, and registers for what goes to them and what comes from them."""
-        config = self.config
+    def _fill(self, m, clearing, clear_addr):
+        """What is written to the banks of all rows: zeros by CLEAR, or weights to one half of a word."""
+        banks = self.banks
         fill_en = Signal(2)
-        fill_addr = Unreset(range(config.bank_words))
-        fill_data = Unreset(self.w_data.shape())
-        half = Mux(self.w_addr[0], 0b10, 0b01)
+        fill_addr = Unreset(range(self.config.bank_words))
+        fill_data = Unreset(banks.data.shape())
+        half = Mux(banks.addr[0], 0b10, 0b01)
         m.d.sync += [
-            fill_en.eq(Mux(clearing, 0b11, Mux(self.w_en, half, 0))),
-            fill_addr.eq(Mux(clearing, clear_addr, self.w_addr[1:])),
-            fill_data.eq(Mux(clearing, 0, self.w_data)),
+            fill_en.eq(Mux(clearing, 0b11, Mux(banks.en, half, 0))),
+            fill_addr.eq(Mux(clearing, clear_addr, banks.addr[1:])),
+            fill_data.eq(Mux(clearing, 0, banks.data)),
         ]
+        return fill_en, fill_addr, fill_data
+
+    def _rows(self, m, walk, check, row_start, running, clearing, clear_addr):
+        """The rows, and registers for what goes to them."""
+        config = self.config
+        fill_en, fill_addr, fill_data = self._fill(m, clearing, clear_addr)
         port_row = delays(m, self.port.row, 1, name="port_row")[-1]
         port_addr = delays(m, self.port.addr, 1, name="port_addr")[-1]
         port_data = delays(m, self.port.w_data, 1, name="port_data")[-1]
-        choice_row = delays(m, self.choice_row, 1, name="choice_row")[-1]
-        choice_addr = delays(m, self.choice_addr, 1, name="choice_addr")[-1]
+        choice_row = delays(m, self.choices.row, 1, name="choice_row")[-1]
+        choice_addr = delays(m, self.choices.addr, 1, name="choice_addr")[-1]
         rows = []
         for r in range(config.rows):
             m.submodules[f"row{r}"] = row = Row(config, r)
@@ -119,19 +123,22 @@ class Array(wiring.Component):
                 row.fill.en.eq(fill_en),
                 row.fill.addr.eq(fill_addr),
                 row.fill.data.eq(fill_data),
-                row.accs.addr.eq(self.acc_addr),
-                self.acc[r].eq(row.accs.data),
+                row.accs.addr.eq(self.accs.addr),
+                self.accs.data[r].eq(row.accs.data),
             ]
             wiring.connect(m, walk.o, row.post)
-        # Reads of one row: the choice follows the row's latency.
+        self._answers(m, rows, port_row, choice_row)
+        return rows
+
+    def _answers(self, m, rows, port_row, choice_row):
+        """What one row has read, and what all have counted, in registers. The choice follows the row's latency."""
         row_select = delays(m, port_row, latency.ROW, name="row_select")[-1]
         choice_select = delays(m, choice_row, latency.ROW, name="choice_select")[-1]
         m.d.sync += [
             self.port.r_data.eq(Choice(row.port.r_data.as_value() for row in rows)[row_select]),
-            self.choices.eq(Choice(row.choices.data.as_value() for row in rows)[choice_select]),
+            self.choices.data.eq(Choice(row.choices.data.as_value() for row in rows)[choice_select]),
             self.overflow.eq(sum(row.overflow for row in rows)),
         ]
-        return rows
 
     def _run(self, m, check, rows, begin, running):
         """RUN ends when all rows have, and their pipelines are empty."""

@@ -43,3 +43,22 @@ class RowPortSignature(wiring.Signature):
             "row": Out(below(config.rows)), "addr": Out(range(config.act_bricks)),
             "en": Out(config.lanes), "w_data": Out(brick), "r_data": In(brick),
         })
+
+
+class ChoicePortSignature(wiring.Signature):
+    """Reading of the argmax memories, one row at a time (seen from who reads).
+
+    row : Out(range(rows)), row number
+    addr : Out(range(argmax_bricks)), brick in its memory
+    data : In(lanes x 2), the brick of ``READ`` cycles ago
+    """
+
+    #: cycles from address to ``data``
+    READ = latency.PORT
+
+    def __init__(self, config):
+        super().__init__({
+            "row": Out(below(config.rows)),
+            "addr": Out(range(config.argmax_bricks)),
+            "data": In(data.ArrayLayout(2, config.lanes)),
+        })

@@ -25,7 +25,6 @@ UNDONE = {
 }
 #: Components with more ports than ``PORTS``; nothing is ever added, and a number only becomes smaller.
 MANY = {
-    "array.array.Array": 14,
     "bus.axilite.AxiLiteCore": 23,  # tools know the bus by these names
     "weights.updater.Updater": 13,
     "weights.weight_loop.WeightLoop": 13,
