@@ -64,19 +64,22 @@ class Bench:
 
     async def load(self, extreme=False):
         """Load all weights, in any order."""
-        ctx, dut = self.ctx, self.dut
         addresses = list(range(self.config.bank_weights))
         self.rng.shuffle(addresses)
         for address in addresses:
-            weight = 1 << self.act - 1 if extreme else self.rng.getrandbits(self.act)
-            ctx.set(dut.fill.en, 1 << address % 2)
-            ctx.set(dut.fill.addr, address // 2)
-            ctx.set(dut.fill.data, weight)
-            shift = self.half * (address % 2)
-            self.bank[address // 2] &= ~(((1 << self.half) - 1) << shift)
-            self.bank[address // 2] |= weight << shift
-            await self.tick()
-        ctx.set(dut.fill.en, 0)
+            await self.fill(address, 1 << self.act - 1 if extreme else self.rng.getrandbits(self.act))
+
+    async def fill(self, address, weight):
+        """Load one weight."""
+        ctx, fill, weight = self.ctx, self.dut.fill, weight & (1 << self.act) - 1
+        ctx.set(fill.en, 1 << address % 2)
+        ctx.set(fill.addr, address // 2)
+        ctx.set(fill.data, weight)
+        shift = self.half * (address % 2)
+        self.bank[address // 2] &= ~(((1 << self.half) - 1) << shift)
+        self.bank[address // 2] |= weight << shift
+        await self.tick()
+        ctx.set(fill.en, 0)
 
     async def clear(self):
         """Clear all accumulators."""
