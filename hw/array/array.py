@@ -30,7 +30,7 @@ class Array(wiring.Component):
     banks : In(WritePortSignature), a weight for each lane, the same for all rows, to a bank weight
     loading : In(1), a LOAD goes on, see :class:`~gradgate.hw.weights.loader.Loader`: RUN ends when it has; it
         must not go on in a CLEAR or a RUN of OUT turns
-    accs : In(ReadPortSignature), a word of the banks: its rows x lanes accumulators, ``latency.ROW`` cycles later;
+    accs : In(ReadPortSignature), rows x lanes accumulators of a bank word, ``latency.ROW`` cycles later;
         while no RUN is active
     overflow : Out(range(pes + 1)), number of final sums of this cycle whose two top bits differ
 
@@ -131,7 +131,7 @@ class Array(wiring.Component):
         return rows
 
     def _answers(self, m, rows, port_row, choice_row):
-        """What one row has read, and what all have counted, in registers. The choice follows the row's latency."""
+        """What one row has read and all have counted, in registers; the choice follows the row's latency."""
         row_select = delays(m, port_row, latency.ROW, name="row_select")[-1]
         choice_select = delays(m, choice_row, latency.ROW, name="choice_select")[-1]
         m.d.sync += [
