@@ -32,7 +32,7 @@ def test_window():
     seen = []
 
     async def bench(ctx):
-        ctx.set(dut.payload, payload(Opcode.RUN, **fields))
+        ctx.set(dut.fields.as_value(), payload(Opcode.RUN, **fields))
         ctx.set(dut.k_most, CONFIG.bank_weights - CONFIG.lanes)
         ctx.set(dut.k_most_tail, CONFIG.bank_weights - CONFIG.lanes)
         ctx.set(dut.slots, 1)
@@ -42,7 +42,7 @@ def test_window():
             ctx.set(dut.start, cycle == 0)
             assert not ctx.get(dut.fault)
             if ctx.get(dut.o.valid):
-                tag, addr = ctx.get(dut.o.payload), ctx.get(dut.addr)
+                tag, addr = ctx.get(dut.o.payload.tag), ctx.get(dut.o.payload.addr)
                 brick = (addr, tag.k) if tag.kind == Kind.LIST else (None, None)
                 seen.append((cycle, Kind(tag.kind).name, *brick, tag.last))
             await ctx.tick()
@@ -55,7 +55,7 @@ def test_fetch():
     dut, rows = Fetch(CONFIG), table("Fetch", "in cycle", "item", "tail", "brick", "words", "flags", "out cycle")
     bricks = {row["brick"]: row["words"] for row in rows if row["brick"] is not None}
     memory = [pack(bricks.get(number, (0, 0)), BITS) for number in range(CONFIG.act_bricks)]
-    port, seen = ReadPort(memory, dut.r_addr, dut.r_data.as_value(), Fetch.READ), []
+    port, seen = ReadPort(memory, dut.memory.addr, dut.memory.data.as_value(), Fetch.READ), []
 
     async def bench(ctx):
         ctx.set(dut.list_words, 1)
@@ -64,8 +64,8 @@ def test_fetch():
             row = next((row for row in rows if row["in cycle"] == cycle), None)
             ctx.set(dut.i.valid, row is not None)
             if row:
-                ctx.set(dut.i.payload, tag_layout(CONFIG).const({"kind": Kind[row["item"]], "tail": row["tail"]}))
-                ctx.set(dut.i_addr, row["brick"] or 0)
+                ctx.set(dut.i.payload.tag, tag_layout(CONFIG).const({"kind": Kind[row["item"]], "tail": row["tail"]}))
+                ctx.set(dut.i.payload.addr, row["brick"] or 0)
             port.step(ctx)
             if ctx.get(dut.o.valid):
                 item, brick = ctx.get(dut.o.payload), (None, None)
@@ -223,7 +223,7 @@ def test_post_pools():
         assert [words[row["address"]] for row in beats] == [[row["word, lane 0"], row["word, lane 1"]] for row in beats]
 
     async def watch(ctx):
-        async for _, _, valid, beat in ctx.tick().sample(dut.walk.valid, dut.walk.beat):
+        async for _, _, valid, beat in ctx.tick().sample(dut.walk.o.valid, dut.walk.o.beat):
             if valid:
                 walked.append(beat.src)
 
