@@ -22,6 +22,7 @@ UNITS = {
     "array.row*": "row without its lanes",
     "array": "array control",
     "host": "host port",
+    "row_port": "row port",
     "": "between the units",
 }
 
