@@ -1,0 +1,67 @@
+"""The examples of the control units of docs/examples.md."""
+
+import test_loss_unit
+import test_move
+from support.examples import core, table
+from support.hostport_bench import Around
+from support.rowmem import run_unit
+from support.units import blank, signed
+
+from gradgate.arch.commands import Opcode
+from gradgate.arch.memorymap import Region, address
+
+BITS = core().formats.act_bits
+
+
+def test_move_in():
+    words = table("Move", "staging word", "value", "image", "row", "brick", "lane")
+    bricks = table("Move", "row", "brick", "words", "cycles")
+    fields = blank(Opcode.MOVE) | {"channels": 3, "pixels": 1, "images": 3, "stage_addr": 4, "row_addr": 1, "slot_step": 2}
+
+    async def body(ctx, dut, rows, staging, rng):
+        for row in words:
+            staging.words[row["staging word"]] = row["value"]
+        expected = rows.copy()
+        for row in bricks:
+            expected[row["row"]][row["brick"]] = list(row["words"])
+        cycles, _ = await run_unit(ctx, dut.unit, fields, test_move.LAYOUT)
+        assert cycles == bricks[0]["cycles"] and rows.words == expected
+        assert all(rows.words[row["row"]][row["brick"]][row["lane"]] == row["value"] for row in words)
+
+    test_move.simulate(core(rows=2), 0, body)
+    assert [(row["staging word"], row["image"]) for row in words] == [(4 + word, word // 3) for word in range(9)]
+    assert all(row["row"] == row["image"] % 2 for row in words)
+
+
+def test_loss():
+    images = table("Loss", "image", "label in brick", "label", "logits in brick", "logits", "gradient in brick", "gradient")
+    total, = table("Loss", "correct", "cycles")
+    fields = blank(Opcode.LOSS) | {"grad": 1, "classes": 2, "images": len(images), "labels_slot": 1, "logits_slot": 1, "grads_slot": 1}
+    fields |= {"labels": images[0]["label in brick"], "logits": images[0]["logits in brick"], "grads": images[0]["gradient in brick"]}
+
+    async def body(ctx, dut, memory, rng):
+        for row in images:
+            memory.put(0, row["label in brick"], [row["label"]])
+            memory.put(0, row["logits in brick"], row["logits"])
+        cycles, (correct,) = await run_unit(ctx, dut.unit, fields, test_loss_unit.LAYOUT, (dut.correct,))
+        assert (correct, cycles) == (total["correct"], total["cycles"])
+        for number, row in enumerate(images):
+            gradient = tuple(signed(word, BITS) for word in memory.words[0][row["gradient in brick"]])
+            assert (number, gradient) == (row["image"], row["gradient"])
+
+    test_loss_unit.simulate(core(), 0, body)
+
+
+def test_hostport():
+    around = Around(core(), 0)
+    rows = table("HostPort", "access", "write", "region", "word", "data", "cycles", "STATUS")
+
+    async def body(ctx, master):
+        for number, row in enumerate(rows):
+            where = address(Region[row["region"]], row["word"])
+            word, cycles = await master.transfer(ctx, row["write"], where, row["data"])
+            assert (number, cycles) == (row["access"], row["cycles"]), row
+            assert row["write"] or word == row["data"], (row, word)
+            assert await master.status(ctx) == row["STATUS"], row
+
+    around.simulate(body)
