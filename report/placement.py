@@ -9,8 +9,17 @@ from gradgate.report.plots import new, png
 
 #: The units of a row in warm colours, all others in cool ones, so that the array stands out.
 COLOURS = {
-    "lane": "#d62728", "row without its lanes": "#ff9e4a", "array control": "#f2d34f", "weights": "#1f77b4", "host port": "#2ca02c", "row port": "#8fbc8f",
-    "loss": "#9467bd", "move": "#17becf", "sequencer": "#111111", "serial line": "#7f7f7f", "between the units": "#bcbd22",
+    "lane": "#d62728",
+    "row without its lanes": "#ff9e4a",
+    "array control": "#f2d34f",
+    "weights": "#1f77b4",
+    "host port": "#2ca02c",
+    "row port": "#8fbc8f",
+    "loss": "#9467bd",
+    "move": "#17becf",
+    "sequencer": "#111111",
+    "serial line": "#7f7f7f",
+    "between the units": "#bcbd22",
     "clock and pins": "#c7c7c7",
 }
 OTHER = "#e377c2"
