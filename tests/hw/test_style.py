@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -71,22 +72,55 @@ def ports_fault(component: type, ports: int) -> str:
     return ""
 
 
-@pytest.fixture(scope="module")
-def ports():
-    """``{component: its ports}`` for every component of which a core or a system has one."""
-    found = {}
-    made = wiring.Component.__init__
+def unlisted(kind: type, members: set) -> set:
+    """Members that have no line of their own in the docstring; a line for NAME is for all that a parameter names."""
+    listed = re.findall(r"^    (\w+) : ", kind.__doc__ or "", re.MULTILINE)
+    return set() if "NAME" in listed else members - set(listed)
 
-    def count(component, *signature, **keywords):
-        made(component, *signature, **keywords)
-        found[type(component)] = max(found.get(type(component), 0), len(component.signature.members))
+
+@pytest.fixture(scope="module")
+def members():
+    """``{component or signature: names of its members}`` for every one in ``hw`` of which a core or a system has one."""
+    found = {}
+
+    def watched(kind, names):
+        made = kind.__init__
+
+        def make(thing, *arguments, **keywords):
+            made(thing, *arguments, **keywords)
+            if type(thing).__module__.startswith("gradgate.hw."):
+                found.setdefault(type(thing), set()).update(names(thing))
+        return make
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wiring.Component, "__init__", count)
+        patch.setattr(wiring.Component, "__init__", watched(wiring.Component, lambda component: component.signature.members))
+        patch.setattr(wiring.Signature, "__init__", watched(wiring.Signature, lambda signature: signature.members))
         config = ODD[0].replace(momentum=True)
         for top in (AxiLiteCore(config), WishboneCore(config), System(config, 25e6, 115200)):
             Fragment.get(top, None)
-    return {component: number for component, number in found.items() if component.__module__.startswith("gradgate.hw.")}
+    return found
+
+
+@pytest.fixture(scope="module")
+def ports(members):
+    """``{component: its ports}``"""
+    return {kind: len(names) for kind, names in members.items() if issubclass(kind, wiring.Component)}
+
+
+def test_members(members):
+    """The docstrings of components and signatures have a line for every member."""
+    done = {kind: names for kind, names in members.items() if name_of(kind).rpartition(".")[0].replace(".", "/") not in UNDONE}
+    assert len(done) > 20
+    assert not {name_of(kind): lost for kind, names in done.items() if (lost := unlisted(kind, names))}
+
+
+@pytest.mark.parametrize("lines, lost", [
+    ("a : In(1), this\n    b : Out(1), that", set()), ("a, b : In(1), both", {"a", "b"}), ("a : In(1); b : Out(1)", {"b"}),
+    ("a : In(1)\n        b : Out(1)", {"b"}), ("NAME : In(1), for each", set()), ("", {"a", "b"}),
+])
+def test_members_check(lines, lost):
+    """The check finds what it is for, and not what is right."""
+    assert unlisted(type("Made", (), {"__doc__": f"A component.\n\n    {lines}\n    "}), {"a", "b"}) == lost
 
 
 def test_ports(ports):
