@@ -5,31 +5,32 @@ from operator import or_
 from types import SimpleNamespace
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from gradgate.arch import latency
 from gradgate.hw.array.lists import ListsSignature, VisitSignature
+from gradgate.hw.array.run import run_layout
 from gradgate.hw.array.targets import AppendSignature, Targets
 from gradgate.hw.parts.memoryport import ReadPortSignature, WritePortSignature
 from gradgate.hw.parts.multiplier import Multiplier
 from gradgate.hw.parts.ram import Ram
-from gradgate.hw.parts.registers import Unreset, delays
+from gradgate.hw.parts.registers import Unreset, delays, gated
 from gradgate.hw.parts.shapes import below
 
 
-def run_layout(config) -> data.StructLayout:
-    """What a lane has to know of a RUN.
+class _Place:
+    """Where the lane is: at a list, a target, an entry. Registers, but for ``issue`` and ``fin``."""
 
-    running : it is active; the lane's memories are its own
-    outer, fetch, accumulate : fields of the command
-    bank_addr : field of the command, bank word of k = 0
-    every : targets of this lane at each position without ``fetch``
-    """
-    return data.StructLayout({
-        "running": 1, "outer": 1, "fetch": 1, "accumulate": 1,
-        "bank_addr": range(config.bank_weights), "every": range(config.targets + 1),
-    })
+    def __init__(self, config):
+        self.at = Unreset(below(config.lists))  # the list
+        self.nothing = Unreset()  # the lane has nothing to do with it
+        self.index = Unreset(range(config.targets))  # the target that this turn is for
+        self.final = Unreset()  # this is the list's last turn
+        self.first = Unreset(init=1)  # this is the turn's first entry
+        self.last = Unreset()  # this is its last entry
+        self.issue = Signal()  # an entry of the list enters the pipeline
+        self.fin = Signal()  # this cycle is the last one spent on the list
 
 
 class Lane(wiring.Component):
@@ -92,20 +93,16 @@ class Lane(wiring.Component):
         m.submodules.multiplier = multiplier = Multiplier(formats.act_bits)
 
         # s0
-        at = Unreset(below(config.lists))  # the list that the lane is at
-        index = Unreset(range(config.targets))  # the target that this turn is for
-        issue = Signal()  # an entry of the list enters the pipeline
-        first = Unreset(init=1)  # of the turn's entries
-        last = Unreset()
-        self._control(m, targets, at, index, issue, first, last)
+        place = _Place(config)
+        self._control(m, targets, place)
         wiring.connect(m, wiring.flipped(self.append), targets.append)
 
         # s1, s2
-        operands = self._operands(m, targets, at, index)
+        operands = self._operands(m, targets, place)
 
         # s3 on
         total = Unreset(formats.acc_bits)
-        pipe = self._pipeline(m, bank, *operands, issue, first, last)
+        pipe = self._pipeline(m, bank, place, *operands)
         self._multiply_add(m, bank, sums, multiplier, pipe, total)
         self._memories(m, bank, sums, pipe, total)
         return m
@@ -116,19 +113,16 @@ class Lane(wiring.Component):
         formats = self.config.formats
         return max(formats.act_bits, (formats.acc_bits + 1) // 2)
 
-    def _control(self, m, targets, at, index, issue, first, last):
+    def _control(self, m, targets, place):
         """s0: what the next cycle does, with the list that the lane is at then, is decided in this one."""
-        lists = self.config.lists
-        final = Unreset()  # this is the last turn of the list
-        nothing = Unreset()  # the lane has nothing to do with the list
+        at, fin, lists = place.at, place.fin, self.config.lists
         bubble = Unreset(self.BUBBLE)  # a bit for each cycle since the last OUT turn of a list
         in_bubble = Unreset()  # the lane is in a bubble
-        counts, nothings, ones = self._counts(m, targets)
+        work = self._work(m, targets)
         here = self.visit.pending.bit_select(at, 1) & ~in_bubble
-        fin = Signal()  # this cycle is the last one spent on the list
         m.d.comb += [
-            issue.eq(here & ~nothing),
-            fin.eq(here & (nothing | (last & final))),
+            place.issue.eq(here & ~place.nothing),
+            fin.eq(here & (place.nothing | (place.last & place.final))),
             self.visit.fin.eq(Cat(fin & (at == s) for s in range(lists))),
         ]
         following = Signal.like(at)  # the list after this one
@@ -136,9 +130,9 @@ class Lane(wiring.Component):
         m.d.comb += following.eq(Mux(at == lists - 1, 0, at + 1))
         m.d.comb += begins.eq(Mux(fin, following, at))
         m.d.sync += at.eq(begins)
-        self._entries(m, begins, issue, first, last)
-        self._turns(m, begins, issue, fin, last, final, nothing, index, counts, nothings, ones)
-        later = Cat(fin & ~nothing & self.run.outer, bubble[:-1])[:self.BUBBLE]
+        self._entries(m, place, begins)
+        self._turns(m, place, begins, *work)
+        later = Cat(fin & ~place.nothing & self.run.outer, bubble[:-1])[:self.BUBBLE]
         m.d.sync += bubble.eq(later)
         m.d.sync += in_bubble.eq(later.any())
         with m.If(self.start):
@@ -148,11 +142,11 @@ class Lane(wiring.Component):
                 in_bubble.eq(0),
             ]
 
-    def _entries(self, m, begins, issue, first, last):
+    def _entries(self, m, place, begins):
         """The entries of a turn: within it, every cycle has one."""
-        lists = self.lists
+        lists, issue, last = self.lists, place.issue, place.last
         left = Unreset(range(self.config.list_entries + 1))  # entries of the turn from this one on
-        m.d.sync += first.eq(~issue | last)
+        m.d.sync += place.first.eq(~issue | last)
         with m.If(issue & ~last):
             m.d.sync += left.eq(left - 1)
             m.d.sync += last.eq(left == 2)
@@ -160,24 +154,24 @@ class Lane(wiring.Component):
             m.d.sync += left.eq(lists.length[begins])
             m.d.sync += last.eq(lists.single.bit_select(begins, 1))
 
-    def _turns(self, m, begins, issue, fin, last, final, nothing, index, counts, nothings, ones):
+    def _turns(self, m, place, begins, counts, nothings, ones):
         """The turns of a list, one for each target."""
         turns = Unreset(range(self.config.targets + 1))  # turns of the list from this one on
-        with m.If(~issue | fin):
+        with m.If(~place.issue | place.fin):
             m.d.sync += [
                 turns.eq(Array(counts)[begins]),
-                final.eq(ones.bit_select(begins, 1)),
-                nothing.eq(nothings.bit_select(begins, 1)),
-                index.eq(0),
+                place.final.eq(ones.bit_select(begins, 1)),
+                place.nothing.eq(nothings.bit_select(begins, 1)),
+                place.index.eq(0),
             ]
-        with m.Elif(last):
+        with m.Elif(place.last):
             m.d.sync += [
                 turns.eq(turns - 1),
-                final.eq(turns == 2),
-                index.eq(index + 1),
+                place.final.eq(turns == 2),
+                place.index.eq(place.index + 1),
             ]
 
-    def _counts(self, m, targets):
+    def _work(self, m, targets):
         """The number of this lane's targets of each list; lists with nothing to do; lists with one target."""
         counts = [Unreset(len(self.run.every), name=f"count{s}") for s in range(self.config.lists)]
         nothings = Unreset(self.config.lists)
@@ -191,18 +185,18 @@ class Lane(wiring.Component):
             ]
         return counts, nothings, ones
 
-    def _operands(self, m, targets, at, index):
+    def _operands(self, m, targets, place):
         """s1, s2: k and value of the entry, address of its sums; t and value of the target."""
         config = self.config
-        at1 = Unreset(at.shape())
+        at1 = Unreset(place.at.shape())
         target1 = Unreset(range(config.lists + 1))
-        index1 = Unreset(index.shape())
+        index1 = Unreset(place.index.shape())
         psum1 = Unreset(range(config.psum_words))
         m.d.sync += [
-            at1.eq(at),
-            target1.eq(self.lists.target[at]),
-            index1.eq(index),
-            psum1.eq(self.lists.psum[at]),
+            at1.eq(place.at),
+            target1.eq(self.lists.target[place.at]),
+            index1.eq(place.index),
+            psum1.eq(self.lists.psum[place.at]),
         ]
         entry = self.lists.bus[at1]
         m.d.comb += targets.r_index.eq(index1)
@@ -216,13 +210,13 @@ class Lane(wiring.Component):
         ]
         # A register for each slot, which is zero for another slot, so that an OR joins them.
         slots = list(enumerate(targets.r_entries))
-        t2 = _only(m, ~self.run.fetch, index1, "index2")
+        t2 = gated(m, ~self.run.fetch, index1, "index2")
         for slot, target in slots:
-            t2 = t2 | _only(m, self.run.fetch & (target1 == slot), target.t, f"t2_{slot}")
-        values = [_only(m, target1 == slot, target.value, f"target2_{slot}") for slot, target in slots]
+            t2 = t2 | gated(m, self.run.fetch & (target1 == slot), target.t, f"t2_{slot}")
+        values = [gated(m, target1 == slot, target.value, f"target2_{slot}") for slot, target in slots]
         return k2, value2, psum2, t2, reduce(or_, values)
 
-    def _pipeline(self, m, bank, k2, value2, psum2, t2, target2, issue, first, last):
+    def _pipeline(self, m, bank, place, k2, value2, psum2, t2, target2):
         """s3 on: what accompanies the operands down the pipeline, by names that end with the stage."""
         outer = self.run.outer
         address3 = Unreset(range(self.config.bank_weights))
@@ -233,12 +227,12 @@ class Lane(wiring.Component):
         half5 = _delay(m, address3[0], 2, "half")
         psum5 = _delay(m, psum3, 2, "psum")
         psum9 = _delay(m, psum5, 4, "psum_late")
-        valid8 = _delay(m, issue, 8, "valid", Signal)
-        first7 = _delay(m, first, 7, "first")
-        last8 = _delay(m, last, 8, "last")
-        early3 = _only(m, ~outer, (k2 + t2)[1:len(address3)], "early")
+        valid8 = _delay(m, place.issue, 8, "valid", Signal)
+        first7 = _delay(m, place.first, 7, "first")
+        last8 = _delay(m, place.last, 8, "last")
+        early3 = gated(m, ~outer, (k2 + t2)[1:len(address3)], "early")
         address5 = _delay(m, address3[:len(bank.r_addr)], 2, "address")
-        address6 = _only(m, outer, address5, "address_2")
+        address6 = gated(m, outer, address5, "address_2")
         address9 = _delay(m, address6, 3, "address_late")
         target5 = _delay(m, target2, 3, "target")
         return SimpleNamespace(
@@ -251,7 +245,7 @@ class Lane(wiring.Component):
         lower = bank.r_data[:formats.act_bits]
         upper = bank.r_data[half_bits:half_bits + formats.act_bits]
         weight5 = Mux(pipe.half5, upper, lower)
-        sum8 = _only(m, pipe.first7 & run.accumulate & ~run.outer, sums.r_data, "sum8")
+        sum8 = gated(m, pipe.first7 & run.accumulate & ~run.outer, sums.r_data, "sum8")
         go_on8 = Unreset()  # the turn goes on
         m.d.sync += go_on8.eq(~pipe.first7)
         before = Signal(formats.acc_bits)
@@ -299,16 +293,6 @@ class Lane(wiring.Component):
 def _delay(m, value, cycles, name, kind=Unreset):
     """``value`` of ``cycles`` cycles ago."""
     return delays(m, value, cycles, kind, f"{name}_")[-1]
-
-
-def _only(m, condition, value, name):
-    """A register of ``value``, or zero where ``condition`` does not hold: its reset, which costs no LUT."""
-    register = Unreset(len(value), name=name)
-    with m.If(condition):
-        m.d.sync += register.eq(value)
-    with m.Else():
-        m.d.sync += register.eq(0)
-    return register
 
 
 assert latency.RAM == 2 and latency.MULTIPLY == 3, "the stages s3 to s8 are laid out for these latencies"

@@ -10,11 +10,11 @@ from gradgate.arch.checks import integer
 from gradgate.arch.commands import Opcode
 from gradgate.hw.array.carousel import Carousel
 from gradgate.hw.array.fetch import Fetch
-from gradgate.hw.array.lane import Lane, run_layout
+from gradgate.hw.array.lane import Lane
 from gradgate.hw.array.list_builder import ListBuilder
 from gradgate.hw.array.post import FLAGS, Post
 from gradgate.hw.array.post_walk import WalkSignature
-from gradgate.hw.array.run import RunSignature
+from gradgate.hw.array.run import RunSignature, run_layout
 from gradgate.hw.array.window import Window
 from gradgate.hw.parts.command import layout
 from gradgate.hw.parts.copy import Copy
@@ -82,12 +82,9 @@ class Row(wiring.Component):
         appended = self._targets(m, near.fields, builder)
 
         acc = Signal(self.accs.data.shape())
-        out_acc = behind(m, self.accs.data, "out_acc")
-        m.d.sync += out_acc.eq(acc)
-        out_port_read = behind(m, self.port.r_data, "out_port_read")
-        m.d.sync += out_port_read.eq(act.r_data)
-        out_choices = behind(m, self.choices.data, "out_choices")
-        m.d.sync += out_choices.eq(argmax.r_data)
+        m.d.sync += behind(m, self.accs.data, "out_acc").eq(acc)
+        m.d.sync += behind(m, self.port.r_data, "out_port_read").eq(act.r_data)
+        m.d.sync += behind(m, self.choices.data, "out_choices").eq(argmax.r_data)
         self._lanes(m, near, carousel, appended, post, acc)
         self._post(m, near, act, argmax, post)
         self._memories(m, act, argmax, fetch, post)
@@ -180,7 +177,7 @@ class Row(wiring.Component):
             en=t_en, words=t_words, t=last_t, slot=t_slot, claim=claim, claim_list=claim_list, biased=biased)
 
     def _lanes(self, m, near, carousel, appended, post, acc):
-        """The lanes, each with registers of its own for fields of RUN."""
+        """The lanes, each with registers of its own for what it has to know of a RUN."""
         config, lanes = self.config, self.config.lanes
         f = near.fields
         fewer = Signal.like(f.t_count)
@@ -193,18 +190,12 @@ class Row(wiring.Component):
             m.d.comb += [
                 fields.i.running.eq(self.run.running),
                 fields.i.every.eq(Mux(j < f.t_tail, f.t_count, fewer)),
-                fields.i.outer.eq(f.outer),
-                fields.i.fetch.eq(f.fetch),
-                fields.i.accumulate.eq(f.accumulate),
-                fields.i.bank_addr.eq(f.bank_addr),
+                *(fields.i[name].eq(f[name]) for name in ("outer", "fetch", "accumulate", "bank_addr")),
                 lane.run.eq(fields.o),
                 lane.start.eq(near.start),
-                lane.append.en.eq(appended.en[j]),
-                lane.append.slot.eq(appended.slot),
-                lane.append.entry.t.eq(appended.t),
-                lane.append.entry.value.eq(appended.words[j]),
-                lane.append.claim.eq(appended.claim),
-                lane.append.claim_list.eq(appended.claim_list),
+            ]
+            self._append(m, f, lane.append, appended, j)
+            m.d.comb += [
                 lane.fill.en.eq(near.fill_en),
                 lane.fill.addr.eq(near.fill_addr),
                 lane.fill.data.eq(near.fill_data[j]),
@@ -213,9 +204,21 @@ class Row(wiring.Component):
                 lane.sums.addr.eq(near.post_beat.src),
                 post.sums[j].eq(lane.sums.data),
             ]
-        with m.If(appended.biased):
-            m.d.comb += lane.append.entry.t.eq(f.k_bias)
-            m.d.comb += lane.append.entry.value.eq(1 << config.formats.act_frac)
+
+    def _append(self, m, f, append, appended, j):
+        """A target to lane ``j``; the last lane gets the bias too."""
+        m.d.comb += [
+            append.en.eq(appended.en[j]),
+            append.slot.eq(appended.slot),
+            append.entry.t.eq(appended.t),
+            append.entry.value.eq(appended.words[j]),
+            append.claim.eq(appended.claim),
+            append.claim_list.eq(appended.claim_list),
+        ]
+        if j == self.config.lanes - 1:
+            with m.If(appended.biased):
+                m.d.comb += append.entry.t.eq(f.k_bias)
+                m.d.comb += append.entry.value.eq(1 << self.config.formats.act_frac)
 
     def _post(self, m, near, act, argmax, post):
         """POST: the post-processor and what it takes from this row and gives to it."""

@@ -1,6 +1,6 @@
-"""A RUN between the array and its rows."""
+"""What the rows of the array and their lanes are told of a RUN."""
 
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import Opcode
@@ -31,3 +31,17 @@ class RunSignature(wiring.Signature):
             "done": In(1),
             "fault": In(1),
         })
+
+
+def run_layout(config) -> data.StructLayout:
+    """What a lane has to know of a RUN, from registers near it.
+
+    running : it is active; the lane's memories are its own
+    outer, fetch, accumulate : fields of the command
+    bank_addr : field of the command, bank word of k = 0
+    every : targets of this lane at each position without ``fetch``
+    """
+    return data.StructLayout({
+        "running": 1, "outer": 1, "fetch": 1, "accumulate": 1,
+        "bank_addr": range(config.bank_weights), "every": range(config.targets + 1),
+    })

@@ -22,3 +22,13 @@ def delays(m, value, cycles, kind=Unreset, name="delayed") -> list:
         taps.append(kind(value.shape(), name=f"{name}{stage}"))
         m.d.sync += taps[-1].eq(taps[-2])
     return taps
+
+
+def gated(m, condition, value, name):
+    """A register of ``value``, or zero where ``condition`` does not hold: its reset, which costs no LUT."""
+    register = Unreset(len(value), name=name)
+    with m.If(condition):
+        m.d.sync += register.eq(value)
+    with m.Else():
+        m.d.sync += register.eq(0)
+    return register

@@ -104,7 +104,7 @@ class Surroundings(Proof):
             self.lemma(~claimed[s] | (counts[s] == self.inside.targets.count[s]))
             self.lemma(~claimed[s] | (counts[s] <= config.targets))
         self.lemma(fetched <= config.targets)
-        self.lemma((self.inside.at == at) & (idle <= drained))
+        self.lemma((self.inside.place.at == at) & (idle <= drained))
         self.lemma(dut.run.running | ((pending == 0) & (idle == drained)))
 
         self.count = Signal(range(config.targets + 1))
@@ -120,7 +120,7 @@ class LaneControlProof(Surroundings):
     def properties(self, m):
         super().properties(m)
         config, dut, inside, at = self.config, self.unit, self.inside, self.at
-        issue, first, last, index = inside.issue, inside.first, inside.last, inside.index
+        issue, first, last, index = inside.place.issue, inside.place.first, inside.place.last, inside.place.index
         pointer = self.pointer[at]
 
         # When it works: at once, but for BUBBLE cycles behind the OUT turns of the list before.
@@ -152,8 +152,10 @@ class LaneControlProof(Surroundings):
             m.d.sync += [steps.eq(0), turn.eq(0)]
         self.lemma((~issue | (index == turn)) & (first == (steps == 0)))
         with m.If(self.visiting):
-            self.lemma((inside.nothing == self.nothing) & (inside.left == self.length - steps) & (last == (steps == self.length - 1)))
-            self.lemma(self.nothing | ((inside.turns == self.count - turn) & (inside.final == (turn == self.count - 1)) & (index == turn)))
+            self.lemma(inside.place.nothing == self.nothing)
+            self.lemma((inside.left == self.length - steps) & (last == (steps == self.length - 1)))
+            self.lemma(self.nothing | ((inside.turns == self.count - turn) & (index == turn)))
+            self.lemma(self.nothing | (inside.place.final == (turn == self.count - 1)))
         with m.If(self.visiting & ~self.nothing):
             self.lemma((steps < self.length) & (turn < self.count))
         with m.Else():

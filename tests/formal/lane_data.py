@@ -69,10 +69,10 @@ class LaneDataProof(LaneControlProof):
             return result
 
         # s0, s1: which entry, which target
-        issue = stages(inside.issue, 0, 9)
-        first, last = stages(inside.first, 0, 8), stages(inside.last, 0, 9)
+        issue = stages(inside.place.issue, 0, 9)
+        first, last = stages(inside.place.first, 0, 8), stages(inside.place.last, 0, 9)
         visit_end = stages(self.fin, 0, 4)
-        at1, index1 = self.past(self.at), self.past(inside.index)
+        at1, index1 = self.past(self.at), self.past(inside.place.index)
         psum1, slot1 = self.past(dut.lists.psum[self.at]), self.past(dut.lists.target[self.at])
         with m.If(issue[1]):
             self.check(targets.r_index == index1)

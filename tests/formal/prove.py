@@ -88,15 +88,15 @@ JOBS = {
         proof=LaneControlProof, unit=lane, depth=2, reach=12,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3}),
         bugs=(("left == 2", "left == 1"),  # one entry twice
-              ("self._entries(m, begins,", "self._entries(m, at,"), ("self._turns(m, begins,", "self._turns(m, at,"),
+              ("_entries(m, place, begins)", "_entries(m, place, at)"), ("_turns(m, place, begins, *", "_turns(m, place, at, *"),
               ("single.bit_select(begins, 1)", "single[0]"), ("ones.bit_select(begins, 1)", "ones[0]"),
               ("lists.length[begins]", "lists.length[0]"), ("Array(counts)[begins]", "counts[0]"),
               ("turns == 2", "turns == 1"),  # one turn too many
-              ("fin.eq(here & (nothing |", "fin.eq(nothing | (here &"),  # done with a list that is not there
+              ("fin.eq(here & (place.nothing |", "fin.eq(place.nothing | (here &"),  # done with a list that is not there
               ("bubble = Unreset(self.BUBBLE)", "bubble = Unreset(self.BUBBLE - 1)"),
-              ("fin & ~nothing & self.run.outer", "fin & self.run.outer"),
+              ("fin & ~place.nothing & self.run.outer", "fin & self.run.outer"),
               ("Mux(self.run.fetch, targets.count[s], self.run.every)", "Mux(self.run.fetch, targets.count[0], self.run.every)"),
-              ("with m.If(~issue | fin):", "with m.If(~issue):"))),
+              ("with m.If(~place.issue | place.fin):", "with m.If(~place.issue):"))),
     "lane data": Job(
         proof=LaneDataProof, unit=lane, depth=14, reach=31,
         configs=({"lists": 2}, {"lists": 1, "targets": 1}, {"lists": 3, "targets": 3, "psum_words": 50}),
@@ -109,10 +109,10 @@ JOBS = {
               ("Mux(run.outer, bank.r_data", "Mux(~run.outer, bank.r_data"),
               ("psum5 = _delay(m, psum3, 2", "psum5 = _delay(m, psum3, 1"),
               ("end9.eq(pipe.valid8 & pipe.last8 & ~run.outer)", "end9.eq(pipe.last8 & ~run.outer)"),
-              ("_only(m, self.run.fetch & (target1 == slot)", "_only(m, target1 == slot"),
-              ("_only(m, self.run.fetch & (target1 == slot)", "_only(m, self.run.fetch"),
-              ("_only(m, ~self.run.fetch, index1", "_only(m, 1, index1"),
-              ("target1.eq(self.lists.target[at])", "target1.eq(self.lists.target[0])"),
+              ("gated(m, self.run.fetch & (target1 == slot)", "gated(m, target1 == slot"),
+              ("gated(m, self.run.fetch & (target1 == slot)", "gated(m, self.run.fetch"),
+              ("gated(m, ~self.run.fetch, index1", "gated(m, 1, index1"),
+              ("target1.eq(self.lists.target[place.at])", "target1.eq(self.lists.target[0])"),
               ("psum3.eq(psum2 + t2)", "psum3.eq(psum2)"),
               ("product.eq(multiplier.o)", "product.eq(multiplier.o.as_unsigned())")),
         deep=(("first7 & run.accumulate & ~run.outer", "first7 & ~run.accumulate & ~run.outer"),

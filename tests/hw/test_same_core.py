@@ -20,7 +20,7 @@ def core():
 def test_same(core):
     """The same text; and one of which a register has another name and a submodule another number."""
     assert differences(core, core) == {}
-    renamed = core.replace("\\in_bubble", "\\waits").replace("row0.fetch$", "row0.fetch$1")
+    renamed = core.replace("\\in_bubble", "\\waits").replace("row0.fetch", "row0.fetch$1")
     assert renamed.count("\\waits") > 2 and "row0.fetch$1" in renamed
     assert differences(core, renamed) == {}
 

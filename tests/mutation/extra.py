@@ -1,4 +1,4 @@
-"""Stimuli that mutants asked for, and that the units' own tests have not: as strict as those, and run by ``test_mutation.py``."""
+"""Stimuli that mutants asked for, and that the units' own tests have not: as strict as those; ``make mutate`` runs them."""
 
 import random
 
