@@ -8,11 +8,22 @@ from support import TESTS, examples
 READERS = sorted(path for path in TESTS.rglob("test_*_examples.py"))
 
 
+def arguments(call, constants):
+    """The arguments of a call, which are constants, or tuples of them that the file names."""
+    for argument in call.args:
+        yield from constants[argument.value.id] if isinstance(argument, ast.Starred) else [argument.value]
+
+
 def read_by_tests():
     """``{(function of the reader, section, columns)}`` of all calls in the tests of the examples."""
-    calls = (node for path in READERS for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
-    return {(node.func.id, *(argument.value for argument in node.args)) for node in calls
-            if isinstance(node.func, ast.Name) and node.func.id in ("table", "grids")}
+    found = set()
+    for path in READERS:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = {node.targets[0].id: ast.literal_eval(node.value) for node in tree.body
+                     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Tuple)}
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+        found |= {(node.func.id, *arguments(node, constants)) for node in calls if node.func.id in ("table", "grids")}
+    return found
 
 
 def test_all_of_the_page_is_read():
