@@ -2,15 +2,17 @@
 
 import test_loss_unit
 import test_move
-from support.examples import core, table
+from support.examples import core, table, trace
 from support.hostport_bench import Around
 from support.rowmem import run_unit
-from support.units import blank, signed
+from support.units import blank, signed, simulate
 
 from gradgate.arch.commands import Opcode
 from gradgate.arch.memorymap import Region, address
+from gradgate.hw.control.softmax import Divider, Exponential
 
-BITS = core().formats.act_bits
+FORMATS = core().formats
+BITS = FORMATS.act_bits
 
 
 def test_move_in():
@@ -50,6 +52,17 @@ def test_loss():
             assert (number, gradient) == (row["image"], row["gradient"])
 
     test_loss_unit.simulate(core(), 0, body)
+
+
+def test_exponential():
+    dut, rows = Exponential(FORMATS), table("Exponential", "cycle", "i", "o")
+    simulate(dut, lambda ctx: trace(ctx, rows, {"i": dut.i}, {"o": dut.o}))
+
+
+def test_divider():
+    dut, rows = Divider(bits=17, frac=FORMATS.grad_frac), table("Divider", "cycle", "numerator", "denominator", "quotient")
+    inputs = {"numerator": dut.numerator, "denominator": dut.denominator}
+    simulate(dut, lambda ctx: trace(ctx, rows, inputs, {"quotient": dut.quotient}))
 
 
 def test_hostport():

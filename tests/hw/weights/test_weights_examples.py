@@ -10,7 +10,7 @@ from gradgate.arch import weights
 from gradgate.arch.commands import Command, Opcode
 from gradgate.hw.weights.velocity_memory import VelocityMemory
 from gradgate.hw.weights.weight_loop import LOOP, WeightLoop
-from gradgate.hw.weights.weight_memory import WeightMemory
+from gradgate.hw.weights.weight_memory import BankAddresses, WeightMemory
 from gradgate.hw.weights.weights import Weights
 
 CONFIG = core()
@@ -38,6 +38,20 @@ def test_weight_loop():
     async def bench(ctx):
         ctx.set(dut.loop, LOOP.const(fields))
         await trace(ctx, rows, {}, {name: getattr(dut, name) for name in rows[0] if name != "cycle"}, start=dut.start)
+
+    simulate(dut, bench)
+
+
+def test_bank_addresses():
+    dut, rows = BankAddresses(core(lanes=4)), table("BankAddresses", "cycle", "addr", "first", "stride", "banks")
+
+    async def bench(ctx):
+        for cycle, row in enumerate(rows):
+            assert row["cycle"] == cycle
+            for name in ("addr", "first", "stride"):
+                ctx.set(getattr(dut, name), row[name] or 0)
+            assert row["banks"] in (None, tuple(ctx.get(bank) for bank in dut.banks)), row
+            await ctx.tick()
 
     simulate(dut, bench)
 
