@@ -35,8 +35,11 @@ def test_lifetimes():
 
 
 def test_tiles():
-    ks, ns = tiles.cut(CONFIG, "example", taps=4, channels=4, bias=True, targets=3, bank=CONFIG.bank_weights, positions=8)
-    ms = [rows for _, rows in tiles.position_tiles(CONFIG, slots=1, rows=3, columns=8, targets=ns[0].count)]
+    layer, = table("Tiles", "kernel", "channels", "targets", "rows", "columns")
+    ks, ns = tiles.cut(CONFIG, "example", taps=layer["kernel"] ** 2, channels=layer["channels"], bias=True, targets=layer["targets"],
+                       bank=CONFIG.bank_weights, positions=layer["columns"])
+    parts = tiles.position_tiles(CONFIG, slots=1, rows=layer["rows"], columns=layer["columns"], targets=ns[0].count)
+    ms = [rows for _, rows in parts]
     assert {row["cut"]: row["parts: first + count"] for row in table("Tiles", "cut", "parts: first + count")} == {
         name: " ".join(f"{span.first}+{span.count}" for span in spans) for name, spans in (("K", ks), ("N", ns), ("M", ms))}
 

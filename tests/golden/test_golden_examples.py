@@ -27,23 +27,23 @@ def test_rounding():
 
 
 def test_weight_update():
-    for row in table("Weight update", "gradient", "step", "master", "new master"):
-        assert -fixed.update(0, row["gradient"], 3, FORMATS.master_bits) == row["step"], row
-        assert fixed.update(row["master"], row["gradient"], 3, FORMATS.master_bits) == row["new master"], row
+    for row in table("Weight update", "gradient", "shift", "step", "master", "new master"):
+        assert -fixed.update(0, row["gradient"], row["shift"], FORMATS.master_bits) == row["step"], row
+        assert fixed.update(row["master"], row["gradient"], row["shift"], FORMATS.master_bits) == row["new master"], row
 
 
 def test_momentum():
-    for row in table("Weight update", "gradient", "step", "velocity", "kept", "new velocity", "master", "new master"):
-        assert fixed.decayed(row["velocity"], 1) == row["kept"], row
-        assert -fixed.update(0, row["gradient"], 3, FORMATS.master_bits) == row["step"], row
-        found = fixed.update_momentum(row["master"], row["velocity"], row["gradient"], 3, 1, FORMATS.master_bits)
+    for row in table("Weight update", "gradient", "shift", "step", "velocity", "decay", "kept", "new velocity", "master", "new master"):
+        assert fixed.decayed(row["velocity"], row["decay"]) == row["kept"], row
+        assert -fixed.update(0, row["gradient"], row["shift"], FORMATS.master_bits) == row["step"], row
+        found = fixed.update_momentum(row["master"], row["velocity"], row["gradient"], row["shift"], row["decay"], FORMATS.master_bits)
         assert found == (row["new master"], row["new velocity"]), row
 
 
 def test_convolution():
-    shown = grids("Convolution", "image", "kernel", "sums", "words", "gradient", "to the image", "to the kernel", "to the bias")
+    shown = grids("Convolution", "image", "kernel", "bias", "sums", "words", "gradient", "to the image", "to the kernel", "to the bias")
     x, kernel, gradient = image(shown["image"]), image(shown["kernel"]), image(shown["gradient"])
-    sums = layers.forward(x, kernel, np.array([2]), 1, 0, FORMATS)
+    sums = layers.forward(x, kernel, np.array(shown["bias"][0]), 1, 0, FORMATS)
     assert plane(sums) == shown["sums"]
     assert plane(fixed.requantise(sums, FORMATS.weight_frac, FORMATS.act_bits)) == shown["words"]
     assert plane(layers.backward_data(gradient, kernel, 3, 3, 1, 0, FORMATS)) == shown["to the image"]

@@ -100,7 +100,7 @@ def test_updater(momentum):
     config, (masters, banks) = core(rows=2, momentum=bool(momentum)), shown()
     plain = table("Updater", "input", "output", "row 0", "row 1", "step", "master", "new master")
     moving = table("Updater", "input", "output", "row 0", "row 1", "step", "velocity", "kept", "new velocity", "master", "new master")
-    cycles = {row["momentum"]: row["cycles"] for row in table("Updater", "momentum", "cycles")}
+    total = table("Updater", "momentum", "shift", "decay", "bricks", "cycles")[momentum]
     rows, dut = moving if momentum else plain, Weights(config)
     where = [(row["input"], row["output"]) for row in rows]
     assert where == [(k, co) for k in range(3) for co in range(2)]
@@ -112,7 +112,8 @@ def test_updater(momentum):
     accumulators = np.zeros((config.bank_words, 2, 2), int)
     accumulators[:3, 0], accumulators[:3, 1] = grid("row 0"), grid("row 1")
     assert (grid("master").T == masters).all()
-    assert (grid("row 0") + grid("row 1") + 4 >> 3 == grid("step")).all()
+    half = 1 << total["shift"] - 1
+    assert (grid("row 0") + grid("row 1") + half >> total["shift"] == grid("step")).all()
 
     async def bench(ctx):
         play = Bench(config, ctx, dut, accumulators)
@@ -120,9 +121,9 @@ def test_updater(momentum):
         if momentum:
             assert [int(row["velocity"] / 2) for row in rows] == [row["kept"] for row in rows]
             await play.host_fill(grid("velocity"), velocity=1)
-        fields = WALK | {"shift": 3, "tail": 2, "decay": momentum}
+        fields = WALK | {"inner_count": total["bricks"], "shift": total["shift"], "tail": 2, "decay": total["decay"]}
         taken, _, overflows = await play.run(dut.update, command(Opcode.UPDATE, **fields))
-        assert (taken, overflows) == (cycles[momentum], 0)
+        assert (total["momentum"], taken, overflows) == (momentum, total["cycles"], 0)
         await play.expect_memory(weights.place(grid("new master").T, 2))
         if momentum:
             await play.expect_velocities(grid("new velocity"))
