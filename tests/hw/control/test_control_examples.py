@@ -2,17 +2,36 @@
 
 import test_loss_unit
 import test_move
+import test_sequencer
 from support.examples import core, table, trace
 from support.hostport_bench import Around
 from support.rowmem import run_unit
 from support.units import blank, signed, simulate
 
-from gradgate.arch.commands import Opcode
+from gradgate.arch.commands import Command, Opcode, length
 from gradgate.arch.memorymap import Region, address
 from gradgate.hw.control.softmax import Divider, Exponential
 
 FORMATS = core().formats
 BITS = FORMATS.act_bits
+
+
+def test_sequencer_counts():
+    rows = table("Sequencer", "index", "command", "words", "cycles of the unit", "counter")
+    program = [Command(Opcode[row["command"]], blank(Opcode[row["command"]])) for row in rows]
+    play = test_sequencer.Core()
+
+    async def body(ctx):
+        play.load([word for command in program for word in command.encode()])
+        play.durations = [row["cycles of the unit"] for row in rows[:-1]]
+        busy = await play.run(ctx, 0)
+        play.expect(ctx, index=rows[-1]["index"] + 1, pc=sum(row["words"] for row in rows), ended=True)
+        assert busy == sum(row["counter"] for row in rows)
+
+    play.simulate(body)
+    assert [row["words"] for row in rows] == [length(command.opcode) for command in program]
+    assert play.counters == {row["index"]: row["counter"] for row in rows}
+    assert [opcode.name for opcode, _ in play.log] == [row["command"] for row in rows[:-1]]
 
 
 def test_move_in():
