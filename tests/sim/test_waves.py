@@ -44,5 +44,5 @@ def test_fst_shows_the_recorded_steps(tmp_path, recorded):
             rises += number in recorded and 1 + sum(bool(n.completes or n.sums) for n in bench._program.notes)
     names, changes = read(path)
     assert not [name for name in names if ".$" in name or "._" in name]
-    assert {"TOP.gradgate.array.row0.lane1.at", "TOP.gradgate.sequencer.payload", "TOP.gradgate.array.row0.builder.slot"} <= names
+    assert {"TOP.gradgate.array.row0.lane1.at", "TOP.gradgate.sequencer.payload", "TOP.gradgate.array.row0.builder.build__slot"} <= names
     assert sum(value for _, value in changes) == rises > 0
