@@ -11,7 +11,7 @@ from gradgate.hw.array.lane import Lane
 from gradgate.hw.array.post_walk import PostWalk
 from gradgate.hw.array.row import Row
 from gradgate.hw.array.run_check import RunCheck
-from gradgate.hw.parts.command import UnitSignature, layout
+from gradgate.hw.parts.command import UnitSignature
 from gradgate.hw.parts.memoryport import ReadPortSignature, WritePortSignature
 from gradgate.hw.parts.registers import Unreset, delays
 from gradgate.hw.parts.rowport import ChoicePortSignature, RowPortSignature
@@ -48,9 +48,9 @@ class Array(wiring.Component):
         weights = data.ArrayLayout(formats.act_bits, lanes)
         accumulators = data.ArrayLayout(data.ArrayLayout(formats.acc_bits, lanes), config.rows)
         super().__init__({
-            "run": Out(UnitSignature()),
-            "clear": Out(UnitSignature()),
-            "post": Out(UnitSignature()),
+            "run": Out(UnitSignature(Opcode.RUN)),
+            "clear": Out(UnitSignature(Opcode.CLEAR)),
+            "post": Out(UnitSignature(Opcode.POST)),
             "port": In(RowPortSignature(config)),
             "choices": In(ChoicePortSignature(config)),
             "banks": In(WritePortSignature(range(config.bank_weights), weights)),
@@ -156,9 +156,8 @@ class Array(wiring.Component):
 
         started = Signal()
         checked = Signal()
-        outer = layout(Opcode.RUN)(self.run.payload).outer
         faults = Cat(row.run.fault for row in rows)
-        loads_outer = started & outer & self.loading
+        loads_outer = started & self.run.payload.outer & self.loading
         m.d.sync += [
             started.eq(self.run.start),
             checked.eq(started),
@@ -167,7 +166,7 @@ class Array(wiring.Component):
 
     def _clear(self, m, clearing, clear_addr):
         """CLEAR writes zeros to one word of all banks after the other."""
-        words = layout(Opcode.CLEAR)(self.clear.payload).words
+        words = self.clear.payload.words
         clear_left = Signal.like(words)  # words from this one on
         illegal_words = Unreset()
         single_word = Unreset()

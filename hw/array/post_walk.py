@@ -8,7 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from gradgate.arch.commands import POST_LEVELS, Opcode
-from gradgate.hw.parts.command import UnitSignature, layout
+from gradgate.hw.parts.command import UnitSignature
 from gradgate.hw.parts.registers import Unreset
 
 
@@ -93,7 +93,7 @@ class PostWalk(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "unit": Out(UnitSignature()),
+            "unit": Out(UnitSignature(Opcode.POST)),
             "active": Out(1),
             "o": Out(WalkSignature(config)),
             "fault": Out(1),
@@ -101,7 +101,7 @@ class PostWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        f = layout(Opcode.POST)(self.unit.payload)
+        f = self.unit.payload
         loops = _Loops()
         at = _Place()
         second = Signal()  # this is the second cycle of a double beat

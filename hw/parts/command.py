@@ -21,12 +21,21 @@ def layout(opcode: Opcode) -> data.FlexibleLayout:
 class UnitSignature(wiring.Signature):
     """What the sequencer sees of a unit (seen from the unit).
 
-    start : In, one cycle; ``payload`` is stable from the cycle before ``start`` up to and with ``done``
-    done : Out, one cycle, in the unit's last cycle, at the earliest one cycle after ``start``
-    fault : Out, an address lies outside its memory, or a count is out of its range; from a register, behind ``start`` and
-        not behind ``done``. The unit is reset in the next cycle; what it would write outside comes two cycles later or never.
+    start : In(1), one cycle
+    payload : In(fields of ``opcode``), stable from the cycle before ``start`` up to and with ``done``;
+        for the sequencer, which knows no fields, In(PAYLOAD)
+    done : Out(1), one cycle, in the unit's last cycle, at the earliest one cycle after ``start``
+    fault : Out(1), an address lies outside its memory, or a count is out of its range; from a register, after
+        ``start`` and not after ``done``. The unit is reset in the next cycle; what it would write outside
+        comes two cycles later or never.
+
     A command costs the unit the cycles from ``start`` to ``done``, both included.
     """
 
-    def __init__(self):
-        super().__init__({"start": In(1), "payload": In(PAYLOAD), "done": Out(1), "fault": Out(1)})
+    def __init__(self, opcode=None):
+        super().__init__({
+            "start": In(1),
+            "payload": In(PAYLOAD if opcode is None else layout(opcode)),
+            "done": Out(1),
+            "fault": Out(1),
+        })

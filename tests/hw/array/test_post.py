@@ -15,7 +15,6 @@ from gradgate.compiler.loops import post_levels
 from gradgate.golden.cycles.array import POST_LATENCY, post_cycles
 from gradgate.hw.array.post import FLAGS, Post
 from gradgate.hw.array.post_walk import PostWalk
-from gradgate.hw.parts.command import layout
 
 #: cycles from a beat to its overflows
 OVERFLOW = Post.WRITE - 1
@@ -30,7 +29,7 @@ class PostRow(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         m.submodules.walk, m.submodules.post = walk, post = self.walk, self.post
-        f = layout(Opcode.POST)(walk.unit.payload)
+        f = walk.unit.payload
         m.d.comb += [post.flags[name].eq(f[name]) for name in FLAGS]
         wiring.connect(m, walk.o, post.i)
         return m
@@ -193,7 +192,7 @@ class Bench:
         """
         config, ctx, unit, post = self.config, self.ctx, self.dut.walk.unit, self.dut.post
         command = Command(Opcode.POST, {name: int(value) for name, value in fields.items()} | post_levels(**levels))
-        ctx.set(unit.payload, payload(Opcode.POST, **command.fields))
+        ctx.set(unit.payload.as_value(), payload(Opcode.POST, **command.fields))
         ctx.set(post.owns, owns)
         await ctx.tick()
         ctx.set(unit.start, 1)
