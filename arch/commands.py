@@ -1,7 +1,9 @@
 """The command set: one table from which decoder, encoder and documentation come.
 
-A command is one header word (the opcode in its low byte, its length in words above it) and the words of its fields. Fields are
-packed in table order from bit 0 up; a field never crosses a 32-bit word.
+A command is one header word and the words of its fields. The header has the opcode in bits 7..0, the length in words in bits 15..8,
+and from bit 16 up one bit for each unit, in the order of opcodes from MOVE on: the command starts when these units, and its own, are
+idle. END waits for all units. Bits 31..23 are zero. Fields are packed in table order from bit 0 up; a field never crosses a 32-bit
+word.
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,12 @@ class Opcode(IntEnum):
     UPDATE = 7
 
 
+#: Opcodes that have a unit which a command can wait for.
+WITH_UNIT = frozenset(Opcode) - {Opcode.END}
+#: Header bit by which a command waits for the unit of an opcode.
+WAIT_BIT = {opcode: 16 - 1 + opcode for opcode in sorted(WITH_UNIT)}
+
+
 class Error(IntEnum):
     """Why the sequencer stopped."""
 
@@ -31,14 +39,17 @@ class Error(IntEnum):
     NO_END = 2
     ADDRESS = 3
     WATCHDOG = 4
+    CONFLICT = 5
 
 
 ERROR_DOC = {
     Error.NONE: "no error",
-    Error.ILLEGAL: "unknown opcode, or a length that is not the opcode's",
+    Error.ILLEGAL: "unknown opcode, a length that is not the opcode's, a header bit that must be zero, or an `END` that does not wait for "
+                   "all units",
     Error.NO_END: "the program memory ended before an `END`",
     Error.ADDRESS: "an address outside its memory, or a count out of its range",
-    Error.WATCHDOG: "a command took longer than WATCHDOG cycles",
+    Error.WATCHDOG: "no command started and none ended for WATCHDOG cycles",
+    Error.CONFLICT: "a command would use a memory port that a unit under way uses, for which it does not wait",
 }
 
 
@@ -91,7 +102,7 @@ WEIGHT_LOOP = (
 )
 
 COMMANDS = {
-    Opcode.END: ("Ends the program.", ()),
+    Opcode.END: ("Ends the program when all units are idle: its header has the bits of all units.", ()),
     Opcode.MOVE: ("Copies words between staging memory and row memories, one word a cycle. Image i lives in row i mod rows, "
                   "slot i div rows. Inwards, the words behind the last channel of a pixel become zero.", (
         flag("out", "0: staging to rows, 1: rows to staging"),
@@ -106,8 +117,6 @@ COMMANDS = {
                   "consecutive bank addresses.", WEIGHT_LOOP + (
         flag("spread", "bricks run along inputs instead of outputs (backward-data)"),
         count("out_bricks", "with spread: bricks of one input's outputs, the stride between inputs in the weight memory"),
-        flag("ahead", "the next command begins at once. It must be a RUN of RED turns that reads other bank words; it ends when both are "
-                      "done. An error of the LOAD is one of the command that is then under way, or of the next"),
     )),
     Opcode.CLEAR: ("Sets accumulators 0 .. words-1 of every bank to zero.", (
         count("words", "accumulators to clear: 1 to the depth of a bank"),
@@ -226,14 +235,31 @@ def length(opcode: Opcode) -> int:
     return 1 + -(-max(ends, default=0) // WORD)
 
 
+def header(opcode: Opcode, waits) -> int:
+    """The header word of a command that waits for the units of the opcodes ``waits``."""
+    return opcode | length(opcode) << 8 | sum(1 << WAIT_BIT[unit] for unit in waits)
+
+
+def _names(opcodes) -> str:
+    return ", ".join(getattr(op, "name", repr(op)) for op in sorted(opcodes)) or "none"
+
+
 @dataclass(frozen=True)
 class Command:
-    """An opcode and the values of its fields. Raises :class:`ValueError` where a value does not fit its field."""
+    """An opcode, the values of its fields, and the opcodes whose units the command waits for: by default all.
+
+    Raises :class:`ValueError` where a value does not fit its field, or where ``waits`` has what is no unit or END does not wait for all.
+    """
 
     opcode: Opcode
     fields: dict
+    waits: frozenset = WITH_UNIT
 
     def __post_init__(self):
+        if not self.waits <= WITH_UNIT:
+            raise ValueError(f"{self.opcode.name} can wait for {_names(WITH_UNIT)}, not {_names(self.waits - WITH_UNIT)}")
+        if self.opcode == Opcode.END and self.waits != WITH_UNIT:
+            raise ValueError(f"END must wait for all units, not only for {_names(self.waits)}")
         known = layout(self.opcode)
         for name in set(known) ^ set(self.fields):
             raise ValueError(f"{self.opcode.name}: field {name!r} is {'missing' if name in known else 'unknown'}")
@@ -253,7 +279,7 @@ class Command:
         bits = 0
         for name, (offset, _) in layout(self.opcode).items():
             bits |= int(self.fields[name]) << offset
-        return [self.opcode | size << 8] + [bits >> WORD * i & 0xFFFFFFFF for i in range(size - 1)]
+        return [header(self.opcode, self.waits)] + [bits >> WORD * i & 0xFFFFFFFF for i in range(size - 1)]
 
 
 def decode(words: list) -> list:
@@ -263,21 +289,8 @@ def decode(words: list) -> list:
         opcode = Opcode(words[position] & 0xFF)
         size = length(opcode)
         bits = sum(word << WORD * i for i, word in enumerate(words[position + 1:position + size]))
-        result.append(Command(opcode, {name: bits >> offset & (1 << f.bits) - 1 for name, (offset, f) in layout(opcode).items()}))
+        fields = {name: bits >> offset & (1 << f.bits) - 1 for name, (offset, f) in layout(opcode).items()}
+        waits = frozenset(unit for unit, bit in WAIT_BIT.items() if words[position] >> bit & 1)
+        result.append(Command(opcode, fields, waits))
         position += size
     return result
-
-
-def markdown() -> str:
-    """The page ``docs/commands.md``."""
-    how = " ".join(__doc__.split("\n", 2)[2].split())
-    lines = ["# Command set", "", f"Written by `gradgate docs` from the table in `arch/commands.py`; do not edit. {how}", ""]
-    for opcode, (doc, _) in COMMANDS.items():
-        lines += [f"## {opcode.name} (opcode {int(opcode)}, {length(opcode)} words)", "", doc, ""]
-        rows = [f"| {1 + offset // WORD} | {offset % WORD} | {f.bits} | `{name}` | {f.doc} |"
-                for name, (offset, f) in layout(opcode).items()]
-        if rows:
-            lines += ["| word | bit | bits | field | meaning |", "|---|---|---|---|---|"] + rows + [""]
-    lines += ["## Error codes", "", "| code | name | meaning |", "|---|---|---|"]
-    lines += [f"| {int(e)} | `{e.name}` | {doc} |" for e, doc in ERROR_DOC.items()]
-    return "\n".join(lines) + "\n"

@@ -15,12 +15,13 @@ class Region(IntEnum):
 
     CSR = 0
     PROGRAM = 1
-    COUNTERS = 2
+    STARTS = 2
     STAGING = 3
     WEIGHTS = 4
     ROWS = 5
     ARGMAX = 6
     VELOCITY = 7
+    ENDS = 8
 
 
 class Csr(IntEnum):
@@ -45,14 +46,14 @@ CSR_DOC = {
     Csr.CONTROL: ("w", "bit 0: start (ignored while busy); bit 1: set CORRECT, OVERFLOW and STATUS bit 2 to zero"),
     Csr.STATUS: ("r", "bit 0: busy; bit 1: the program ended; bit 2: an access was refused since it was cleared: no "
                       "such word, not in this direction, data memory or START while busy; bits 15..8: error code"),
-    Csr.START: ("rw", "program word where the next start begins; moves on with every command that is done"),
-    Csr.STOP: ("rw", "index of the command behind which to stop; 0xffff: none"),
-    Csr.INDEX: ("r", "commands done since the start at START = 0; with an error, the index of the command at fault"),
-    Csr.PC: ("r", "program word of the next command; with an error, of the command at fault"),
+    Csr.START: ("rw", "program word where the next start begins; moves on with every command that is issued"),
+    Csr.STOP: ("rw", "index of the last command to issue before the program stops, when all units are idle; 0xffff: none"),
+    Csr.INDEX: ("r", "commands issued since the start at START = 0; with an error, the index of the command at fault"),
+    Csr.PC: ("r", "program word of the next command to issue; ILLEGAL, NO_END and CONFLICT: of the command at fault"),
     Csr.CORRECT: ("r", "correct predictions counted by LOSS"),
     Csr.OVERFLOW: ("r", "final sums whose two top bits differed"),
-    Csr.CYCLES: ("r", "cycles busy since the last start, low 32 bits"),
-    Csr.WATCHDOG: ("rw", "cycles that a command may take, its fetch included; 2**24 after reset"),
+    Csr.CYCLES: ("r", "cycles busy since the start at START = 0, low 32 bits"),
+    Csr.WATCHDOG: ("rw", "cycles that may pass, while a command is under way, until one starts or ends; 2**24 after reset"),
     Csr.FINGERPRINT: ("r", "of the configuration and the command set: the same number in manifest.json of the same core"),
 }
 
@@ -79,7 +80,8 @@ def windows(config) -> dict:
 
     return {
         Region.PROGRAM: Window(config.program_words, 32, "program words; write only"),
-        Region.COUNTERS: Window(config.counters, 32, "cycles of command i; read only"),
+        Region.STARTS: Window(config.counters, 32, "when command i was issued, in busy cycles since the start at START = 0; read only"),
+        Region.ENDS: Window(config.counters, 32, "when the end of command i was recorded, likewise; read only"),
         Region.STAGING: Window(config.staging_words, config.formats.act_bits, "staging words"),
         Region.WEIGHTS: Window(config.weight_bricks * config.lanes, config.formats.master_bits,
                                "master weights: brick * lanes + bank, two's complement"),

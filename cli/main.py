@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 from rich_click import command_panel
 
-from gradgate.arch import commands
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.config import PRESETS, Config, outline
 from gradgate.arch.files import write_files
@@ -117,13 +116,15 @@ def generate(config_name, out, bus):
 @click.option("--check", is_flag=True, help="Write nothing; exit status 1 when a page is stale.")
 def docs(check):
     """Write the generated pages of docs/."""
+    from gradgate.report.commands import markdown
+
     path = Path("docs/commands.md")
     require_sources(path)
     if check:
-        if not path.is_file() or path.read_text(encoding="utf-8") != commands.markdown():
+        if not path.is_file() or path.read_text(encoding="utf-8") != markdown():
             raise ConfigError(f"{path} is stale: run `gradgate docs`")
         return
-    write_files(path.parent, {path.name: commands.markdown()})
+    write_files(path.parent, {path.name: markdown()})
     click.echo(path)
 
 

@@ -34,7 +34,7 @@ def load_ahead(config, program) -> None:
                 commands[i] = _with(command, bank_addr=command.bank_addr + base)
             if room is not None:
                 load, note = commands.pop(loads[0]), notes.pop(loads[0])
-                commands.insert(last_run, _with(load, bank_addr=load.bank_addr + base, ahead=1))
+                commands.insert(last_run, _with(load, bank_addr=load.bank_addr + base))
                 notes.insert(last_run, note)
             last_run, loads = i, []
         elif command.opcode not in HARMLESS:

@@ -63,7 +63,8 @@ def manifest(config: Config, bus: str = "native") -> dict:
             "windows": {region.name: {"base": memorymap.address(region, 0), "words": window.words, "bits": window.bits,
                                       "meaning": window.doc} for region, window in memorymap.windows(config).items()},
         },
-        "commands": {op.name: {"opcode": int(op), "words": commands.length(op), "meaning": commands.COMMANDS[op][0],
+        "commands": {op.name: {"opcode": int(op), "words": commands.length(op), "wait_bit": commands.WAIT_BIT.get(op),
+                               "meaning": commands.COMMANDS[op][0],
                                "fields": {name: {"bit": offset, "bits": f.bits, "meaning": f.doc}
                                           for name, (offset, f) in commands.layout(op).items()}} for op in commands.Opcode},
         "errors": {error.name: int(error) for error in commands.Error},

@@ -13,6 +13,7 @@ from gradgate.arch import commands, memorymap
 from gradgate.arch.config import PRESETS, Config
 from gradgate.hw.generate import generate, verilog
 from gradgate.hw.verilog import MODULE, share
+from gradgate.report.commands import markdown
 from gradgate.sim import cocotb, toolchain
 
 
@@ -61,7 +62,7 @@ def test_size():
 
 
 def test_command_page_is_fresh():
-    assert (DOCS / "commands.md").read_text(encoding="utf-8") == commands.markdown(), "run `gradgate docs`"
+    assert (DOCS / "commands.md").read_text(encoding="utf-8") == markdown(), "run `gradgate docs`"
 
 
 @pytest.mark.parametrize("bench, tests", [("cocotb_native.py", 9), ("cocotb_step.py", 2)])
