@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, R
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gradgate.arch.units import UNITS
 from gradgate.hw.array.array import Array
 from gradgate.hw.control.hostport import BusSignature, HostPort
 from gradgate.hw.control.loss import Loss
@@ -50,11 +51,8 @@ class Core(wiring.Component):
         m.submodules.host = host = HostPort(config, weight_read=Weights.HOST, choice_read=ChoicePortSignature.READ)
         m.submodules.sequencer = sequencer = Sequencer(config)
         array, weights, loss, move = Array(config), Weights(config), Loss(config), Move(config)
-        left_over = host.control.go & weights.failed  # nobody waited for a LOAD ahead, and it failed
-        self.connect_units(m, sequencer, "array", array, run=array.run, clear=array.clear, post=array.post)
-        self.connect_units(m, sequencer, "weights", weights, left_over, load=weights.load, update=weights.update)
-        self.connect_units(m, sequencer, "loss", loss, loss=loss.unit)
-        self.connect_units(m, sequencer, "move", move, move=move.unit)
+        for domain, component in {"array": array, "weights": weights, "loss": loss, "move": move}.items():
+            self.connect_units(m, sequencer, domain, component)
 
         wiring.connect(m, wiring.flipped(self.bus), host.bus)
         wiring.connect(m, host.control, sequencer.control)
@@ -67,7 +65,6 @@ class Core(wiring.Component):
             array.banks.en.eq(weights.bank_en),
             array.banks.addr.eq(weights.bank_addr),
             array.banks.data.eq(weights.bank_data),
-            array.loading.eq(weights.loading), sequencer.failed.eq(weights.failed),
             array.accs.addr.eq(weights.acc_addr),
             weights.acc.eq(array.accs.data),
         ]
@@ -93,14 +90,16 @@ class Core(wiring.Component):
         return m
 
     @staticmethod
-    def connect_units(m, sequencer, domain, component, reset=0, **units):
-        """Add a component that has units of the sequencer, in a clock domain with a reset of its own.
+    def connect_units(m, sequencer, domain, component):
+        """Add the component that has the units of a clock domain with a reset of its own, and connect them.
 
-        That reset is a register. A fault of a unit does not wait for the sequencer: it resets the component a cycle later.
+        A component with a single unit calls it ``unit``, others call each like its opcode. The reset is a register.
+        A fault of a unit does not wait for the sequencer: it resets the component a cycle later.
         """
+        names = [op.name.lower() for op, unit in UNITS.items() if unit.domain == domain]
+        units = {name: getattr(component, name if len(names) > 1 else "unit") for name in names}
         stop = Unreset(name=f"{domain}_reset")
-        m.d.sync += stop.eq(ResetSignal(allow_reset_less=True) | sequencer.abort | reset
-                            | Cat(unit.fault for unit in units.values()).any())
+        m.d.sync += stop.eq(ResetSignal(allow_reset_less=True) | sequencer.abort | Cat(unit.fault for unit in units.values()).any())
         m.domains += ClockDomain(domain, local=True)
         m.d.comb += [ClockSignal(domain).eq(ClockSignal()), ResetSignal(domain).eq(stop)]
         m.submodules[domain] = DomainRenamer(domain)(component)

@@ -27,9 +27,8 @@ class Array(wiring.Component):
     post : UnitSignature; for a fault see :class:`PostWalk`
     port : RowPortSignature (seen from here), one row at a time, while no command of this array is active
     choices : In(ChoicePortSignature), one row at a time, while no POST is active
-    banks : In(WritePortSignature), a weight for each lane, the same for all rows, to a bank weight
-    loading : In(1), a LOAD goes on, see :class:`~gradgate.hw.weights.loader.Loader`: RUN ends when it has; it
-        must not go on in a CLEAR or a RUN of OUT turns
+    banks : In(WritePortSignature), a weight for each lane, the same for all rows, to a bank weight; not
+        in a CLEAR
     accs : In(ReadPortSignature), rows x lanes accumulators of a bank word, ``latency.ROW`` cycles later;
         while no RUN is active
     overflow : Out(range(pes + 1)), number of final sums of this cycle whose two top bits differ
@@ -54,7 +53,6 @@ class Array(wiring.Component):
             "port": In(RowPortSignature(config)),
             "choices": In(ChoicePortSignature(config)),
             "banks": In(WritePortSignature(range(config.bank_weights), weights)),
-            "loading": In(1),
             "accs": In(ReadPortSignature(range(config.bank_words), accumulators)),
             "overflow": Out(range(config.pes + 1)),
         })
@@ -115,6 +113,7 @@ class Array(wiring.Component):
                 row.run.k_most.eq(check.k_most),
                 row.run.k_most_tail.eq(check.k_most_tail),
                 row.run.fields.eq(self.run.payload),
+                row.post_fields.eq(self.post.payload),
                 row.post_active.eq(walk.active),
                 row.port.addr.eq(port_addr),
                 row.port.en.eq(port_en),
@@ -143,7 +142,7 @@ class Array(wiring.Component):
     def _run(self, m, check, rows, begin, running):
         """RUN ends when all rows have, and their pipelines are empty."""
         drain = Signal(range(self.RUN_LATENCY))
-        finished = running & Cat(row.run.done for row in rows).all() & (drain == 0) & ~self.loading
+        finished = running & Cat(row.run.done for row in rows).all() & (drain == 0)
         with m.If(begin):
             m.d.sync += running.eq(1)
         with m.If(finished):
@@ -154,15 +153,9 @@ class Array(wiring.Component):
         with m.If(self.run.done):
             m.d.sync += running.eq(0)
 
-        started = Signal()
-        checked = Signal()
+        *_, checked = delays(m, self.run.start, 2, Signal, "checked")
         faults = Cat(row.run.fault for row in rows)
-        loads_outer = started & self.run.payload.outer & self.loading
-        m.d.sync += [
-            started.eq(self.run.start),
-            checked.eq(started),
-            self.run.fault.eq(loads_outer | (checked & check.illegal) | faults.any()),
-        ]
+        m.d.sync += self.run.fault.eq((checked & check.illegal) | faults.any())
 
     def _clear(self, m, clearing, clear_addr):
         """CLEAR writes zeros to one word of all banks after the other."""
@@ -172,12 +165,11 @@ class Array(wiring.Component):
         single_word = Unreset()
         m.d.sync += illegal_words.eq((words == 0) | (words > self.config.bank_words))
         m.d.sync += single_word.eq(words == 1)
-        clear_illegal = illegal_words | self.loading
-        m.d.sync += self.clear.fault.eq(self.clear.start & clear_illegal)
+        m.d.sync += self.clear.fault.eq(self.clear.start & illegal_words)
         m.d.sync += self.clear.done.eq(0)
         with m.If(self.clear.start):
             m.d.sync += [
-                clearing.eq(~clear_illegal),
+                clearing.eq(~illegal_words),
                 clear_addr.eq(0),
                 clear_left.eq(words),
                 self.clear.done.eq(single_word),

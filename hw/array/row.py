@@ -31,6 +31,7 @@ class Row(wiring.Component):
     Members
     -------
     run : In(RunSignature)
+    post_fields : In(layout of POST), stable from the cycle before the command's ``start`` on
     post_active : In(1), the post-processing walk is under way
     post : In(WalkSignature), of the walk, see :class:`PostWalk`
     overflow : Out(range(lanes + 1)), see :class:`Post`
@@ -58,6 +59,7 @@ class Row(wiring.Component):
         words = range(config.bank_words)
         super().__init__({
             "run": In(RunSignature(config)),
+            "post_fields": In(layout(Opcode.POST)),
             "post_active": In(1),
             "post": In(WalkSignature(config)),
             "overflow": Out(range(lanes + 1)),
@@ -98,6 +100,7 @@ class Row(wiring.Component):
         far = {
             "start": self.run.start,
             "fields": self.run.fields,
+            "post_fields": self.post_fields,
             "post_valid": self.post.valid,
             "post_double": self.post.double,
             "post_beat": self.post.beat,
@@ -222,7 +225,7 @@ class Row(wiring.Component):
 
     def _post(self, m, near, act, argmax, post):
         """POST: the post-processor and what it takes from this row and gives to it."""
-        p = layout(Opcode.POST)(near.fields.as_value())
+        p = near.post_fields
         owns = Unreset()  # the last slot holds an image of this row
         m.d.sync += owns.eq(self.number < p.last_rows)
         m.d.comb += [

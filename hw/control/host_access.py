@@ -11,7 +11,7 @@ from gradgate.arch.memorymap import ADDRESS_BITS, CSR_DOC, REGION_SHIFT, Csr, Re
 #: Regions that answer only while no program runs.
 DATA_REGIONS = (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX, Region.VELOCITY)
 #: What each memory is for, as in ``CSR_DOC``.
-ACCESS = {Region.PROGRAM: "w", Region.COUNTERS: "r", Region.ARGMAX: "r"}
+ACCESS = {Region.PROGRAM: "w", Region.STARTS: "r", Region.ENDS: "r", Region.ARGMAX: "r"}
 
 
 class HostAccess:

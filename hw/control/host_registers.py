@@ -46,7 +46,7 @@ class HostRegisters:
     def _range(self, m, writes, word):
         """START, STOP, WATCHDOG.
 
-        START follows the program; the sequencer's ``pc`` moves in a command's last cycle.
+        START follows the program; the sequencer's ``pc`` moves when a command is issued.
         """
         control = self.control
         start = Signal.like(control.pc)
@@ -70,8 +70,8 @@ class HostRegisters:
         return order
 
     def _counts(self, m, order, refused, correct, overflow):
-        """CORRECT, OVERFLOW, CYCLES."""
-        control, values = self.control, self.values
+        """CORRECT, OVERFLOW."""
+        values = self.values
         correct_now = Signal.like(correct, name="correct")
         overflow_now = Signal.like(overflow, name="overflow")
         m.d.sync += [
@@ -86,10 +86,6 @@ class HostRegisters:
                 values[Csr.CORRECT].eq(0),
                 values[Csr.OVERFLOW].eq(0),
             ]
-        with m.If(control.busy):
-            m.d.sync += values[Csr.CYCLES].eq(values[Csr.CYCLES] + 1)
-        with m.Elif(control.go):
-            m.d.sync += values[Csr.CYCLES].eq(0)
 
     def _state(self, m, refused):
         """The registers that show what is elsewhere."""
@@ -104,6 +100,7 @@ class HostRegisters:
             values[Csr.STATUS].eq(Cat(busy, ended, refused, Const(0, 5), error)),
             values[Csr.INDEX].eq(control.index),
             values[Csr.PC].eq(control.pc),
+            values[Csr.CYCLES].eq(control.now),
             values[Csr.WATCHDOG].eq(control.watchdog),
             values[Csr.FINGERPRINT].eq(fingerprint(self.config)),
         ]

@@ -1,4 +1,4 @@
-"""The host's way in: registers, program, counters, staging memory, and single words of the data memories."""
+"""The host's way in: registers, program, starts, ends, staging memory, and single words of the data memories."""
 
 from functools import reduce
 from operator import or_
@@ -10,10 +10,10 @@ from amaranth.lib.wiring import In, Out
 from gradgate.arch import latency
 from gradgate.arch.commands import WORD
 from gradgate.arch.memorymap import Csr, Region
+from gradgate.hw.control.control import ControlSignature
 from gradgate.hw.control.host_access import DATA_REGIONS, HostAccess, place
 from gradgate.hw.control.host_registers import HostRegisters
 from gradgate.hw.control.move import StageSignature
-from gradgate.hw.control.sequencer import ControlSignature
 from gradgate.hw.parts.bus import BusSignature
 from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.rowport import RowPortSignature
@@ -22,15 +22,15 @@ from gradgate.hw.weights.weights import HostWeightSignature
 
 
 class HostPort(wiring.Component):
-    """Registers, program, counter and staging memory, and the host's window on the data memories.
+    """Registers, memories for program, starts, ends and staging, and the host's window on the data memories.
 
     Addresses are those of ``arch.memorymap``. Words of less than 32 bits are read with their sign (pooling
     choices without) and written without their top bits; START and STOP take values too large for them as
     "after the program" and "none". Every access is answered. One that cannot be done reads as 0, writes
     nothing and sets bit 2 of STATUS: outside every register and memory, against its direction (``CSR_DOC``;
-    the program is only written, counters and choices are only read), a data memory or a write to START while
-    the core is busy. Program and counters answer while it is busy; words that the sequencer may fetch in that
-    moment, and counters that it may write, should be left alone.
+    the program is only written; starts, ends and choices are only read), a data memory or a write to START
+    while the core is busy. Program, starts and ends answer while it is busy; words that the sequencer may
+    fetch in that moment, and those that it may write, should be left alone.
 
     Parameters
     ----------
@@ -51,14 +51,14 @@ class HostPort(wiring.Component):
     choice_addr : Out(range(argmax_bricks)), the brick in its memory
     choices : In(lanes x 2), the brick, ``choice_read`` cycles later
     correct : In(1), counted in CORRECT, in every cycle
-    overflow : In(range(pes + 1)), added to OVERFLOW, in every cycle
+    overflow : In(range(pes + lanes + 1)), added to OVERFLOW, in every cycle
 
     Latency: a write is accepted in the cycle of its request and done 2 cycles later, in order with all other
     accesses; a read takes ``4 + n`` cycles, its request's and its answer's included: n = 1 registers, 2
-    counters and staging, 7 rows, ``choice_read + 1`` choices, ``weight_read`` weights and velocities.
+    starts, ends and staging, 7 rows, ``choice_read + 1`` choices, ``weight_read`` weights and velocities.
     Throughput: one write a cycle; one read at a time.
-    Resources: block RAM for program (32 bits a word), counters (32) and staging (``act_bits``), no DSP; 4x8:
-    12 (8 program, 2 counters, 2 staging).
+    Resources: block RAM for program, starts and ends (32 bits a word) and staging (``act_bits``), no DSP;
+    4x8: 14 (8 program, 2 starts, 2 ends, 2 staging).
 
         bus -> HostAccess: which memory, allowed? -> write | read .. word of each memory -> choice -> r_data
 
@@ -70,7 +70,8 @@ class HostPort(wiring.Component):
         #: cycles from an offset to the word there
         self.latency = {
             Region.CSR: 1,
-            Region.COUNTERS: latency.RAM,
+            Region.STARTS: latency.RAM,
+            Region.ENDS: latency.RAM,
             Region.STAGING: latency.RAM,
             Region.WEIGHTS: weight_read,
             Region.ROWS: RowPortSignature.READ + 1,
@@ -89,7 +90,7 @@ class HostPort(wiring.Component):
             "choice_addr": Out(range(config.argmax_bricks)),
             "choices": In(data.ArrayLayout(2, config.lanes)),
             "correct": In(1),
-            "overflow": In(range(config.pes + 1)),
+            "overflow": In(range(config.pes + config.lanes + 1)),
         })
 
     def elaborate(self, platform):
@@ -125,10 +126,11 @@ class HostPort(wiring.Component):
     def _memories(self, m, writes, offset, word):
         """The memories; returns the word that each shows, ``self.latency`` cycles after its ``offset``."""
         act_bits, master_bits = self.config.formats.act_bits, self.config.formats.master_bits
-        counters, staging = self._own_memories(m, writes, offset, word)
+        starts, ends, staging = self._own_memories(m, writes, offset, word)
         row_word, choice_word = self._data_memories(m, writes, offset, word)
         return {
-            Region.COUNTERS: counters.r_data,
+            Region.STARTS: starts.r_data,
+            Region.ENDS: ends.r_data,
             Region.STAGING: _extended(m, staging.r_data, act_bits),
             Region.WEIGHTS: _extended(m, self.weights.r_data, master_bits),
             Region.ROWS: _extended(m, row_word, act_bits),
@@ -136,10 +138,11 @@ class HostPort(wiring.Component):
         }
 
     def _own_memories(self, m, writes, offset, word):
-        """Program, counters and staging memory; returns those that the host reads."""
+        """Memories for program, starts, ends and staging; returns those that the host reads."""
         config, control, stage = self.config, self.control, self.stage
         m.submodules.program = program = Ram(width=WORD, depth=config.program_words)
-        m.submodules.counters = counters = Ram(width=WORD, depth=config.counters)
+        m.submodules.starts = starts = Ram(width=WORD, depth=config.counters)
+        m.submodules.ends = ends = Ram(width=WORD, depth=config.counters)
         m.submodules.staging = staging = Ram(width=config.formats.act_bits, depth=config.staging_words)
         m.d.comb += [
             program.w_addr.eq(offset),
@@ -147,10 +150,14 @@ class HostPort(wiring.Component):
             program.w_en.eq(writes[Region.PROGRAM]),
             program.r_addr.eq(control.p_addr),
             control.p_data.eq(program.r_data),
-            counters.w_addr.eq(control.c_addr),
-            counters.w_data.eq(control.c_data),
-            counters.w_en.eq(control.c_en),
-            counters.r_addr.eq(offset),
+            starts.w_addr.eq(control.starts_addr),
+            starts.w_data.eq(control.now),
+            starts.w_en.eq(control.starts_en),
+            starts.r_addr.eq(offset),
+            ends.w_addr.eq(control.ends_addr),
+            ends.w_data.eq(control.now),
+            ends.w_en.eq(control.ends_en),
+            ends.r_addr.eq(offset),
             stage.r_data.eq(staging.r_data),
         ]
         with m.If(control.busy):
@@ -167,7 +174,7 @@ class HostPort(wiring.Component):
                 staging.w_data.eq(word),
                 staging.w_en.eq(writes[Region.STAGING]),
             ]
-        return counters, staging
+        return starts, ends, staging
 
     def _data_memories(self, m, writes, offset, word):
         """The way to weights, rows and choices; returns the words that rows and choices show."""

@@ -1,4 +1,4 @@
-"""Fetches commands, starts their units one after the other, counts their cycles."""
+"""Issues commands to their units, in order, and says when each of them began and ended."""
 
 from functools import reduce
 from operator import or_
@@ -7,69 +7,52 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Error, Opcode
-from gradgate.arch.memorymap import STOP_NONE, WATCHDOG_DEFAULT
-from gradgate.hw.parts.command import PAYLOAD, UnitSignature
+from gradgate.arch.memorymap import STOP_NONE
+from gradgate.arch.units import UNITS
+from gradgate.hw.control.command_fetch import LENGTHS, UNIT, CommandFetch
+from gradgate.hw.control.control import INDEX_BITS, ControlSignature
+from gradgate.hw.parts.command import UnitSignature, layout
 from gradgate.hw.parts.copy import Copy
-from gradgate.hw.parts.registers import Unreset, delays
-
-#: Name of the unit of every opcode that has one.
-UNITS = {op: op.name.lower() for op in Opcode if op != Opcode.END}
-INDEX_BITS = 16
+from gradgate.hw.parts.registers import Unreset
 
 
-class ControlSignature(wiring.Signature):
-    """What the host port and the sequencer share (seen from the sequencer).
+class _Units:
+    """A bit for each unit of ``UNIT``."""
 
-    go : In(1), one cycle, ignored while ``busy``: start at program word ``start_at``. A start at 0 sets
-        ``index`` to 0; one beyond the program memory is an error like a missing ``END``.
-    start_at : In(range(program_words + 1)), valid in the cycle of ``go``
-    stop_at : In(16), index of the command after which to stop, 0xffff for none; looked at in a command's last
-        cycle
-    watchdog : In(32), cycles that a command may take; looked at in every cycle
-    busy : Out(1), from the cycle after ``go`` to the last cycle of the last command
-    ended : Out(1), an ``END`` was executed; cleared by ``go``
-    error : Out(Error), why the program stopped; cleared by ``go``
-    index : Out(16), number of the command under way, or of the next; with an error of the one at fault
-    pc : Out(range(program_words + 1)), program word at which that command begins
-    p_addr : Out(range(program_words)), word of the program memory to read
-    p_data : In(32), the word at the ``p_addr`` of ``latency.RAM`` cycles ago
-    c_en : Out(1), write the counter memory; in the cycle after a command's last
-    c_addr : Out(range(counters)), index of that command; valid with ``c_en``
-    c_data : Out(32), cycles that it took; valid with ``c_en``
-    """
+    def __init__(self):
+        bits = len(UNIT)
+        self.begun = Signal(bits)  # its command is issued in this cycle
+        self.busy = Signal(bits)  # from the cycle after the issue to that of the record
+        self.ended = Signal(bits)  # ``done``, and not recorded before this cycle
+        self.record = Signal(bits)  # the one whose end is recorded in this cycle, if any
+        self.fault = Signal(bits)
+        self.some_fault = Signal()
+        self.index = {op: Unreset(INDEX_BITS, name=f"index_{op.name}") for op in UNIT}  # of its command
 
-    def __init__(self, config):
-        pc = range(config.program_words + 1)
-        super().__init__({
-            "go": In(1),
-            "start_at": In(pc),
-            "stop_at": In(INDEX_BITS, init=STOP_NONE),
-            "watchdog": In(WORD, init=WATCHDOG_DEFAULT),
-            "busy": Out(1),
-            "ended": Out(1),
-            "error": Out(Error),
-            "index": Out(INDEX_BITS),
-            "pc": Out(pc),
-            "p_addr": Out(range(config.program_words)),
-            "p_data": In(WORD),
-            "c_en": Out(1),
-            "c_addr": Out(range(config.counters)),
-            "c_data": Out(WORD),
-        })
+
+#: What uses ports: a unit, or a unit in commands in which a field is not 0: ``(opcode, field or None): ports``.
+_USERS = {
+    (op, field): ports
+    for op, unit in UNITS.items() for field, ports in ((None, unit.ports), *unit.more_ports.items())
+}
 
 
 class Sequencer(wiring.Component):
-    """Executes a program: fetches a command, starts its unit, waits for its ``done``, goes on.
+    """Executes a program: fetches commands, issues each to its unit when it may start, records ends.
 
-    A header must be exactly the opcode and length of a known command (else ``Error.ILLEGAL``), and the whole
-    command must lie in the program memory (else ``Error.NO_END``): the sequencer stops before such a command
-    does anything, with ``index`` and ``pc`` on it. A ``fault`` of the unit under way (``Error.ADDRESS``), or
-    a command that takes more than ``watchdog`` cycles from its first fetch to its ``done``
-    (``Error.WATCHDOG``), stops it likewise, and ``abort`` resets all units. It stops after ``END``, which
-    counts as a command, and after the command whose index is ``stop_at``; ``index`` and ``pc`` are then on
-    the next command.
+    A command is *issued*, in the order of the program, when its own unit and the units that it waits for are
+    idle; ``END`` waits for all. If a unit under way then uses a port that the command uses too, it is not
+    issued (``Error.CONFLICT``). Commands are fetched while units are busy. A unit is busy until the end of
+    its command is *recorded*; ends are recorded one a cycle, in the order of opcodes where several are due.
+
+    A program stops after ``END``, which counts as a command; after the command whose index is ``stop_at``; and
+    before a command that is illegal or not whole (see :class:`CommandFetch`) or has a conflict: in all
+    these cases when no unit is busy any more. A ``fault`` of a unit under way (``Error.ADDRESS``) stops it at
+    once, and so does the watchdog (``Error.WATCHDOG``), which counts the cycles since a unit was started or an
+    end was recorded, while some unit is busy. ``index`` is then that of the unit at fault, or of a unit under
+    way; of several of the one with the lowest opcode. Ends that are not recorded yet are not any more, and
+    ``abort`` resets all units.
 
     Parameters
     ----------
@@ -79,192 +62,234 @@ class Sequencer(wiring.Component):
     -------
     control : ControlSignature
     units : one UnitSignature for each opcode but ``END``, named like the opcode in lower case, seen from the
-        sequencer; all share the payload, only the unit of the opcode sees ``start`` and is listened to
-    failed : In(1), a LOAD ahead is at fault: counts as a fault of the command under way, or of the next
-    abort : Out(1), the last cycle but one that a program is busy when a unit was at fault or too slow: all
-        units are to be reset
+        sequencer; each has a payload of its own
+    abort : Out(1), one cycle: all units are to be reset
 
-    Latency: ``abort`` comes two cycles after a ``fault``, and ``watchdog + 1`` cycles after a command's first
-    fetch. A command of L words takes ``L + 5`` cycles (L, ``latency.RAM``, and 3 registers: of the word, of
-    what it is, on the way to the unit) from its first fetch up to the cycle before ``start``; ``END`` takes 7
-    cycles. A command ends a cycle after ``done``. The first fetch follows ``go``, or the last cycle of the
-    command before, so that the counters of a program add up to the cycles it is busy. The counter of a
-    command has the cycles from its first fetch to its last, both included; commands with an index of
-    ``config.counters`` or more are not recorded. Throughput: one command at a time; no fetch ahead.
-    Resources: a register of the longest command's bits, and one for each unit; no DSP, no block RAM.
+    Cycles, with L the words of a command (7 for L + 5 with ``END``):
 
-        pc -> p_addr .. p_data -> word -> header -> hit (opcode, one-hot) -> | -> start
-                                     \\-> payload words, by beat -----------> | -> payload, one for each unit
+    ======================================================  =====
+    from ``go`` to the first issue                          L + 5
+    from an issue to that of the next command, at least     L + 5
+    from an issue to the unit's ``start``                   1
+    from ``done`` to the record, at least                   1
+    from a record to an issue that waited for it, at least  1
+    from the last record to the last busy cycle, at a stop  1
+    from the issue of ``END`` to its record                 0
+    from a fault to ``abort``                               2
+    from ``abort`` to the last busy cycle                   1
+    ======================================================  =====
+
+    The watchdog sees, like a fault, in the cycle ``watchdog + 1`` after the last start or record that it is too
+    late. Commands with an index of ``config.counters`` or more are not recorded.
+    Throughput: an issue and a record a cycle. Resources: a register of the fields of each command and one for
+    the longest; an index a unit; no DSP, no block RAM.
+
+        p_data -> CommandFetch -> needs, meets -> | -> start, payload, index of the unit
+                                                          done -> | -> ended, record -> ends
 
     Source: own.
     """
-
-    READY = latency.RAM + 2  #: beat in which the header is in its register
-    DECIDED = READY + 1  #: beat in which it is known to be legal or not
-    LENGTHS = {op: commands.length(op) for op in Opcode}  #: words of each command
 
     def __init__(self, config):
         self.config = config
         super().__init__({
             "control": Out(ControlSignature(config)),
-            "failed": In(1),
             "abort": Out(1),
-            "units": Out(wiring.Signature({name: In(UnitSignature()) for name in UNITS.values()})),
+            "units": Out(wiring.Signature({op.name.lower(): In(UnitSignature()) for op in UNIT})),
         })
 
     def elaborate(self, platform):
         m = Module()
-        units = {op: getattr(self.units, name) for op, name in UNITS.items()}
+        m.submodules.fetch = fetch = CommandFetch(self.config)
+        units = _Units()
+        needs = Unreset(len(UNIT))  # units that must be idle
+        meets = Unreset(len(_USERS))  # those of _USERS with which the command shares a port
+        next_pc = Signal.like(self.control.pc)  # where the next command begins
+        self._look(m, fetch, needs, meets, next_pc)
 
-        fetching = Signal()
-        fetch = Signal.like(self.control.pc)  # word that is fetched
-        beat = Signal(range(max(self.LENGTHS.values()) + self.DECIDED))  # cycles since the first fetch
-        word = Unreset(WORD)
-        header = Signal(WORD)
-        payload = Signal(PAYLOAD)
-        beyond_word = self._fetch(m, fetching, fetch)
-        missing = Signal()  # the header lies beyond the program memory
-        hit = {op: Signal(name=f"hit_{op.name}") for op in Opcode}  # what the header is, one-hot
-        self._decode(m, fetching, beat, word, header, beyond_word, missing, hit, payload)
-        checked, complete = self._due(m, fetching, beat, hit)
-
-        next_pc = Signal.like(self.control.pc)
-        elapsed = Signal(WORD)
-        finished = Signal()
-        stops = Signal()
-        fault = Signal()
         late = Signal()
-        self._watch(m, units, hit, next_pc, elapsed, finished, stops, fault, late)
-
-        launch = {op: Signal(name=f"launch_{op.name}") for op in units}
-        self._launch(m, units, payload, launch, fault | late)
-
-        refused = (checked & missing) | (complete & ~hit[Opcode.END] & beyond_word)
-        with m.FSM():
-            self._wait(m, fetch, beat, elapsed)
-            with m.State("FETCH"):
-                m.d.comb += fetching.eq(1)
-                with m.If(refused):
-                    self._refuse(m, Error.NO_END)
-                with m.Elif(checked & ~Cat(hit.values()).any()):
-                    self._refuse(m, Error.ILLEGAL)
-                with m.Elif(complete):
-                    m.d.sync += [launch[op].eq(hit[op]) for op in units]
-                    m.next = "RUN"
-            self._run(m, fetch, beat, hit, next_pc, elapsed, finished, stops, fault, late)
+        trouble = Signal()  # the program stops at once
+        free = Signal()  # the units that the command needs are idle
+        issue = Signal()
+        m.d.comb += [
+            trouble.eq(units.some_fault | late),
+            free.eq(fetch.ready & ~(needs & units.busy).any() & ~trouble),
+            issue.eq(free & ~(meets & self._using(units)).any()),
+            units.begun.eq(Cat(issue & fetch.opcode[op] for op in UNIT)),
+        ]
+        self._start(m, fetch, units)
+        self._track(m, units, trouble)
+        self._time(m, units, issue, trouble, late)
+        recorded = self._record(m, fetch, units, issue, trouble)
+        self._program(m, fetch, units, next_pc, free, issue, trouble, recorded)
         return m
 
-    def _fetch(self, m, fetching, fetch):
-        """An address each cycle up to the end of the memory.
+    def _unit(self, op):
+        return getattr(self.units, op.name.lower())
 
-        Returns whether the word before the one in ``word`` is beyond the memory.
-        """
-        c, program_words = self.control, self.config.program_words
-        beyond = Signal()
-        m.d.comb += c.p_addr.eq(fetch)
-        m.d.comb += beyond.eq(fetch >= program_words)
-        with m.If(fetching & ~beyond):
-            m.d.sync += fetch.eq(fetch + 1)
-        return delays(m, beyond, self.READY, Signal, "beyond")[-1]
+    def _look(self, m, fetch, needs, meets, next_pc):
+        """What follows from the command that is fetched."""
+        own = Cat(fetch.opcode[op] for op in UNIT)
+        m.d.sync += needs.eq(fetch.waits | own)
+        for bit, ((user, _), ports) in enumerate(_USERS.items()):
+            m.d.sync += meets[bit].eq(Cat(self._uses(fetch, op, ports) for op in UNIT if op != user).any())
+        lengths = (Mux(fetch.opcode[op], LENGTHS[op], 0) for op in Opcode)
+        m.d.sync += next_pc.eq(self.control.pc + reduce(or_, lengths))
 
-    def _decode(self, m, fetching, beat, word, header, beyond_word, missing, hit, payload):
-        """What the words are: beat ``READY`` + i has payload word i in ``word``."""
-        ready = self.READY
-        m.d.sync += word.eq(self.control.p_data)
-        with m.If(fetching):
-            m.d.sync += beat.eq(beat + 1)
-            with m.If(beat == ready - 1):
-                m.d.sync += header.eq(word)
-            with m.If(beat == ready):
-                m.d.sync += missing.eq(beyond_word)
-                m.d.sync += [hit[op].eq(header == (op | length << 8)) for op, length in self.LENGTHS.items()]
-            for index in range(PAYLOAD // WORD):
-                with m.If(beat == ready + index):
-                    m.d.sync += payload.word_select(index, WORD).eq(word)
+    def _uses(self, fetch, op, ports):
+        """Whether the command is ``op`` and uses some of ``ports``."""
+        unit = UNITS[op]
+        if unit.ports & ports:
+            return fetch.opcode[op]
+        fields = layout(op)(fetch.payload)
+        return fetch.opcode[op] & Cat(fields[name].any() for name, more in unit.more_ports.items() if more & ports).any()
 
-    def _due(self, m, fetching, beat, hit):
-        """Whether the header is known in this beat, and whether the whole command is there in it."""
-        last_beat = {op: max(self.DECIDED, self.READY + length - 1) for op, length in self.LENGTHS.items()}
-        due = {last: Signal(name=f"beat_{last}") for last in {self.DECIDED, *last_beat.values()}}
-        m.d.sync += [reached.eq(fetching & (beat == last - 1)) for last, reached in due.items()]
-        complete = Cat(hit[op] & due[last_beat[op]] for op in Opcode).any()
-        return due[self.DECIDED], complete
+    def _using(self, units):
+        """A bit for each of _USERS: its ports are in use."""
+        return Cat(
+            units.busy[UNIT[op]] & (layout(op)(self._unit(op).payload)[field].any() if field else 1)
+            for op, field in _USERS
+        )
 
-    def _watch(self, m, units, hit, next_pc, elapsed, finished, stops, fault, late):
-        """The way on: where the next command is, and whether the unit is done, at fault, or too slow."""
-        c = self.control
-        m.d.sync += next_pc.eq(c.pc + reduce(or_, (Mux(hit[op], self.LENGTHS[op], 0) for op in Opcode)))
-        m.d.sync += finished.eq(Cat(hit[op] & unit.done for op, unit in units.items()).any())
-        m.d.comb += stops.eq((c.index == c.stop_at) & (c.stop_at != STOP_NONE))
-        m.d.sync += fault.eq(Cat(hit[op] & unit.fault for op, unit in units.items()).any() | self.failed)
-        m.d.sync += late.eq(elapsed >= c.watchdog)  # after a cycle with ``elapsed`` = n: n + 1 is too many
+    def _start(self, m, fetch, units):
+        """What goes to a unit follows the command that is fetched, and stands while the unit is busy."""
+        for op, bit in UNIT.items():
+            unit = self._unit(op)
+            m.submodules[f"payload_{op.name}"] = copy = Copy(WORD * (LENGTHS[op] - 1), held=True)
+            m.d.comb += [
+                copy.i.eq(fetch.payload),
+                copy.en.eq(~units.busy[bit] | units.record[bit]),
+                unit.payload.eq(copy.o),
+            ]
+            m.d.sync += unit.start.eq(units.begun[bit])
+            with m.If(~units.busy[bit] & ~self.abort):
+                m.d.sync += units.index[op].eq(self.control.index)
+
+    def _track(self, m, units, trouble):
+        """Which units are busy, have ended, are at fault."""
+        done = Cat(self._unit(op).done for op in UNIT)
+        fault = Cat(self._unit(op).fault for op in UNIT)
+        ended = Signal.like(units.ended)
+        m.d.comb += ended.eq((units.ended | (units.busy & done)) & ~units.record)
         m.d.sync += [
-            elapsed.eq(elapsed + 1),
-            c.c_en.eq(0),
-            c.c_addr.eq(c.index),
-            c.c_data.eq(elapsed),
-            self.abort.eq(0),
+            units.ended.eq(ended),
+            units.record.eq(_lowest(ended)),
+            units.busy.eq((units.busy & ~units.record) | units.begun),
+            units.fault.eq(Mux(trouble, 0, units.busy & fault)),
+            units.some_fault.eq((units.busy & fault).any() & ~trouble),
+            self.abort.eq(trouble),
         ]
+        with m.If(trouble):
+            # What is at fault takes the place of what has ended: its index is looked up in the same way.
+            m.d.sync += [
+                units.ended.eq(Mux(units.some_fault, units.fault, units.busy)),
+                units.record.eq(0),
+                units.busy.eq(0),
+            ]
 
-    def _launch(self, m, units, payload, launch, held):
-        """Start and payload, from a register for each unit; no start while ``held``."""
-        for op, unit in units.items():
-            m.submodules[f"payload_{op.name}"] = copy = Copy(PAYLOAD)
-            m.d.comb += copy.i.eq(payload)
-            m.d.comb += unit.payload.eq(copy.o)
-            m.d.sync += launch[op].eq(0)
-            m.d.sync += unit.start.eq(launch[op] & ~held)
-
-    def _wait(self, m, fetch, beat, elapsed):
-        """State IDLE: no program runs."""
+    def _time(self, m, units, issue, trouble, late):
+        """Cycles of the program, and those since something happened."""
         c = self.control
-        with m.State("IDLE"):
-            m.d.sync += elapsed.eq(1)
-            m.d.sync += beat.eq(0)
-            with m.If(c.go):
-                m.d.sync += [
-                    c.busy.eq(1),
-                    c.ended.eq(0),
-                    c.error.eq(Error.NONE),
-                    c.pc.eq(c.start_at),
-                    fetch.eq(c.start_at),
-                ]
-                with m.If(c.start_at == 0):
-                    m.d.sync += c.index.eq(0)
-                m.next = "FETCH"
+        issued = Signal()
+        happens = Signal()  # a unit was started or an end is recorded
+        quiet = Signal(WORD)
+        m.d.sync += issued.eq(issue)
+        m.d.comb += happens.eq(issued | units.record.any())
+        m.d.sync += quiet.eq(Mux(happens, 1, quiet + 1))
+        m.d.sync += late.eq((quiet >= c.watchdog) & units.busy.any() & ~happens & ~trouble)
+        with m.If(c.busy):
+            m.d.sync += c.now.eq(c.now + 1)
 
-    def _refuse(self, m, error):
-        """Stop before the command does anything."""
-        m.d.sync += self.control.error.eq(error)
-        m.d.sync += self.control.busy.eq(0)
-        m.next = "IDLE"
+    def _record(self, m, fetch, units, issue, trouble):
+        """Starts and ends, in the cycle after; returns the index of the command that is recorded in this one."""
+        c, counters = self.control, self.config.counters
+        ends = issue & fetch.opcode[Opcode.END]
+        recorded = Signal(INDEX_BITS)
+        last = Unreset(INDEX_BITS)  # the command whose end was recorded
+        some = Signal()
+        m.d.comb += recorded.eq(reduce(or_, (Mux(units.record[bit], units.index[op], 0) for op, bit in UNIT.items())))
+        m.d.sync += [
+            c.starts_en.eq(issue & (c.index < counters)),
+            c.starts_addr.eq(c.index),
+            some.eq(ends | (units.record.any() & ~trouble & (c.error == Error.NONE))),
+            last.eq(Mux(ends, c.index, recorded)),
+        ]
+        m.d.comb += c.ends_en.eq(some & (last < counters))
+        m.d.comb += c.ends_addr.eq(last)
+        return recorded
 
-    def _run(self, m, fetch, beat, hit, next_pc, elapsed, finished, stops, fault, late):
-        """States RUN, ABORT, RESET: a unit is under way, and then the next command or the end."""
+    def _program(self, m, fetch, units, next_pc, free, issue, trouble, recorded):
+        """How a program begins, goes on and stops."""
         c = self.control
-        ending = hit[Opcode.END] | finished
-        with m.State("RUN"):
-            m.d.sync += fetch.eq(next_pc)  # whether it goes on or not
-            m.d.sync += beat.eq(0)
-            with m.If(ending):
-                m.d.sync += elapsed.eq(1)
-            with m.If(fault | late):
-                m.d.sync += c.error.eq(Mux(fault, Error.ADDRESS, Error.WATCHDOG))
-                m.d.sync += self.abort.eq(1)
-                m.next = "ABORT"
-            with m.Elif(ending):
-                m.d.sync += [
-                    c.c_en.eq(c.index < self.config.counters),
-                    c.index.eq(c.index + 1),
-                    c.pc.eq(next_pc),
-                ]
-                m.next = "FETCH"
-                with m.If(hit[Opcode.END] | stops):
+        reason = Unreset(Error)  # why it will have stopped, when no unit is busy
+        stops = Unreset()  # after the command that is fetched
+        m.d.sync += stops.eq((c.index == c.stop_at) & (c.stop_at != STOP_NONE))
+        m.d.comb += [
+            fetch.at.eq(next_pc),
+            fetch.drop.eq(free | trouble | (fetch.refused != Error.NONE)),
+            c.p_addr.eq(fetch.p_addr),
+            fetch.p_data.eq(c.p_data),
+        ]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += fetch.at.eq(c.start_at)
+                m.d.comb += fetch.begin.eq(c.go)
+                with m.If(c.go):
+                    self._begin(m)
+                    m.next = "ISSUE"
+            with m.State("ISSUE"):
+                with m.If(issue):
+                    m.d.sync += c.index.eq(c.index + 1)
+                    m.d.sync += c.pc.eq(next_pc)
+                    m.d.sync += reason.eq(Error.NONE)
+                    with m.If(fetch.opcode[Opcode.END]):
+                        m.d.sync += c.busy.eq(0)
+                        m.d.sync += c.ended.eq(1)
+                        m.next = "IDLE"
+                    with m.Elif(stops):
+                        m.next = "DRAIN"
+                    with m.Else():
+                        m.d.comb += fetch.begin.eq(1)
+                with m.Elif(free):
+                    m.d.sync += reason.eq(Error.CONFLICT)
+                    m.next = "DRAIN"
+                with m.Elif(fetch.refused != Error.NONE):
+                    m.d.sync += reason.eq(fetch.refused)
+                    m.next = "DRAIN"
+                self._abort(m, units, trouble)
+            with m.State("DRAIN"):
+                with m.If(~units.busy.any()):
                     m.d.sync += c.busy.eq(0)
-                    m.d.sync += c.ended.eq(hit[Opcode.END])
+                    m.d.sync += c.error.eq(reason)
                     m.next = "IDLE"
-        with m.State("ABORT"):
-            m.next = "RESET"
-        with m.State("RESET"):
-            m.d.sync += c.busy.eq(0)
-            m.next = "IDLE"
+                self._abort(m, units, trouble)
+            with m.State("ABORT"):
+                m.next = "RESET"
+            with m.State("RESET"):
+                m.d.sync += c.index.eq(recorded)
+                m.d.sync += units.ended.eq(0)
+                m.d.sync += units.record.eq(0)
+                m.d.sync += c.busy.eq(0)
+                m.next = "IDLE"
+
+    def _begin(self, m):
+        c = self.control
+        m.d.sync += [
+            c.busy.eq(1),
+            c.ended.eq(0),
+            c.error.eq(Error.NONE),
+            c.pc.eq(c.start_at),
+        ]
+        with m.If(c.start_at == 0):
+            m.d.sync += c.index.eq(0)
+            m.d.sync += c.now.eq(0)
+
+    def _abort(self, m, units, trouble):
+        with m.If(trouble):
+            m.d.sync += self.control.error.eq(Mux(units.some_fault, Error.ADDRESS, Error.WATCHDOG))
+            m.next = "ABORT"
+
+
+def _lowest(bits):
+    """The lowest of ``bits`` alone."""
+    return Cat(bits[i] & ~bits[:i].any() for i in range(len(bits)))

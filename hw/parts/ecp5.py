@@ -36,12 +36,13 @@ def multiplier(a, b, o) -> Module:
     return m
 
 
-def copy(i, o) -> Module:
-    """``o`` is ``i`` a cycle later: a ``TRELLIS_FF`` for each bit."""
+def copy(i, o, en=1) -> Module:
+    """``o`` is ``i`` a cycle later, or of the last cycle with ``en`` where that is a signal: a ``TRELLIS_FF`` for each bit."""
     m = Module()
+    enable = {"p_CEMUX": "1"} if isinstance(en, int) else {"p_CEMUX": "CE", "i_CE": en}
     for bit in range(len(i)):
         m.submodules[f"bit{bit}"] = Instance(
-            "TRELLIS_FF", p_GSR="DISABLED", p_CEMUX="1", p_CLKMUX="CLK", p_LSRMUX="LSR", p_REGSET="RESET",
+            "TRELLIS_FF", p_GSR="DISABLED", p_CLKMUX="CLK", p_LSRMUX="LSR", p_REGSET="RESET", **enable,
             i_CLK=ClockSignal(), i_LSR=Const(0), i_DI=i[bit], o_Q=o[bit])
     return m
 

@@ -40,8 +40,8 @@ class Weights(wiring.Component):
         host  ----------------read-'        ^            '-- lane 0 ---> host.r_data
                  Updater -- write, host.we -'
 
-    LOAD and UPDATE must not overlap: a start of one while a LOAD goes on ahead is a fault. The host reads and writes a single word
-    as lane 0 of the co-brick whose rotation is the word's bank, so it needs no path of its own through the banks.
+    LOAD and UPDATE must not overlap. The host reads and writes a single word as lane 0 of the co-brick whose rotation is the word's
+    bank, so it needs no path of its own through the banks.
     With ``config.momentum`` there is a :class:`VelocityMemory` too, for UPDATE and the host.
 
     Parameters
@@ -52,7 +52,6 @@ class Weights(wiring.Component):
     -------
     load, update : ``UnitSignature``, payloads of LOAD and UPDATE
     bank_en, bank_addr, bank_data : Out, as of :class:`Loader`
-    loading, failed : Out, ``busy`` and ``failed`` of :class:`Loader`
     acc_addr, acc, overflow : as of :class:`Updater`
     host : In(HostWeightSignature); only while neither unit is busy. A read may follow a write of the same word at once.
 
@@ -68,7 +67,7 @@ class Weights(wiring.Component):
         super().__init__({
             "load": Out(UnitSignature()), "update": Out(UnitSignature()),
             "bank_en": Out(1), "bank_addr": Out(range(config.bank_weights)), "bank_data": Out(working_brick(config)),
-            "loading": Out(1), "failed": Out(1), "acc_addr": Out(range(config.bank_words)), "acc": In(acc_shape(config)),
+            "acc_addr": Out(range(config.bank_words)), "acc": In(acc_shape(config)),
             "overflow": Out(range(config.lanes + 1)),
             "host": In(HostWeightSignature(config)),
         })
@@ -79,13 +78,7 @@ class Weights(wiring.Component):
         m.submodules.loader = loader = Loader(self.config)
         m.submodules.updater = updater = Updater(self.config)
         wiring.connect(m, wiring.flipped(self.load), loader.unit)
-        clash = Signal()
-        m.d.sync += clash.eq(self.update.start & loader.busy)
-        m.d.comb += [
-            updater.unit.start.eq(self.update.start), updater.unit.payload.eq(self.update.payload),
-            self.update.done.eq(updater.unit.done), self.update.fault.eq(updater.unit.fault | clash),
-            self.loading.eq(loader.busy), self.failed.eq(loader.failed),
-        ]
+        wiring.connect(m, wiring.flipped(self.update), updater.unit)
 
         with m.If(loader.reading):
             m.d.comb += memory.read.eq(loader.read)
