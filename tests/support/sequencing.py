@@ -1,4 +1,4 @@
-"""What the sequencer promises, in plain Python, and a bench that shows what it does: programs, units that take their time, stops, errors."""
+"""The sequencer in plain Python, and a bench for it: programs, units that take their time, stops, errors."""
 
 import random
 from dataclasses import dataclass, field
