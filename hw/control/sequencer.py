@@ -5,6 +5,7 @@ from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import WORD, Error, Opcode
@@ -28,7 +29,6 @@ class _Units:
         self.record = Signal(bits)  # the one whose end is recorded in this cycle, if any
         self.fault = Signal(bits)
         self.some_fault = Signal()
-        self.index = {op: Unreset(INDEX_BITS, name=f"index_{op.name}") for op in UNIT}  # of its command
 
 
 #: What uses ports: a unit, or a unit in commands in which a field is not 0: ``(opcode, field or None): ports``.
@@ -82,7 +82,8 @@ class Sequencer(wiring.Component):
     The watchdog sees, like a fault, in the cycle ``watchdog + 1`` after the last start or record that it is too
     late. Commands with an index of ``config.counters`` or more are not recorded.
     Throughput: an issue and a record a cycle. Resources: a register of the fields of each command and one for
-    the longest; an index a unit; no DSP, no block RAM.
+    the longest; a distributed memory of an index a
+    unit; no DSP, no block RAM.
 
         p_data -> CommandFetch -> needs, meets -> | -> start, payload, index of the unit
                                                           done -> | -> ended, record -> ends
@@ -120,7 +121,8 @@ class Sequencer(wiring.Component):
         self._start(m, fetch, units)
         self._track(m, units, trouble)
         self._time(m, units, issue, trouble, late)
-        recorded = self._record(m, fetch, units, issue, trouble)
+        recorded = self._indices(m, fetch, units, issue)
+        self._record(m, fetch, units, issue, trouble, recorded)
         self._program(m, fetch, units, next_pc, free, issue, trouble, recorded)
         return m
 
@@ -162,8 +164,6 @@ class Sequencer(wiring.Component):
                 unit.payload.eq(copy.o),
             ]
             m.d.sync += unit.start.eq(units.begun[bit])
-            with m.If(~units.busy[bit] & ~self.abort):
-                m.d.sync += units.index[op].eq(self.control.index)
 
     def _track(self, m, units, trouble):
         """Which units are busy, have ended, are at fault."""
@@ -200,14 +200,27 @@ class Sequencer(wiring.Component):
         with m.If(c.busy):
             m.d.sync += c.now.eq(c.now + 1)
 
-    def _record(self, m, fetch, units, issue, trouble):
-        """Starts and ends, in the cycle after; returns the index of the command that is recorded in this one."""
+    def _indices(self, m, fetch, units, issue):
+        """A word for the command of each unit; returns the index of the one that is recorded in this cycle."""
+        m.submodules.indices = indices = Memory(shape=INDEX_BITS, depth=max(Opcode) + 1, init=[])
+        number = Unreset(range(max(Opcode) + 1))  # of the unit of the command that is fetched
+        m.d.sync += number.eq(reduce(or_, (Mux(fetch.opcode[op], int(op), 0) for op in UNIT)))
+        write = indices.write_port()
+        read = indices.read_port(domain="comb")
+        m.d.comb += [
+            write.en.eq(issue),
+            write.addr.eq(number),
+            write.data.eq(self.control.index),
+            read.addr.eq(reduce(or_, (Mux(units.record[bit], int(op), 0) for op, bit in UNIT.items()))),
+        ]
+        return read.data
+
+    def _record(self, m, fetch, units, issue, trouble, recorded):
+        """Starts and ends are written in the cycle after."""
         c, counters = self.control, self.config.counters
         ends = issue & fetch.opcode[Opcode.END]
-        recorded = Signal(INDEX_BITS)
         last = Unreset(INDEX_BITS)  # the command whose end was recorded
         some = Signal()
-        m.d.comb += recorded.eq(reduce(or_, (Mux(units.record[bit], units.index[op], 0) for op, bit in UNIT.items())))
         m.d.sync += [
             c.starts_en.eq(issue & (c.index < counters)),
             c.starts_addr.eq(c.index),
@@ -216,7 +229,6 @@ class Sequencer(wiring.Component):
         ]
         m.d.comb += c.ends_en.eq(some & (last < counters))
         m.d.comb += c.ends_addr.eq(last)
-        return recorded
 
     def _program(self, m, fetch, units, next_pc, free, issue, trouble, recorded):
         """How a program begins, goes on and stops."""
