@@ -59,7 +59,7 @@ def test_worked_example():
 
     LOAD is fetched in cycles 1 to 10 and issued in 11; its unit starts in 12, is done after 30 cycles in 41, which is recorded in 42.
     POST is issued 18 cycles after LOAD, which is its 13 words and 5, and recorded 9 cycles later. CLEAR, long fetched, is issued in the
-    cycle after LOAD's record, END in the cycle after CLEAR's.
+    cycle after LOAD's record and recorded in 48; END, whose fetch begins after that issue, 7 cycles after it.
     """
     async def body(bench, ctx):
         bench.load(words([command("LOAD"), command("POST"), command("CLEAR", {Opcode.LOAD, Opcode.POST}), END]))
@@ -68,8 +68,8 @@ def test_worked_example():
     found = simulate(body).state
     size = [commands.length(op) for op in (Opcode.LOAD, Opcode.POST, Opcode.CLEAR)]
     assert size == [6, 13, 2]
-    assert found == State(index=4, pc=22, now=49, ended=True, busy=49, starts={0: 11, 1: 29, 2: 43, 3: 49},
-                          ends={0: 42, 1: 38, 2: 48, 3: 49})
+    assert found == State(index=4, pc=22, now=50, ended=True, busy=50, starts={0: 11, 1: 29, 2: 43, 3: 50},
+                          ends={0: 42, 1: 38, 2: 48, 3: 50})
 
 
 @pytest.mark.parametrize("seed", range(4))
