@@ -1,11 +1,13 @@
 """A whole core."""
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gradgate.arch.commands import Opcode
 from gradgate.arch.units import UNITS
 from gradgate.hw.array.array import Array
+from gradgate.hw.control.command_fetch import UNIT
 from gradgate.hw.control.hostport import BusSignature, HostPort
 from gradgate.hw.control.loss import Loss
 from gradgate.hw.control.move import Move
@@ -79,14 +81,12 @@ class Core(wiring.Component):
         m.submodules.row_port = row_port = Share(RowPortSignature(config), ("loss", "move", "host"))
         wiring.connect(m, row_port.port, array.port)
         wiring.connect(m, row_port.host, host.rows)
-        for name, unit in (("loss", loss), ("move", move)):
-            wiring.connect(m, getattr(row_port, name), unit.rows)
-            active = Signal(name=f"{name}_active")
-            m.d.comb += row_port.granted[name].eq(active)
-            with m.If(unit.unit.start):
-                m.d.sync += active.eq(1)
-            with m.Elif(unit.unit.done | sequencer.abort):
-                m.d.sync += active.eq(0)
+        wiring.connect(m, row_port.loss, loss.rows)
+        wiring.connect(m, row_port.move, move.rows)
+        m.d.comb += [
+            row_port.granted.loss.eq(sequencer.busy[UNIT[Opcode.LOSS]]),
+            row_port.granted.move.eq(sequencer.busy[UNIT[Opcode.MOVE]]),
+        ]
         return m
 
     @staticmethod

@@ -39,7 +39,8 @@ class CommandFetch(wiring.Component):
     Latency: a command of L words is ``ready`` ``max(L + 5, 7)`` cycles after ``begin``: its first word is
     addressed in the next cycle, and takes ``latency.RAM`` cycles and registers of the word, of the header, of
     what it is, and of what to do. An illegal header is refused 7 cycles after ``begin``.
-    Throughput: one command at a time. Resources: a register of the longest command's bits; no DSP, no block RAM.
+    Throughput: one command at a time.
+    Resources: a register of the longest command's bits; no DSP, no block RAM.
 
         at -> p_addr .. p_data -> word -> header -> opcode, waits -> ready, refused
                                      \\-> payload words, by beat

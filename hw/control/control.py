@@ -16,7 +16,8 @@ class ControlSignature(wiring.Signature):
         ``index`` and ``now`` to 0; one beyond the program memory is an error like a missing ``END``.
     start_at : In(range(program_words + 1)), valid in the cycle of ``go``
     stop_at : In(16), index of the last command to issue, 0xffff for none; looked at in the cycle before it is
-    watchdog : In(32), cycles without a start or an end that a unit under way may take; looked at in every cycle
+    watchdog : In(32), cycles that may pass, while a unit is busy, until one starts or an end is recorded;
+        looked at in every cycle
     busy : Out(1), from the cycle after ``go`` to the last cycle of the program
     ended : Out(1), an ``END`` was executed; cleared by ``go``
     error : Out(Error), why the program stopped; cleared by ``go``
@@ -25,9 +26,9 @@ class ControlSignature(wiring.Signature):
     now : Out(32), cycles with ``busy`` before this one since the start at 0
     p_addr : Out(range(program_words)), word of the program memory to read
     p_data : In(32), the word at the ``p_addr`` of ``latency.RAM`` cycles ago
-    starts_en : Out(1), the command ``starts_addr`` was issued in the cycle before: ``now`` is its start
+    starts_en : Out(1), the command ``starts_addr`` was issued in the cycle before: ``now`` is when
     starts_addr : Out(range(counters)), valid with ``starts_en``
-    ends_en : Out(1), the end of the command ``ends_addr`` was recorded in the cycle before: ``now`` is its end
+    ends_en : Out(1), the end of the command ``ends_addr`` was recorded in the cycle before: ``now`` is when
     ends_addr : Out(range(counters)), valid with ``ends_en``
     """
 

@@ -1,4 +1,4 @@
-"""The host's way in: registers, program, starts, ends, staging memory, and single words of the data memories."""
+"""The host's way in: registers, memories of its own, and single words of the data memories."""
 
 from functools import reduce
 from operator import or_

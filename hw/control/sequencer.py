@@ -31,7 +31,7 @@ class _Units:
         self.some_fault = Signal()
 
 
-#: What uses ports: a unit, or a unit in commands in which a field is not 0: ``(opcode, field or None): ports``.
+#: ``(opcode, field or None): ports``: what a unit uses in all its commands, or where the field is not 0.
 _USERS = {
     (op, field): ports
     for op, unit in UNITS.items() for field, ports in ((None, unit.ports), *unit.more_ports.items())
@@ -46,13 +46,13 @@ class Sequencer(wiring.Component):
     issued (``Error.CONFLICT``). Commands are fetched while units are busy. A unit is busy until the end of
     its command is *recorded*; ends are recorded one a cycle, in the order of opcodes where several are due.
 
-    A program stops after ``END``, which counts as a command; after the command whose index is ``stop_at``; and
-    before a command that is illegal or not whole (see :class:`CommandFetch`) or has a conflict: in all
-    these cases when no unit is busy any more. A ``fault`` of a unit under way (``Error.ADDRESS``) stops it at
-    once, and so does the watchdog (``Error.WATCHDOG``), which counts the cycles since a unit was started or an
-    end was recorded, while some unit is busy. ``index`` is then that of the unit at fault, or of a unit under
-    way; of several of the one with the lowest opcode. Ends that are not recorded yet are not any more, and
-    ``abort`` resets all units.
+    A program stops after ``END``, which counts as a command; after the command whose index is ``stop_at``;
+    and before a command that is illegal or not whole (see :class:`CommandFetch`) or has a conflict: in all
+    these cases when no unit is busy any more. A ``fault`` of a busy unit (``Error.ADDRESS``) stops it at
+    once, and so does the watchdog (``Error.WATCHDOG``), which counts the cycles since a unit was started or
+    an end was recorded, while some unit is busy. ``index`` is then that of the unit at fault, or of a busy
+    one; of several of the one with the lowest opcode. Ends that are not recorded yet are lost, and ``abort``
+    resets all units.
 
     Parameters
     ----------
@@ -63,6 +63,7 @@ class Sequencer(wiring.Component):
     control : ControlSignature
     units : one UnitSignature for each opcode but ``END``, named like the opcode in lower case, seen from the
         sequencer; each has a payload of its own
+    busy : Out(7), a bit for each unit of ``UNIT``, from the cycle of ``start`` up to the record
     abort : Out(1), one cycle: all units are to be reset
 
     Cycles, with L the words of a command (7 for L + 5 with ``END``):
@@ -79,8 +80,9 @@ class Sequencer(wiring.Component):
     from ``abort`` to the last busy cycle                   1
     ======================================================  =====
 
-    The watchdog sees, like a fault, in the cycle ``watchdog + 1`` after the last start or record that it is too
-    late. Commands with an index of ``config.counters`` or more are not recorded.
+    The watchdog finds it too late ``watchdog`` cycles after the last start or record (one, if it is 0); from
+    there on it is like a fault in that cycle. Commands with an index of ``config.counters`` or more are not
+    recorded.
     Throughput: an issue and a record a cycle. Resources: a register of the fields of each command and one for
     the longest; a distributed memory of an index a
     unit; no DSP, no block RAM.
@@ -95,6 +97,7 @@ class Sequencer(wiring.Component):
         self.config = config
         super().__init__({
             "control": Out(ControlSignature(config)),
+            "busy": Out(len(UNIT)),
             "abort": Out(1),
             "units": Out(wiring.Signature({op.name.lower(): In(UnitSignature()) for op in UNIT})),
         })
@@ -117,6 +120,7 @@ class Sequencer(wiring.Component):
             free.eq(fetch.ready & ~(needs & units.busy).any() & ~trouble),
             issue.eq(free & ~(meets & self._using(units)).any()),
             units.begun.eq(Cat(issue & fetch.opcode[op] for op in UNIT)),
+            self.busy.eq(units.busy),
         ]
         self._start(m, fetch, units)
         self._track(m, units, trouble)
@@ -144,7 +148,8 @@ class Sequencer(wiring.Component):
         if unit.ports & ports:
             return fetch.opcode[op]
         fields = layout(op)(fetch.payload)
-        return fetch.opcode[op] & Cat(fields[name].any() for name, more in unit.more_ports.items() if more & ports).any()
+        more = (fields[name].any() for name, each in unit.more_ports.items() if each & ports)
+        return fetch.opcode[op] & Cat(more).any()
 
     def _using(self, units):
         """A bit for each of _USERS: its ports are in use."""
@@ -201,7 +206,7 @@ class Sequencer(wiring.Component):
             m.d.sync += c.now.eq(c.now + 1)
 
     def _indices(self, m, fetch, units, issue):
-        """A word for the command of each unit; returns the index of the one that is recorded in this cycle."""
+        """The index of each unit's command; returns that of the one recorded in this cycle."""
         m.submodules.indices = indices = Memory(shape=INDEX_BITS, depth=max(Opcode) + 1, init=[])
         number = Unreset(range(max(Opcode) + 1))  # of the unit of the command that is fetched
         m.d.sync += number.eq(reduce(or_, (Mux(fetch.opcode[op], int(op), 0) for op in UNIT)))
