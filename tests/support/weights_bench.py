@@ -24,9 +24,9 @@ ALONG_OUTPUTS = dict.fromkeys(("spread", "out_bricks", "turn", "turn_outer"), 0)
 seeds = pytest.mark.parametrize("seed", [1, 2], ids=lambda s: f"seed{s}")
 
 
-def load_command(fields, ahead=0):
+def load_command(fields):
     """A LOAD."""
-    return Command(Opcode.LOAD, fields | {"ahead": ahead})
+    return Command(Opcode.LOAD, fields)
 
 
 def walk(fields, spread, lanes):

@@ -21,16 +21,19 @@ def test_memories(rows, lanes, stall, formats, weight_read, choice_read, seed, m
     config = small(rows, lanes, formats=formats, momentum=momentum)
     around = Around(config, seed, stall=stall, weight_read=weight_read, choice_read=choice_read)
     act, master_bits, rng = formats.act_bits, formats.master_bits, around.random
-    program, staging, counters = {}, {}, {}
+    program, staging = {}, {}
+    times = {Region.STARTS: {}, Region.ENDS: {}}
 
     async def body(ctx, master):
-        for index in range(config.counters):
-            counters[index] = rng.getrandbits(32)
-            ctx.set(around.control.c_addr, index)
-            ctx.set(around.control.c_data, counters[index])
-            ctx.set(around.control.c_en, 1)
+        c = around.control
+        for start, end in zip(rng.sample(range(config.counters), config.counters), range(config.counters)):
+            now = rng.getrandbits(32)
+            times[Region.STARTS][start] = times[Region.ENDS][end] = now
+            for port, value in ((c.now, now), (c.starts_addr, start), (c.starts_en, 1), (c.ends_addr, end), (c.ends_en, 1)):
+                ctx.set(port, value)
             await ctx.tick()
-        ctx.set(around.control.c_en, 0)
+        ctx.set(c.starts_en, 0)
+        ctx.set(c.ends_en, 0)
         before = around.rows.copy()
         for _ in range(250):
             value, kind = rng.getrandbits(32), rng.randrange(9)
@@ -69,8 +72,8 @@ def test_memories(rows, lanes, stall, formats, weight_read, choice_read, seed, m
                 offset, row, brick, lane = around.row_places(config.argmax_bricks)
                 assert await master.read(ctx, Region.ARGMAX, offset) == around.choices[row][brick][lane]
             else:
-                index = rng.randrange(config.counters)
-                assert await master.read(ctx, Region.COUNTERS, index) == counters[index]
+                index, region = rng.randrange(config.counters), rng.choice(list(times))
+                assert await master.read(ctx, region, index) == times[region][index]
         await ctx.tick().repeat(3)
         assert around.rows.words == before
         for word, value in program.items():
@@ -96,10 +99,10 @@ def test_rates():
         for csr in (Csr.START, Csr.STOP):
             assert (await master.transfer(ctx, 1, address(Region.CSR, csr), 9))[1] == 1
             assert (await master.transfer(ctx, 0, address(Region.CSR, csr))) == (9, 5)
-        for region, cycles in ((Region.COUNTERS, 6), (Region.ARGMAX, 8)):
+        for region, cycles in ((Region.STARTS, 6), (Region.ENDS, 6), (Region.ARGMAX, 8)):
             assert (await master.transfer(ctx, 0, address(region, 1)))[1] == cycles
-        assert around.dut.latency == {Region.CSR: 1, Region.COUNTERS: 2, Region.STAGING: 2, Region.WEIGHTS: 7,
-                                      Region.ROWS: 7, Region.ARGMAX: 4}
+        assert around.dut.latency == {Region.CSR: 1, Region.STARTS: 2, Region.ENDS: 2, Region.STAGING: 2,
+                                      Region.WEIGHTS: 7, Region.ROWS: 7, Region.ARGMAX: 4}
 
     around.simulate(body)
 
@@ -152,7 +155,7 @@ def test_direction():
     """What is only read cannot be written, and the other way round."""
     around = Around(small(), 13)
     cases = [(Region.CSR, csr, access) for csr, (access, _) in CSR_DOC.items() if csr != Csr.STATUS]
-    cases += [(Region.PROGRAM, 3, "w"), (Region.COUNTERS, 3, "r"), (Region.ARGMAX, 3, "r")]
+    cases += [(Region.PROGRAM, 3, "w"), (Region.STARTS, 3, "r"), (Region.ENDS, 3, "r"), (Region.ARGMAX, 3, "r")]
     cases += [(region, 3, "rw") for region in (Region.STAGING, Region.WEIGHTS, Region.ROWS)]
 
     async def body(ctx, master):
@@ -196,7 +199,8 @@ def test_registers(program_words, start):
             assert await csr(Csr.WATCHDOG) == value == ctx.get(control.watchdog)
         ctx.set(control.index, 0x8001)
         ctx.set(control.pc, 41)
-        assert (await csr(Csr.INDEX), await csr(Csr.PC), await csr(Csr.START)) == (0x8001, 41, 1)
+        ctx.set(control.now, 0x12345678)
+        assert [await csr(r) for r in (Csr.INDEX, Csr.PC, Csr.START, Csr.CYCLES)] == [0x8001, 41, 1, 0x12345678]
         for error in Error:
             for ended in (0, 1):
                 ctx.set(control.ended, ended)
@@ -205,7 +209,7 @@ def test_registers(program_words, start):
 
         expected = [0, 0]
         for _ in range(30):
-            correct, overflow = around.random.randrange(2), around.random.randrange(around.config.pes + 1)
+            correct, overflow = around.random.randrange(2), around.random.randrange(around.config.pes + around.config.lanes + 1)
             expected = [expected[0] + correct, expected[1] + overflow]
             ctx.set(dut.correct, correct)
             ctx.set(dut.overflow, overflow)

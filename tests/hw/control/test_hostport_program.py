@@ -9,12 +9,12 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 from support.hostport_bench import BUSY, CLEAR, ENDED, REFUSED, START, Around, Master, extended, small
 from support.rowmem import RowMemory
+from support.sequencing import State, Work, simulate
 
 from gradgate.arch import latency
 from gradgate.arch.commands import Command, Error, Opcode
 from gradgate.arch.memorymap import STOP_NONE, Csr, Region, address, row_offset
 from gradgate.golden.cycles.move import move_cycles
-from gradgate.golden.cycles.sequencer import command_cycles
 from gradgate.hw.control.hostport import HostPort
 from gradgate.hw.control.move import Move
 from gradgate.hw.control.sequencer import Sequencer
@@ -138,8 +138,11 @@ def test_program_over_the_bus(rows, lanes, stall, seed):
              dict(out=1, channels=3, pixels=2, images=5, stage_addr=35, row_addr=1, slot_step=4),
              dict(out=0, channels=1, pixels=1, images=1, stage_addr=2, row_addr=23, slot_step=1)]
     program = [Command(Opcode.MOVE, fields) for fields in moves] + [Command(Opcode.END, {})]
-    cycles = [command_cycles(Opcode.MOVE, move_cycles(config, words)) for words in (30, 30, 1)]
-    cycles.append(command_cycles(Opcode.END))
+    words = [word for command in program for word in command.encode()]
+    works = [Work(move_cycles(config, count)) for count in (30, 30, 1)]
+    whole = simulate(words, list(works), State(), at=0)
+    first = simulate(words, works[:1], State(), at=0, stop=0)
+    second = simulate(words, works[1:], first, at=4, stop=2)
 
     async def bench(ctx):
         master = Master(top.bus, seed, stall)
@@ -167,16 +170,16 @@ def test_program_over_the_bus(rows, lanes, stall, seed):
             for word, value in enumerate(words):
                 await master.write(ctx, Region.STAGING, word, value)
 
-        words = [word for command in program for word in command.encode()]
         for word, value in enumerate(words):
             await master.write(ctx, Region.PROGRAM, word, value)
         values = [rng.getrandbits(16) for _ in range(config.staging_words)]
         await stage(values)
         busy = await run(0)
-        assert busy == sum(cycles) + 3
+        assert busy == whole.busy + 3
         assert await master.status(ctx) == ENDED
-        assert [await csr(r) for r in (Csr.INDEX, Csr.PC, Csr.START, Csr.CYCLES)] == [4, 13, 13, sum(cycles)]
-        assert [await master.read(ctx, Region.COUNTERS, i) for i in range(4)] == cycles
+        assert [await csr(r) for r in (Csr.INDEX, Csr.PC, Csr.START, Csr.CYCLES)] == [4, 13, 13, whole.now]
+        for region, times in ((Region.STARTS, whole.starts), (Region.ENDS, whole.ends)):
+            assert {i: await master.read(ctx, region, i) for i in range(4)} == times
         got = [await master.read(ctx, Region.STAGING, word) for word in range(config.staging_words)]
         values[35:65] = values[2:32]
         assert got == [extended(value, 16) for value in values]
@@ -186,10 +189,10 @@ def test_program_over_the_bus(rows, lanes, stall, seed):
         await stage([0] * config.staging_words)
         await run(0, stop=0)
         assert await master.status(ctx) == 0
-        assert [await csr(r) for r in (Csr.INDEX, Csr.PC, Csr.START, Csr.CYCLES)] == [1, 4, 4, cycles[0]]
+        assert [await csr(r) for r in (Csr.INDEX, Csr.PC, Csr.START, Csr.CYCLES)] == [1, 4, 4, first.now]
         assert not any([await master.read(ctx, Region.STAGING, word) for word in range(35, 65)])
         await run(stop=2)
-        assert [await csr(r) for r in (Csr.INDEX, Csr.START, Csr.CYCLES)] == [3, 12, cycles[1] + cycles[2]]
+        assert [await csr(r) for r in (Csr.INDEX, Csr.START, Csr.CYCLES)] == [3, 12, second.now]
         await master.write(ctx, Region.PROGRAM, 12, 0x101)
         await run()
         assert await master.status(ctx) == Error.ILLEGAL << 8
@@ -209,7 +212,7 @@ def test_program_over_the_bus(rows, lanes, stall, seed):
         assert await master.status(ctx) == BUSY | REFUSED
         while ctx.get(top.busy):
             await ctx.tick()
-        assert [await csr(Csr.INDEX), await csr(Csr.CYCLES)] == [2, cycles[0] + cycles[1]]
+        assert [await csr(Csr.INDEX), await csr(Csr.CYCLES)] == [2, simulate(words, works[:2], State(), at=0, stop=1).now]
 
     sim = Simulator(top)
     sim.add_clock(1e-6)
