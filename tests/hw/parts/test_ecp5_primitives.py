@@ -41,6 +41,7 @@ RAMS = {
 CASES = {f"ram_{width}_{depth}_{parts}": (width, depth, parts) for rams in RAMS.values() for width, depth, parts in rams}
 MULTIPLIERS = {f"multiplier_{width}": width for width in range(2, 19)}
 COPIES = {f"copy_{width}": width for width in (1, 37)}
+HELD = {f"held_{width}": width for width in (1, 37)}
 
 
 def inputs(unit):
@@ -59,6 +60,7 @@ class Units(wiring.Component):
         self.units = {name: Ram(width=width, depth=depth, parts=parts) for name, (width, depth, parts) in CASES.items()}
         self.units |= {name: Multiplier(width) for name, width in MULTIPLIERS.items()}
         self.units |= {name: Copy(width) for name, width in COPIES.items()}
+        self.units |= {name: Copy(width, held=True) for name, width in HELD.items()}
         ports = {f"{name}_{field}": In(bits) for name, unit in self.units.items() for field, bits in inputs(unit).items()}
         super().__init__(ports | {f"{name}_out": Out(len(output(unit))) for name, unit in self.units.items()})
 
@@ -88,9 +90,11 @@ def run(request, built):
     print(f"seed {seed}")
     given = {name: ram_inputs(random.Random(f"{seed} {name}"), *case) for name, case in CASES.items()}
     given |= {name: multiplier_inputs(random.Random(f"{seed} {name}"), width) for name, width in MULTIPLIERS.items()}
-    for name, width in COPIES.items():
+    for name, width in {**COPIES, **HELD}.items():
         rng = random.Random(f"{seed} {name}")
-        given[name] = [{"i": rng.getrandbits(width)} for _ in range(CYCLES)]
+        given[name] = [{"i": rng.getrandbits(width), "en": rng.getrandbits(1)} for _ in range(CYCLES)]
+    for name in HELD:
+        given[name][0]["en"] = 1
     rows, connections, instances, at = [0] * CYCLES, [], {}, 0
     for name, unit in units.items():
         for field, bits in inputs(unit).items():
@@ -182,6 +186,16 @@ def test_copy(run, name):
     """What came in, a cycle late."""
     given, found = run
     compare(found, name, 1, [row["i"] for row in given[name]])
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_held_copy(run, name):
+    """What came in with the last enable, a cycle late."""
+    given, found = run
+    expected = []
+    for row in given[name]:
+        expected.append(row["i"] if row["en"] else expected[-1])
+    compare(found, name, 1, expected)
 
 
 class Twins(wiring.Component):
