@@ -122,6 +122,6 @@ def _load_spread(ctx, block, outputs, inputs, row_taps, column_taps, tile):
     for number, row in enumerate(groups):
         k = (row * block.kw + column_taps[0]) * block.cin + inputs.first * lanes
         step = -block.stride * block.cin
-        ctx.program.add(Opcode.LOAD, Note(phase="load", block=block.name, tile=tile), spread=1, out_bricks=cob, **weight_loop(
+        ctx.program.add(Opcode.LOAD, Note(block=block.name, tile=tile), spread=1, out_bricks=cob, **weight_loop(
             wm_addr=base + k * cob + outputs.first, bank_addr=number * taps * count * inputs.count,
             counts=(inputs.count, count, taps), steps=(lanes * cob, 1, step * cob), rot=k, rot_steps=(1, step), lanes=lanes))

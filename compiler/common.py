@@ -43,10 +43,10 @@ def output_loops(ctx, block, inputs, outputs, bias):
 def post(ctx, block, **fields):
     """A POST command; fields left out are 0."""
     zero = dict.fromkeys(("rows", "choose", "add", "relu", "mask", "pool", "mean", "shift", "src_addr", "aux_addr", "add_addr"), 0)
-    ctx.program.add(Opcode.POST, Note(phase="post", block=block.name), **{**zero, **fields})
+    ctx.program.add(Opcode.POST, Note(block=block.name), **{**zero, **fields})
 
 
 def update(ctx: Context, block, tile: str, loop: dict, tail: int, **fields):
     """An UPDATE command. Of its last fields, those left out are 0."""
-    ctx.program.add(Opcode.UPDATE, Note(phase="update", block=block.name, tile=tile), shift=ctx.shift, tail=tail, decay=ctx.decay,
+    ctx.program.add(Opcode.UPDATE, Note(block=block.name, tile=tile), shift=ctx.shift, tail=tail, decay=ctx.decay,
                     **{**dict.fromkeys(("diagonal", "spread", "out_bricks", "turn", "turn_outer"), 0), **loop, **fields})

@@ -7,10 +7,11 @@ from gradgate.arch.commands import Opcode
 from gradgate.compiler import backward_data, depthwise, forward, weight_gradient
 from gradgate.compiler.context import SPARSE, Context, Switches
 from gradgate.compiler.fit import Shortages
-from gradgate.compiler.overlap import load_ahead
+from gradgate.compiler.overlap import advance, clear_together, place_weights
 from gradgate.compiler.plan import plan_rows, plan_staging, plan_weights
 from gradgate.compiler.program import Note, Program
 from gradgate.compiler.step import completed, inference_step, training_step
+from gradgate.compiler.waits import add_waits, check_waits
 
 
 def compile_step(network, config, *, batch: int, lr_shift: int = 2, training: bool = True,
@@ -53,7 +54,11 @@ def _emit(ctx, tasks, short):
     if short.failed:
         return  # how long the program would be is not known
     if ctx.switches.overlap:
-        load_ahead(config, program)
+        clear_together(config, program)
+        place_weights(config, program)
+        advance(program)
+    add_waits(program, ctx.switches.overlap)
+    check_waits(program.commands)
     short.require(len(program.words()), config.program_words, memory="program memory", field="program_words")
     short.require(len(program.commands), config.counters, memory="counter memory", field="counters", reason="the program needs")
 
@@ -69,7 +74,7 @@ def _inputs(ctx, task):
     """MOVEs of images and labels."""
     for name in task.writes:
         place = ctx.program.places[name]
-        ctx.program.add(Opcode.MOVE, Note(phase="move"), out=0, channels=place.channels, pixels=place.height * place.width,
+        ctx.program.add(Opcode.MOVE, Note(), out=0, channels=place.channels, pixels=place.height * place.width,
                         images=ctx.batch, stage_addr=ctx.program.staging[name], row_addr=place.base, slot_step=place.slot)
 
 
@@ -77,7 +82,7 @@ def _loss(ctx, task):
     """The LOSS command, which makes gradients only where the task does."""
     logits, labels = (ctx.program.places[name] for name in task.reads)
     grads = ctx.program.places[task.writes[0]] if task.writes else logits
-    ctx.program.add(Opcode.LOSS, Note(phase="loss", block=task.block.name), grad=bool(task.writes), classes=task.block.cout,
+    ctx.program.add(Opcode.LOSS, Note(block=task.block.name), grad=bool(task.writes), classes=task.block.cout,
                     images=ctx.batch, logits=logits.base, logits_slot=logits.slot, labels=labels.base, labels_slot=labels.slot,
                     grads=grads.base, grads_slot=grads.slot)
 
@@ -96,5 +101,5 @@ EMITTERS = {
     "expand": backward_data.expand,
     "backward_data": _by_kind(conv=backward_data.backward_data, depthwise=depthwise.backward_data, average=backward_data.average_backward),
     "weight_gradient": _by_kind(conv=weight_gradient.weight_gradient, depthwise=depthwise.weight_gradient),
-    "end": lambda ctx, task: ctx.program.add(Opcode.END, Note(phase="end")),
+    "end": lambda ctx, task: ctx.program.add(Opcode.END, Note()),
 }

@@ -13,7 +13,7 @@ class Switches:
 
     input_skip: bool = True  #: zeros of the list operand, and in WG of the target operand, cost nothing
     output_skip: bool = True  #: masked outputs of BD cost nothing
-    overlap: bool = True  #: weights are loaded while the tile before is computed
+    overlap: bool = True  #: commands run beside each other where they can; otherwise each waits for the one before
     swapped: frozenset = frozenset()  #: names of blocks whose WG makes lists of gradients, not of activations
     tap_spread: bool = True  #: in these, the taps of a window are spread over the lanes
 

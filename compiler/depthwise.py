@@ -39,7 +39,7 @@ def forward(ctx: Context, task):
     step = 2 if block.pool else 1
     for part, base in _parts(ctx, block, config.bank_weights, "forward", step * block.out_width):
         tail = {"t_count": 1, "t_tail": min(config.lanes, block.cout - part.first * config.lanes)}
-        program.add(Opcode.LOAD, Note(phase="load", block=block.name), **_all_weights(base, block, config.lanes), spread=0, out_bricks=0)
+        program.add(Opcode.LOAD, Note(block=block.name), **_all_weights(base, block, config.lanes), spread=0, out_bricks=0)
         cuts = tiles.position_tiles(config, slots=ctx.slots, rows=block.out_height // step * step, columns=block.out_width, targets=1,
                                     step=step)
         for slots, span in cuts:
@@ -70,7 +70,7 @@ def _backward_phase(ctx, task, part, base, phase):
     grid = conv.phase_grid(block, phase)
     for number, row in enumerate(row_taps if column_taps else ()):
         k = (row * block.kw + column_taps[0]) * lanes
-        program.add(Opcode.LOAD, Note(phase="load", block=block.name), spread=1, out_bricks=1, **weight_loop(
+        program.add(Opcode.LOAD, Note(block=block.name), spread=1, out_bricks=1, **weight_loop(
             wm_addr=base + k, bank_addr=number * len(column_taps) * lanes, counts=(1, lanes, len(column_taps)),
             steps=(0, 1, -block.stride * lanes), rot=k, rot_steps=(1, -block.stride * lanes), lanes=lanes))
     for slots, span in tiles.position_tiles(config, slots=ctx.slots, rows=grid.rows, columns=grid.columns, targets=1):
@@ -94,7 +94,7 @@ def weight_gradient(ctx: Context, task):
     entries = block.k * lanes + 1
     for part, base in _parts(ctx, block, config.bank_words, "weight-gradient"):
         targets = target_fields(dy, 0, grid, part, lanes)
-        program.add(Opcode.CLEAR, Note(phase="load", block=block.name), words=entries)
+        program.add(Opcode.CLEAR, Note(block=block.name), words=entries)
         program.add(
             Opcode.RUN, Note(phase="WG", block=block.name, reads=block.source, targets=gradient, tile=f"n{part.first}",
                              sums=_sums(block, lanes, part)),

@@ -26,7 +26,7 @@ def forward(ctx: Context, task):
                 tile = common.tile_name(inputs, outputs, f" s{slots.first}+{slots.count} y{span.first}+{span.count}")
                 if len(ks) > 1 or (slots, span) == parts[0]:
                     for loop in common.output_loops(ctx, block, inputs, outputs, bias):
-                        program.add(Opcode.LOAD, Note(phase="load", block=block.name, tile=tile), **loop, spread=0, out_bricks=0)
+                        program.add(Opcode.LOAD, Note(block=block.name, tile=tile), **loop, spread=0, out_bricks=0)
                 program.add(
                     Opcode.RUN, Note(phase="FW", block=block.name, reads=source, tile=tile),
                     outer=0, fetch=0, bias=bias, accumulate=inputs is not ks[0], skip_list=ctx.switches.input_skip, skip_target=0,

@@ -1,59 +1,101 @@
-"""Loading ahead: weights of a tile are loaded while the tile before is computed.
+"""What may run beside each other: where weights lie in the banks, and the order of commands.
 
-A bank has one read and one write port, and a RUN of RED turns only reads. So the LOAD of the next RUN can go on meanwhile, if the
-weights of both have room in the banks. Two weights share a word, so the parts begin at even addresses.
+A bank has one read and one write port, and a RUN of RED turns only reads. So what is written next, weights or zeros, can be written
+meanwhile, if it lies beside the weights in use. Two weights share a word, so parts begin at even addresses. Commands are issued in
+order: one that could begin at once must not stand after one that has to wait.
 """
 
-from gradgate.arch.commands import Command, Opcode
+from dataclasses import replace
 
-#: What may lie between the two RUNs: these leave banks and weight memory alone.
+from gradgate.arch.commands import Opcode
+from gradgate.compiler.waits import bricks, required, under_way
+
+#: What LOAD and CLEAR may be moved before: these leave banks and weight memory alone.
 HARMLESS = (Opcode.POST, Opcode.LOSS, Opcode.MOVE)
 
 
-def load_ahead(config, program) -> None:
-    """Move LOADs of ``program`` in front of the RUN before, where that is possible, and the weights in the banks with them.
-
-    Only LOADs that are alone between two RUNs move, so each RUN has one at its side at most.
-    """
-    commands, notes = program.commands, program.notes
-    base = size = 0  # weights in use: where they lie
-    last_run = None  # the RUN before, if nothing but what is harmless came behind it
-    loads = []  # since then
-    for i in range(len(commands)):
-        command = commands[i]
-        if command.opcode == Opcode.LOAD:
-            loads.append(i)
-        elif command.opcode == Opcode.RUN and not command.outer:
-            room = None
-            if len(loads) == 1 and last_run is not None:
-                room = _room(config, base, size, _bricks(commands[loads[0]]))
-            if loads:
-                size = sum(_bricks(commands[n]) for n in loads)
-                base = room or 0
-            if base:
-                commands[i] = _with(command, bank_addr=command.bank_addr + base)
-            if room is not None:
-                load, note = commands.pop(loads[0]), notes.pop(loads[0])
-                commands.insert(last_run, _with(load, bank_addr=load.bank_addr + base))
-                notes.insert(last_run, note)
-            last_run, loads = i, []
+def clear_together(config, program) -> None:
+    """Let one CLEAR do for all the weight gradients whose accumulators have room beside each other, as long as nothing else lies in the
+    banks; the others are dropped."""
+    joined = None  # place of the CLEAR that others may join
+    base, kept = 0, []
+    for command, note in zip(program.commands, program.notes):
+        if command.opcode == Opcode.CLEAR:
+            base = kept[joined][0].words if joined is not None else 0
+            if base and base + command.words <= config.bank_words:
+                kept[joined] = _with(kept[joined][0], words=base + command.words), kept[joined][1]
+                continue
+            joined, base = len(kept), 0
+        elif command.opcode == Opcode.UPDATE or command.opcode == Opcode.RUN and command.outer:
+            command = _with(command, bank_addr=command.bank_addr + base)
+            if note.sums:
+                lane, word, *others = note.sums
+                note = replace(note, sums=(lane, word + base, *others))
         elif command.opcode not in HARMLESS:
-            base = size = 0
-            last_run, loads = None, []
+            joined = None
+        kept.append((command, note))
+    program.commands[:], program.notes[:] = map(list, zip(*kept))
 
 
-def _bricks(load) -> int:
-    return load.t_count * load.inner_count * load.outer_count
-
-
-def _room(config, base, size, wanted) -> int | None:
-    """Where ``wanted`` weights have room beside those at ``base``."""
-    if wanted <= base:
-        return 0
-    end = base + size + (base + size) % 2
-    return end if end + wanted <= config.bank_weights else None
-
-
-def _with(command, **fields) -> Command:
+def _with(command, **fields):
     """The command with some fields changed."""
-    return Command(command.opcode, command.fields | fields)
+    return replace(command, fields=command.fields | fields)
+
+
+def place_weights(config, program) -> None:
+    """Give the weights of RUNs of RED turns places in the banks: beside those of the RUN before, and beside the accumulators that
+    are cleared next. Where there is not room for all, that of the accumulators is used first."""
+    commands = program.commands
+    base, in_use = 0, range(0)  # weights of the RUN before
+    loads = []  # since then
+    for index, command in enumerate(commands):
+        if command.opcode == Opcode.LOAD:
+            loads.append(index)
+        elif command.opcode == Opcode.RUN and not command.outer:
+            if loads:
+                size = sum(bricks(commands[n]) for n in loads)
+                base = _place(config, size, in_use, _cleared_next(commands, index))
+                in_use = range(base, base + size)
+            for n in (*loads, index):
+                commands[n] = _with(commands[n], bank_addr=commands[n].bank_addr + base)
+            loads = []
+        elif command.opcode not in HARMLESS:
+            base, in_use, loads = 0, range(0), []
+
+
+def _cleared_next(commands, index) -> range:
+    """Weights in whose place the next CLEAR writes; none where a LOAD comes before it."""
+    for command in commands[index:]:
+        if command.opcode == Opcode.CLEAR:
+            return range(2 * command.words)
+        if command.opcode == Opcode.LOAD:
+            break
+    return range(0)
+
+
+def _place(config, size, in_use, cleared) -> int:
+    """First of ``size`` weights, at an even place."""
+    for avoided in ((in_use, cleared), (in_use,), (cleared,)):
+        for first in sorted({0, *(part.stop + part.stop % 2 for part in avoided)}):
+            if first + size <= config.bank_weights and all(first + size <= part.start or part.stop <= first for part in avoided):
+                return first
+    return 0
+
+
+def advance(program) -> None:
+    """Move LOADs and CLEARs before the POSTs, LOSSes and MOVEs that stand before them, if they need not wait for what is then under
+    way, but for their own unit."""
+    commands, notes = program.commands, program.notes
+    states = [{}]  # what may be under way before each command
+    for index in range(len(commands)):
+        command, first = commands[index], index
+        if command.opcode in (Opcode.LOAD, Opcode.CLEAR):
+            while first and commands[first - 1].opcode in HARMLESS:
+                first -= 1
+            if required(states[first], command):
+                first = index
+        commands.insert(first, commands.pop(index))
+        notes.insert(first, notes.pop(index))
+        del states[first + 1:]
+        for command in commands[first:index + 1]:
+            states.append(under_way(states[-1], command, required(states[-1], command)))

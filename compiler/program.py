@@ -7,6 +7,7 @@ import numpy as np
 from gradgate.arch.block import INPUT
 from gradgate.arch.checks import ConfigError
 from gradgate.arch.commands import Command
+from gradgate.arch.units import UNITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Place:
 class Note:
     """What a command does, for reports, the cycle model and the comparison with the golden model."""
 
-    phase: str  #: FW, BD, WG, update, load, post, loss or move
+    phase: str = ""  #: RUN: FW, BD or WG; other commands have that of their unit
     block: str = ""
     reads: str = ""  #: RUN: list tensor
     targets: str = ""  #: RUN: target tensor
@@ -66,6 +67,11 @@ class Program:
         except ValueError as error:
             raise ConfigError(f"{note.block or INPUT} is too large for the core's commands: {error}") from None
         self.notes.append(note)
+
+    def phase(self, index: int) -> str:
+        """What command ``index`` is in reports; empty for END, which does nothing."""
+        opcode = self.commands[index].opcode
+        return UNITS[opcode].phase or self.notes[index].phase if opcode in UNITS else ""
 
     def words(self) -> np.ndarray:
         """The encoded program, 32-bit words."""

@@ -51,7 +51,7 @@ def _run(ctx, block, gradient, inputs, outputs, words, bias, sums, windows):
     targets = target_fields(ctx.program.places[gradient], 0, grid, outputs, ctx.config.lanes)
     tile, skip = common.tile_name(inputs, outputs), ctx.switches.input_skip
     reads, fetches = (gradient, block.source) if windows["swap"] else (block.source, gradient)
-    ctx.program.add(Opcode.CLEAR, Note(phase="load", block=block.name, tile=tile), words=words)
+    ctx.program.add(Opcode.CLEAR, Note(block=block.name, tile=tile), words=words)
     ctx.program.add(
         Opcode.RUN, Note(phase="WG", block=block.name, reads=reads, targets=fetches, tile=tile, sums=tuple(s.ravel() for s in sums)),
         outer=1, fetch=1, bias=bias, accumulate=0, skip_list=skip, skip_target=skip, slots=slots.count, last_rows=ctx.last_rows(slots),

@@ -17,8 +17,8 @@ DATA = (Region.STAGING, Region.WEIGHTS, Region.ROWS, Region.ARGMAX, Region.VELOC
 class DeviceError(RuntimeError):
     """The core stopped with an error, is busy when it must not be, or is not the core it should be.
 
-    ``code`` is the error code, ``index`` the number of the command at fault, ``pc`` its program word; all None where no
-    command is at fault.
+    ``code`` is the error code, ``index`` the number of the command at fault, ``pc`` the program word of the next command to issue, which
+    is that command itself where it was not issued; all None where no command is at fault.
     """
 
     def __init__(self, message, *, code=None, index=None, pc=None):
@@ -34,9 +34,9 @@ class Status:
     ended: bool  #: the last program came to its end
     refused: bool  #: an access was refused since :meth:`Driver.clear_counts`
     error: int  #: error code, 0 for none
-    index: int  #: commands done since the start of the program; with an error, the command at fault
-    pc: int  #: program word of the next command; with an error, of the command at fault
-    cycles: int  #: clock cycles busy since the last start
+    index: int  #: commands issued since the start of the program; with an error, the command at fault
+    pc: int  #: program word of the next command to issue; of the command at fault where that was not issued
+    cycles: int  #: clock cycles busy since the start of the program
 
 
 class Driver:
@@ -109,7 +109,7 @@ class Driver:
         return (words & 3).astype(np.uint8).reshape(n, self.config.lanes)
 
     def start(self, at: int | None = 0, stop: int | None = None) -> None:
-        """Start the program at word ``at`` (None: where it stopped), up to and with command ``stop`` (None: END)."""
+        """Start the program at word ``at`` (None: where it stopped); no command after ``stop`` is issued (None: all up to END are)."""
         if at is not None and not 0 <= at < self.config.program_words:
             raise ValueError(f"at must be 0 to {self.config.program_words - 1}, not {at!r}")
         if stop is not None and not 0 <= stop < STOP_NONE:
@@ -121,7 +121,7 @@ class Driver:
         self._set(Csr.CONTROL, START)
 
     def wait(self, max_cycles: int) -> int:
-        """Wait until the core has stopped; returns the cycles that it was busy since the last start (modulo ``2**32``).
+        """Wait until the core has stopped; returns the cycles that it was busy since the start of the program (modulo ``2**32``).
 
         Raises :class:`DeviceError` when it stopped with an error, :class:`DeviceTimeout` when it has not stopped after
         ``max_cycles`` cycles.
@@ -144,7 +144,7 @@ class Driver:
         return self.wait(max_cycles)
 
     def set_watchdog(self, cycles: int) -> None:
-        """Let a command take at most ``cycles`` cycles, its fetch included; one that takes more stops the program with an error."""
+        """Let at most ``cycles`` cycles pass, while a command is under way, until one starts or ends. More are an error."""
         if not 1 <= cycles < 1 << 32:
             raise ValueError(f"cycles must be 1 to {(1 << 32) - 1}, not {cycles!r}")
         self._set(Csr.WATCHDOG, cycles)
@@ -156,9 +156,10 @@ class Driver:
         return Status(busy=bool(word & 1), ended=bool(word & 2), refused=bool(word & 4), error=word >> 8 & 0xFF,
                       index=int(index), pc=int(pc), cycles=self._csr(Csr.CYCLES))
 
-    def counters(self, n: int, first: int = 0) -> np.ndarray:
-        """Cycles that commands ``first .. first + n - 1`` took: uint32, shape ``(n,)``."""
-        return self._read(Region.COUNTERS, first, n)
+    def times(self, n: int, first: int = 0) -> np.ndarray:
+        """When commands ``first .. first + n - 1`` were issued, and when their ends were recorded, in busy cycles since the start of
+        the program: uint32, shape ``(n, 2)``."""
+        return np.stack([self._read(region, first, n) for region in (Region.STARTS, Region.ENDS)], axis=1)
 
     def correct(self) -> int:
         """Correct predictions since :meth:`clear_counts`."""

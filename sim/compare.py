@@ -1,15 +1,16 @@
-"""Runs programs on a core and compares every word and every cycle count with the golden models."""
+"""Runs programs on a core and compares every word, and when every command begins and ends, with the golden models."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from gradgate.arch import weights
-from gradgate.arch.commands import Opcode, length
+from gradgate.arch.commands import Opcode
 from gradgate.golden.cycles.image import to_bricks
-from gradgate.golden.cycles.program import program_costs
+from gradgate.golden.cycles.program import program_costs, program_times
 from gradgate.golden.cycles.run import EDGES
-from gradgate.golden.cycles.sequencer import fetch_cycles
+from gradgate.golden.cycles.sequencer import AROUND
+from gradgate.golden.cycles.timeline import Times, advances
 from gradgate.sim.views import Backdoor
 
 
@@ -31,17 +32,20 @@ class Mismatch:
 
 @dataclass
 class Tally:
-    """Words compared and found different, by tensor kind; cycles by phase; the first difference of each sort."""
+    """Words compared and found different, by tensor kind; cycles, in all and by phase; the first difference of each sort."""
 
     compared: dict = field(default_factory=dict)
     mismatched: dict = field(default_factory=dict)
     first: Mismatch | None = None
-    rtl_cycles: dict = field(default_factory=dict)
+    rtl_total: int = 0  #: from the start to the end of every step
+    model_total: int = 0
+    rtl_cycles: dict = field(default_factory=dict)  #: in which a command of the phase was under way
     model_cycles: dict = field(default_factory=dict)
+    added: dict = field(default_factory=dict)  #: RTL cycles by which commands of the phase moved the end on; together all but END's
     macs: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)  #: RUN commands
-    layers: dict = field(default_factory=dict)  #: block: RTL cycles of its RUNs and of all its commands, multiplications
-    wrong_cycles: int = 0
+    layers: dict = field(default_factory=dict)  #: block: RTL cycles of its RUNs, those that all its commands added, multiplications
+    wrong_cycles: int = 0  #: commands that began or ended in another cycle
     first_cycles: str = ""
     steps: int = 0
     begun: int = 0  #: steps that the core had done before
@@ -62,11 +66,11 @@ class Tally:
         return self.mismatched_words == 0 and self.wrong_cycles == 0
 
     def split(self, phase: str, pes: int) -> tuple:
-        """Shares of the cycles of the RUNs of ``phase``: PEs multiply (all of them at once, as it were); commands are fetched, fill
-        and drain the array; PEs wait for lists, for each other, or for a LOAD."""
+        """Shares of the cycles of the RUNs of ``phase``: spent multiplying, as if every PE were busy in each of them; commands are
+        started, fill and drain the array; PEs wait for lists, or for each other."""
         cycles = self.rtl_cycles[phase]
         work = self.macs[phase] / pes / cycles
-        edges = self.runs[phase] * (fetch_cycles(length(Opcode.RUN)) + EDGES) / cycles
+        edges = self.runs[phase] * (AROUND + EDGES) / cycles
         return work, edges, 1 - work - edges
 
     def words(self, command, name, got, expected, where) -> None:
@@ -80,28 +84,35 @@ class Tally:
                 at = tuple(int(i) for i in wrong[0])
                 self.first = Mismatch(self.begun + self.steps, command, name, where(at), int(got[at]), int(expected[at]))
 
-    def cycles(self, command, note, opcode, got, cost) -> None:
-        """Compare the cycle count of one command."""
-        expected, macs = cost
-        self.rtl_cycles[note.phase] = self.rtl_cycles.get(note.phase, 0) + int(got)
-        self.model_cycles[note.phase] = self.model_cycles.get(note.phase, 0) + expected
+    def times(self, program, costs, got, expected) -> None:
+        """Compare the times of all commands of a step, lists of :class:`Times`; ``costs`` of their units."""
+        self.rtl_total += got[-1].end
+        self.model_total += expected[-1].end
+        for index, (cost, added) in enumerate(zip(costs, advances(got))):
+            self._command(program, index, cost.macs, got[index], expected[index], added)
+
+    def _command(self, program, index, macs, got, expected, added):
+        opcode, note, phase = program.commands[index].opcode, program.notes[index], program.phase(index)
+        if phase:
+            for counts, count in ((self.rtl_cycles, got.cycles), (self.model_cycles, expected.cycles), (self.added, added)):
+                counts[phase] = counts.get(phase, 0) + count
         if opcode == Opcode.RUN:
-            self.runs[note.phase] = self.runs.get(note.phase, 0) + 1
-            self.macs[note.phase] = self.macs.get(note.phase, 0) + macs
+            self.runs[phase] = self.runs.get(phase, 0) + 1
+            self.macs[phase] = self.macs.get(phase, 0) + macs
         if note.block:
             layer = self.layers.setdefault(note.block, {"run": 0, "all": 0, "macs": 0})
-            layer["run"] += int(got) if macs else 0
-            layer["all"] += int(got)
+            layer["run"] += got.cycles if macs else 0
+            layer["all"] += added
             layer["macs"] += macs
-        if int(got) != expected:
+        if got != expected:
             self.wrong_cycles += 1
             self.first_cycles = self.first_cycles or (
-                f"step {self.begun + self.steps}, command {command} ({opcode.name} {note.phase} {note.block} {note.tile}): {got} cycles, "
-                f"the model says {expected}")
+                f"step {self.begun + self.steps}, command {index} ({opcode.name} {phase} {note.block} {note.tile}): cycles {got.start} to "
+                f"{got.end}, the model says {expected.start} to {expected.end}")
 
     def merge(self, other: "Tally") -> None:
         """Add what ``other`` counted."""
-        for name in ("compared", "mismatched", "rtl_cycles", "model_cycles", "macs", "runs"):
+        for name in ("compared", "mismatched", "rtl_cycles", "model_cycles", "added", "macs", "runs"):
             mine = getattr(self, name)
             for key, value in getattr(other, name).items():
                 mine[key] = mine.get(key, 0) + value
@@ -110,6 +121,8 @@ class Tally:
             for key, value in layer.items():
                 mine[key] += value
         self.first, self.first_cycles = self.first or other.first, self.first_cycles or other.first_cycles
+        self.rtl_total += other.rtl_total
+        self.model_total += other.model_total
         self.wrong_cycles += other.wrong_cycles
         self.steps += other.steps
 
@@ -152,29 +165,24 @@ class Bench:
         """Run one step of ``program`` on images ``x`` (B, H, W, C) and ``labels``; compare with ``golden_step`` and ``costs``, the
         :func:`program_costs` of it, which are computed when they are not given.
 
-        The run stops behind every command that completes a tensor, so that a tensor is read before another takes its place.
-        Without ``tensors`` it does not stop, and only counts are compared: correct predictions, overflows, cycles.
+        Every tensor is read right after the command that completes it, before another takes its place. Without ``tensors`` none is,
+        and only counts are compared: correct predictions, overflows, times of commands.
         """
         self.load(program)
         wanted = golden_step.tensors
         self.driver.clear_counts()
         self.driver.write_staging(program.staging["input"], x.reshape(-1))
         self.driver.write_staging(program.staging["labels"], labels)
-        stops = [i for i, note in enumerate(program.notes) if note.completes or note.sums] if tensors else []
-        at = 0
-        for stop in stops + [len(program.commands) - 1]:
-            self.driver.start(at=at, stop=stop)
-            self.driver.wait(self.MAX_CYCLES)
-            at = None  # go on from there
-            note = program.notes[stop]
-            for name in note.completes if tensors else ():
-                self._compare(stop, name, program, network, wanted)
-            if note.sums and tensors:
-                self._compare_sums(stop, f"{note.block}.wgrad", note, wanted)
+        moments = [i for i, note in enumerate(program.notes) if note.completes or note.sums] if tensors else []
+        for index in self.view.run(self.driver, moments, self.MAX_CYCLES):
+            note = program.notes[index]
+            for name in note.completes:
+                self._compare(index, name, program, network, wanted)
+            if note.sums:
+                self._compare_sums(index, f"{note.block}.wgrad", note, wanted)
         costs = costs or program_costs(self.config, program, wanted)
-        counters = self.driver.counters(len(program.commands))
-        for i, (command, note, cost, got) in enumerate(zip(program.commands, program.notes, costs, counters)):
-            self.tally.cycles(i, note, command.opcode, got, cost)
+        got = [Times(int(start), int(end)) for start, end in self.driver.times(len(program.commands))]
+        self.tally.times(program, costs, got, program_times(program, costs, self.view.stops(moments)))
         end = len(program.commands) - 1
         for name, got, expected in (("correct", self.driver.correct(), golden_step.correct), ("overflow", self.driver.overflow(),
                                                                                               golden_step.overflow)):

@@ -193,10 +193,18 @@ API void gg_reset(Model* m, uint64_t n) {
     m->cycle();  // the model has a register behind its reset
 }
 
-// Clocks until `busy` is low, at most `n` cycles; returns the cycles that passed.
-API uint64_t gg_run(Model* m, uint64_t n) {
+// Clocks until `busy` is low or one of the `count` words changes whose numbers are in `watched`, at most `n` cycles; returns the
+// cycles that passed.
+API uint64_t gg_run(Model* m, uint64_t n, const uint32_t* words, const uint32_t* watched, uint64_t count) {
+    std::vector<uint32_t> before(count);
+    for (uint64_t w = 0; w < count; ++w) before[w] = words[watched[w]];
+    const auto changed = [&] {
+        for (uint64_t w = 0; w < count; ++w)
+            if (words[watched[w]] != before[w]) return true;
+        return false;
+    };
     uint64_t i = 0;
-    for (m->begin(); i < n && m->top->busy && !m->stopped(); ++i) m->cycle();
+    for (m->begin(); i < n && m->top->busy && !m->stopped() && !changed(); ++i) m->cycle();
     return i;
 }
 

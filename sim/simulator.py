@@ -15,6 +15,7 @@ from gradgate.host.link import DeviceTimeout
 from gradgate.sim import build, generated
 
 WORDS = np.ctypeslib.ndpointer(np.uint32, flags="C_CONTIGUOUS")
+NOTHING = np.empty(0, np.uint32)
 
 #: C functions: result, arguments after the model.
 FUNCTIONS = {
@@ -24,7 +25,7 @@ FUNCTIONS = {
     "gg_record": (None, c_int),
     "gg_reset": (None, c_uint64),
     "gg_step": (c_uint64, c_uint64),
-    "gg_run": (c_uint64, c_uint64),
+    "gg_run": (c_uint64, c_uint64, WORDS, WORDS, c_uint64),
     "gg_write": (c_uint64, WORDS, WORDS, c_uint64, c_uint64),
     "gg_write_block": (c_uint64, c_uint32, WORDS, c_uint64, c_uint64),
     "gg_read": (c_uint64, c_uint32, c_uint64, WORDS, c_uint64),
@@ -146,16 +147,18 @@ class Simulator:
             cycles -= self.model.step(min(cycles, CHUNK))
             self._check()
 
-    def run(self, max_cycles: int) -> int:
+    def run(self, max_cycles: int, words=NOTHING, watched=()) -> int:
         """Clock the core until it is not busy; returns the cycles this took.
 
-        Raises :class:`DeviceTimeout` when it is still busy after ``max_cycles``.
+        It pauses, too, in the cycle in which one of ``words[watched]`` changes: a :meth:`memory` of 32-bit words, and numbers of some
+        of them. Raises :class:`DeviceTimeout` when the core is still busy after ``max_cycles``.
         """
-        passed = 0
-        while self.busy and passed < max_cycles:
-            passed += self.model.run(min(max_cycles - passed, CHUNK))
+        passed, watched = 0, _words(watched)
+        before = words[watched]
+        while self.busy and passed < max_cycles and np.array_equal(words[watched], before):
+            passed += self.model.run(min(max_cycles - passed, CHUNK), words, watched, len(watched))
             self._check()
-        if self.busy:
+        if self.busy and np.array_equal(words[watched], before):
             raise DeviceTimeout(f"still busy after {max_cycles} cycles")
         return passed
 

@@ -2,6 +2,10 @@
 
 A view has these methods; arrays are int64, numbers with their sign:
 
+run(driver, moments, limit) : run the program that was loaded, for at most ``limit`` cycles between two moments; yields each of the
+    commands with the indices ``moments`` once it has ended, and before another can change what it wrote
+stops(moments) : those of them after which the program stops meanwhile
+
 rows(row, base, count) : bricks of the activation memory of a row, (count, lanes)
 choices(row, base, count) : bricks of pooling choices, (count, lanes)
 weights(base, count), velocities(base, count) : bricks of the weight memory, column = bank or lane, (count, lanes)
@@ -15,13 +19,28 @@ class Backdoor:
     """The memories of a simulation, read as they are: the fastest way. ``sim``: :class:`gradgate.sim.simulator.Simulator`."""
 
     def __init__(self, config, sim):
-        self.config = config
+        self.config, self.sim = config, sim
         lanes = config.lanes
+        self._ends = sim.memory("host.ends.mem")
         self._rows = [sim.memory(f"array.row{r}.act.mem") for r in range(config.rows)]
         self._choices = [sim.memory(f"array.row{r}.argmax.mem") for r in range(config.rows)]
         self._banks = [[sim.memory(f"array.row{r}.lane{j}.bank.mem") for j in range(lanes)] for r in range(config.rows)]
         self._weights = [sim.memory(f"weights.memory.bank{b}.mem") for b in range(lanes)]
         self._velocities = [sim.memory(f"weights.velocities.lane{j}.mem") for j in range(lanes if config.momentum else 0)]
+
+    def run(self, driver, moments, limit):
+        """See above. Not a cycle passes for the core meanwhile."""
+        self._ends[moments] = 0  # no command ends in cycle 0
+        driver.start()
+        while moments and self.sim.busy:
+            self.sim.run(limit, self._ends, moments)
+            yield from (index for index in moments if self._ends[index])
+            moments = [index for index in moments if not self._ends[index]]
+        driver.wait(limit)
+
+    def stops(self, moments) -> tuple:
+        """See above."""
+        return ()
 
     def rows(self, row, base, count) -> np.ndarray:
         """See above."""
@@ -63,6 +82,20 @@ class Wire:
 
     def __init__(self, driver):
         self.driver = driver
+
+    def run(self, driver, moments, limit):
+        """See above."""
+        at = 0
+        for stop in (*moments, None):
+            driver.start(at=at, stop=stop)
+            driver.wait(limit)
+            at = None  # go on from there
+            if stop is not None:
+                yield stop
+
+    def stops(self, moments) -> tuple:
+        """See above."""
+        return tuple(moments)
 
     def rows(self, row, base, count) -> np.ndarray:
         """See above."""

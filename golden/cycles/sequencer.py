@@ -1,23 +1,19 @@
-"""What fetching a command costs, and ending a program."""
+"""What the sequencer adds to the cycles of units: fetching, starting, and recording ends."""
 
-from gradgate.arch import commands, latency
-from gradgate.arch.commands import Opcode
+from gradgate.arch import latency
 
-BACK = 1  #: cycles from a unit's ``done`` to the last of the command
+#: From the issue of a command to that of the next, beyond the words of the next: the memory, and registers of the word, of what it is,
+#: and of what to do.
+FETCH = latency.RAM + 3
+SHORTEST = FETCH + 2  #: the same for the shortest command, its word included: what it is takes longer than its word
+START = 1  #: from a command's issue to its unit's ``start``
+RECORD = 1  #: from ``done`` to the record of the end
+AROUND = START - 1 + RECORD  #: from the issue of a command to the record of its end, beyond the cycles of its unit
+WAITED = 1  #: from a record to the issue of a command that waits for it
+AGAIN = 1  #: busy cycles after the last record, at a stop
 
 
 def fetch_cycles(length: int) -> int:
-    """Cycles from a command's first fetch up to the cycle before its unit's start; ``length`` in words with header.
-
-    One cycle for each word, the memory's latency and a register behind it, one to check the header, one on the way to the unit.
-    """
-    return length + latency.RAM + 3
-
-
-def command_cycles(opcode: Opcode, unit: int = 0) -> int:
-    """What the counter of a command shows when its unit takes ``unit`` cycles from start to done, both included.
-
-    ``END`` has no unit and takes one cycle behind its fetch. A command's first fetch follows the last cycle of the command
-    before, so that a program's cycles are the sum over its commands.
-    """
-    return fetch_cycles(commands.length(opcode)) + (1 if opcode == Opcode.END else unit + BACK)
+    """Cycles from the issue of a command, or from the start of the program, to the issue of the next, if it waits for nothing;
+    ``length`` in words with header."""
+    return max(length + FETCH, SHORTEST)

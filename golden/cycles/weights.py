@@ -1,10 +1,6 @@
 """Cycles of LOAD and UPDATE."""
 
-from gradgate.golden.cycles.sequencer import BACK
-
 LOAD_LATENCY = 11  #: cycles of LOAD beyond one for each brick: command register, walk, request, weight memory, rotator, rounding
-AHEAD = 2  #: cycles of a LOAD with ``ahead``, as its counter has them
-RUN_END = 7  #: from the cycle of a LOAD's last brick to the ``done`` of the RUN that waits for it
 UPDATE_LATENCY = 5  #: the same for UPDATE, beyond the longer of its two pipelines
 MASTER = 8  #: pipeline of the master weight: request, address, memory, rotator
 GRADIENT = 7  #: pipeline of the gradient: row, rounding, shift; and one for each level of the adder tree over the rows
@@ -17,12 +13,7 @@ def _bricks(command) -> int:
 
 def load_cycles(command) -> int:
     """Cycles of a LOAD command, ``start`` to ``done``."""
-    return AHEAD if command.ahead else _bricks(command) + LOAD_LATENCY
-
-
-def run_at_least(load, fetch: int) -> int:
-    """The least a RUN takes, ``start`` to ``done``, behind a ``load`` with ``ahead``; the RUN's fetch takes ``fetch`` cycles."""
-    return _bricks(load) + LOAD_LATENCY - AHEAD - BACK - fetch + RUN_END
+    return _bricks(command) + LOAD_LATENCY
 
 
 def update_latency(config) -> int:
