@@ -47,7 +47,8 @@ def profile(model, config_name, batch, lr_shift, seed, json_path, docs):
     what = (f"One step of `{network.name}` on `{config.name}` ({config.rows}x{config.lanes} PEs, {config.lists} lists a row), "
             f"batch {schedule.batch}, after {len(schedule.lr_shifts)} epoch(s).")
     click.echo("\n".join([*wrapped(what), "", table(step.HEADS, step.rows(found, config)), "",
-                          *(line for note in step.notes(found) for line in wrapped(note))]))
+                          *(line for note in step.notes(found) for line in wrapped(note)), "",
+                          table(step.TOGETHER, step.together(found))]))
     write_json(json_path, {"model": network.name, "config": config.to_dict(), "batch": schedule.batch, "lr_shifts": schedule.lr_shifts,
                            "seed": seed, **step.figures(found, config)})
     if docs:

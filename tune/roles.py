@@ -6,13 +6,14 @@ from gradgate.arch.checks import ConfigError
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import SPARSE, Switches
 from gradgate.compiler.weight_gradient import can_swap
-from gradgate.golden.cycles.program import program_costs
+from gradgate.golden.cycles.program import program_costs, program_times
+from gradgate.golden.cycles.timeline import advances
 
 
 def cheaper_roles(network, config, batch: int, tensors: dict, switches: Switches = SPARSE) -> Switches:
     """``switches`` with ``swapped`` such that a step with the zeros of the golden ``tensors`` takes the fewest cycles.
 
-    Roles of blocks do not depend on each other, so two programs are enough to compare all. Where the program with swapped roles
+    Roles of blocks hardly depend on each other, so two programs are enough to compare all. Where the program with swapped roles
     has no room in its memory, roles stay plain. Not for momentum, which needs plain roles.
     """
     plain = replace(switches, swapped=frozenset())
@@ -21,9 +22,10 @@ def cheaper_roles(network, config, batch: int, tensors: dict, switches: Switches
     def cycles(choice):
         program = compile_step(network, config, batch=batch, switches=choice)
         spent = dict.fromkeys(names, 0)
-        for note, (cost, _) in zip(program.notes, program_costs(config, program, tensors)):
+        times = program_times(program, program_costs(config, program, tensors))
+        for note, added in zip(program.notes, advances(times)):
             if note.block in names:
-                spent[note.block] += cost
+                spent[note.block] += added
         return spent
 
     try:

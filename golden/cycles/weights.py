@@ -1,6 +1,6 @@
 """Cycles of LOAD and UPDATE."""
 
-LOAD_LATENCY = 11  #: cycles of LOAD beyond one for each brick: command register, walk, request, weight memory, rotator, rounding
+LOAD_LATENCY = 10  #: cycles of LOAD beyond one for each brick: walk, request, weight memory, rotator, rounding
 UPDATE_LATENCY = 5  #: the same for UPDATE, beyond the longer of its two pipelines
 MASTER = 8  #: pipeline of the master weight: request, address, memory, rotator
 GRADIENT = 7  #: pipeline of the gradient: row, rounding, shift; and one for each level of the adder tree over the rows

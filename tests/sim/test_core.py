@@ -1,4 +1,4 @@
-"""The generated core against the golden models: every word and every cycle count of training steps."""
+"""The generated core against the golden models: every word of training steps, and when every command begins and ends."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,10 @@ from support.rig import ODD, SWITCHES, TINY, assert_exact, bench_of, legal_case,
 from gradgate.arch.memorymap import Region
 from gradgate.arch.network import Network
 from gradgate.compiler.context import DENSE
+from gradgate.golden.cycles.program import program_costs, program_times
+from gradgate.golden.model import GoldenModel
+from gradgate.sim.compare import Bench
+from gradgate.sim.views import Wire
 from gradgate.training.datasets import digits, quantise
 
 
@@ -26,7 +30,7 @@ def test_digits_on_tiny():
     sparse = train(bench, network, batches).rtl_cycles
     dense = train(bench, network, batches, switches=(DENSE,)).rtl_cycles
     assert all(sparse[phase] < dense[phase] for phase in ("FW", "BD", "WG"))
-    assert all(sparse[phase] == dense[phase] for phase in ("load", "post", "loss", "move", "update", "end"))
+    assert all(sparse[phase] == dense[phase] for phase in ("load", "post", "loss", "move", "update"))
 
 
 def test_residual_network_on_tiny():
@@ -90,18 +94,35 @@ def test_backdoor_equals_host_port(config):
     assert (bench.driver.read_staging(0, len(staging)) == staging).all()
 
 
-def test_stopping_behind_every_command_changes_nothing():
-    """Counters and results of a run in one go are those of a run in single commands."""
+def test_stopping_after_every_command_changes_times_only():
+    """Results of a run in single commands are those of a run in one go, and the times are those of the model with stops."""
     bench, network = bench_of(TINY), Network.load("digits")
     (x, labels), = digits_batches(1, 4)
+    golden = GoldenModel(network, TINY.formats, 0)
+    start, step = golden.masters, golden.step(x, labels, 2)
     assert_exact(train(bench, network, [(x, labels)]), 1)
-    program = bench._program
-    counters = bench.driver.counters(len(program.commands))
-    golden_weights = bench.driver.read_weights(0, TINY.weight_bricks)
-    from gradgate.golden.model import GoldenModel
-    bench.write_weights(program, network, GoldenModel(network, TINY.formats, 0).masters)
-    bench.driver.run(bench.MAX_CYCLES)
-    assert bench.driver.status().ended
-    assert bench.driver.status().cycles == counters.sum()
-    assert (bench.driver.counters(len(program.commands)) == counters).all()
-    assert (bench.driver.read_weights(0, TINY.weight_bricks) == golden_weights).all()
+    program, updated = bench._program, bench.driver.read_weights(0, TINY.weight_bricks)
+    count = len(program.commands)
+    bench.write_weights(program, network, start)
+    for index in range(count):
+        bench.driver.run(bench.MAX_CYCLES, at=None if index else 0, stop=index)
+        assert bench.driver.status().index == index + 1
+    assert bench.driver.status().ended and (bench.driver.read_weights(0, TINY.weight_bricks) == updated).all()
+    costs = program_costs(TINY, program, step.tensors)
+    stopped, whole = (program_times(program, costs, stops) for stops in (range(count), ()))
+    assert bench.driver.times(count).tolist() == [[one.start, one.end] for one in stopped]
+    assert bench.driver.status().cycles == stopped[-1].end > whole[-1].end
+
+
+@pytest.mark.parametrize("config", ODD, ids=lambda c: c.name)
+def test_over_the_bus(config):
+    """The comparison that stops the program and reads the memories over the bus is exact, too, and later by the stops."""
+    bench, rng = bench_of(config), np.random.default_rng(9)
+    network, batch = legal_case(config, rng)
+    batches = [random_batch(rng, network, batch) for _ in range(2)]
+    wired = Bench(config, None, bench.driver, Wire(bench.driver))
+    fast, slow = (train(one, network, batches) for one in (bench, wired))
+    assert_exact(fast, 2)
+    assert_exact(slow, 2)
+    assert set(fast.compared) - set(slow.compared) == {"wgrad"} and slow.rtl_total > fast.rtl_total
+    bench._program = None

@@ -13,4 +13,4 @@ def assert_exact(tally: Tally, steps: int) -> None:
     """All words and all cycle counts agreed, in all steps."""
     assert tally.first is None and not tally.first_cycles, f"{tally.first}; {tally.first_cycles}"
     assert tally.exact and tally.steps == steps and tally.compared_words > 0
-    assert tally.rtl_cycles == tally.model_cycles
+    assert tally.rtl_cycles == tally.model_cycles and tally.rtl_total == tally.model_total
