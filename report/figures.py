@@ -35,7 +35,7 @@ def demo(run: dict) -> dict:
         "compared_words": run["compared_words"],
         "test_accuracy": run["test_accuracy"],  # %
         "speedup": run["skip_on_off"]["speedup"],  # of the whole step, by skipping
-        "loss_share": 100 * cycles["loss"] / sum(cycles.values()),  # % of the cycles of a step
+        "loss_share": 100 * cycles["loss"] / run["train_per_phase"]["rtl_total"],  # % of the cycles of a step
         "cycles_per_second": run["rtl_cycles"] / run["simulation_s"],  # simulated, comparison included
     }
 

@@ -13,7 +13,7 @@ from gradgate.training.run import Trainer
 from gradgate.training.schedule import Schedule
 
 WAITING = ("Multiplying: as if all PEs did so at once, and not at all otherwise. Waiting: for lists to be built, for the slowest lane "
-           "or row, for accumulators (the OUT bubble), for a LOAD.")
+           "or row, for accumulators (the OUT bubble).")
 LR_SHIFTS = (2, 2, 2, 3, 4)  #: of the demo
 
 
@@ -40,11 +40,12 @@ def measured(runs: list) -> list:
         on, off, macs_on, macs_off = (part[f"{what}_skip_{way}"] for what in ("cycles", "macs") for way in ("on", "off"))
         lines += [f"`{run['model']}` on `{run['config']['name']}`, batch {run['batch']}, behind {run['steps']} steps of training; lists of "
                   f"gradients in {', '.join(run['swapped_weight_gradients'][-1]) or 'no layer'}:", ""]
-        groups = [("FW", ("FW",)), ("BD + WG", ("BD", "WG")), ("FW + BD + WG", ("FW", "BD", "WG")), ("**step**", tuple(off))]
+        groups = [("FW", ("FW",)), ("BD + WG", ("BD", "WG")), ("FW + BD + WG", ("FW", "BD", "WG")), ("**step**", None)]
         rows = []
         for name, phases in groups:
-            fast, slow = (sum(cycles[p] for p in phases) for cycles in (on, off))
-            few, many = (sum(macs[p] for p in phases if p in macs) for macs in (macs_on, macs_off))
+            fast, slow = (sum(cycles[p] for p in phases) for cycles in (on, off)) if phases else (
+                part["total_skip_on"], part["total_skip_off"])
+            few, many = (sum(macs[p] for p in phases or macs) for macs in (macs_on, macs_off))
             rows.append([name, f"{slow // part['steps']:,}", f"{fast // part['steps']:,}", f"{slow / fast:.2f}x", f"{many / few:.2f}x",
                          f"{few / fast / pes:.2f}"])
         lines += [*table(["passes", "cycles a step, off", "on", "speedup", "ideal", "efficiency"], rows), ""]
@@ -56,7 +57,7 @@ def markdown(demo: dict, soak: dict, pairs: list, others: list = (), goals: list
     skipping only. ``goals``: lines of the part on goals."""
     return "\n".join([
         "# Results", "",
-        f"Written by `make results` on {date.today()}; do not edit. All cycles are RTL counters of the simulated core.", "",
+        f"Written by `make results` on {date.today()}; do not edit. All cycles are those of the simulated core.", "",
         *goals,
         *_demo(demo),
         *(_skipping(demo) if "skip_on_off" in demo else []),
@@ -74,7 +75,7 @@ def _demo(demo: dict) -> list:
         ["words read out of the RTL and compared", f"{demo['compared_words']:,}"],
         ["mismatched words", demo["mismatched_words"]],
         ["cycles, RTL; model", f"{demo['rtl_cycles']:,}; {demo['model_cycles']:,}"],
-        ["commands whose cycle count differed", demo["commands_with_wrong_cycles"]],
+        ["commands that began or ended in another cycle", demo["commands_with_wrong_cycles"]],
         ["simulated cycles/s, comparison included", f"{demo['rtl_cycles'] / demo['simulation_s']:,.0f}"],
         ["wall time", f"{demo['wall_s']:.0f} s"],
     ]
@@ -84,7 +85,7 @@ def _demo(demo: dict) -> list:
         f"{demo['batch']}, {demo['epochs']} epochs, learning rate 2^-({', '.join(map(str, demo['lr_shifts']))}), seed {demo['seed']}.", "",
         *table(["what", "measured"], facts), "",
         f"Where the cycles of the RUNs of training go. {WAITING}", "",
-        *table(["phase", "multiplying", "fetch, fill and drain", "waiting"],
+        *table(["phase", "multiplying", "fill and drain", "waiting"],
                [[phase, *(f"{v:.1%}" for v in split[phase])] for phase in PHASES if phase in split]), ""]
 
 
@@ -92,7 +93,7 @@ def _skipping(demo: dict) -> list:
     """The demo's steps with skipping on and off, by phase and by layer."""
     part, pes = demo["skip_on_off"], Config.from_dict(demo["config"]).pes
     on, off, use, steps = part["cycles_skip_on"], part["cycles_skip_off"], part["utilisation_skip_off"], part["steps"]
-    total_on, total_off = sum(on.values()), sum(off.values())
+    total_on, total_off = part["total_skip_on"], part["total_skip_off"]
     phases = [[p, f"{off[p] // steps:,}", f"{on[p] // steps:,}", f"{off[p] / on[p]:.2f}x", f"{use[p]:.1%}" if p in use else ""]
               for p in PHASES if p in off]
     phases.append(["**step**", f"{total_off // steps:,}", f"{total_on // steps:,}", f"**{total_off / total_on:.2f}x**",
@@ -104,7 +105,8 @@ def _skipping(demo: dict) -> list:
         f"The same {steps} steps from the same weights at the end of training, on the same array; padding is skipped in both. "
         "Utilisation: multiplications per cycle and PE.", "",
         *table(["phase", "cycles a step, off", "on", "speedup", "utilisation, off"], phases), "",
-        "Dense cycles and utilisation of each layer: its RUNs alone, and with its loads, post-processing and updates.", "",
+        "Dense cycles and utilisation of each layer: its RUNs alone, and with its loads, post-processing and updates, as far as these are "
+        "not hidden beside others.", "",
         *table(["layer", "cycles", "utilisation of RUNs", "all included"], layers), ""]
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from gradgate.arch.units import UNITS
 from gradgate.report.plots import new, png
 from gradgate.training.schedule import Result
 
-PHASES = ("FW", "BD", "WG", "load", "update", "post", "loss", "move", "end")
+PHASES = ("FW", "BD", "WG", *dict.fromkeys(unit.phase for unit in UNITS.values() if unit.phase))  #: those of RUNs, and of other units
 
 
 def text(result: Result) -> str:
@@ -23,7 +24,7 @@ def text(result: Result) -> str:
     if result.interrupted:
         lines.insert(1, f"INTERRUPTED        after step {result.steps} of {result.total_steps}; all figures are of the steps until then")
     if core:
-        cycles, model = sum(tally.rtl_cycles.values()), sum(tally.model_cycles.values())
+        cycles, model = tally.rtl_total, tally.model_total
         lines += [
             f"words compared     {tally.compared_words:,}, mismatched {tally.mismatched_words}",
             f"cycles             {cycles:,} {'RTL' if schedule.backend == 'rtl' else 'core'}, {model:,} model, "
@@ -38,7 +39,7 @@ def text(result: Result) -> str:
         ]
     if result.dense:
         sparse, dense = result.sparse.rtl_cycles, result.dense.rtl_cycles
-        on, off = sum(sparse.values()), sum(dense.values())
+        on, off = result.sparse.rtl_total, result.dense.rtl_total
         lines += ["", f"the same {schedule.dense_steps} training steps    skip off {off:,} cycles, skip on {on:,}: {off / on:.2f}x"]
         lines += [f"  {phase:6} {dense[phase]:12,} {sparse[phase]:12,}   {dense[phase] / sparse[phase]:.2f}x"
                   for phase in PHASES if phase in dense]
@@ -55,19 +56,20 @@ def text(result: Result) -> str:
 
 
 def _phases(name, tally, config) -> list:
-    """Lines with the cycles and multiplications of each phase."""
+    """Lines with the cycles of each phase, those of them that are not hidden beside others, and multiplications."""
     if not tally.steps:
         return []
-    total = sum(tally.rtl_cycles.values())
+    total = tally.rtl_total
     lines = ["", f"{name}: {tally.steps} steps, {total:,} cycles, {total / tally.steps:,.0f} a step",
-             f"  {'phase':8}{'cycles':>14}{'share':>8}{'MACs':>16}{'MACs/cycle/PE':>15}{'fill, drain':>13}{'waiting':>9}"]
+             f"  {'phase':8}{'cycles':>14}{'added':>14}{'share':>8}{'MACs':>16}{'MACs/cycle/PE':>15}{'fill, drain':>13}{'waiting':>9}"]
     for phase in PHASES:
         if phase in tally.rtl_cycles:
             cycles, rate = tally.rtl_cycles[phase], ""
             if phase in tally.runs:
                 work, edges, waiting = tally.split(phase, config.pes)
                 rate = f"{tally.macs[phase]:16,}{work:15.2f}{edges:13.1%}{waiting:9.1%}"
-            lines.append(f"  {phase:8}{cycles:14,}{cycles / total:8.1%}{rate}")
+            added = tally.added[phase]
+            lines.append(f"  {phase:8}{cycles:14,}{added:14,}{added / total:8.1%}{rate}")
     return lines
 
 

@@ -131,13 +131,15 @@ class Soak:
 
     def count(self, network, program) -> None:
         """Note what a network and its program exercise."""
-        notes = program.notes
+        notes, commands = program.notes, program.commands
+        beside = {(one.opcode, other.opcode) for one, other in zip(commands, commands[1:]) if one.opcode not in other.waits}
         has = {
             "residual": any(b.add for b in network.blocks), "average": any(not b.weighted for b in network.blocks),
             "depthwise": any(b.kind == "depthwise" for b in network.blocks),
             "maxpool": any(b.pool for b in network.blocks), "stride 2": any(b.stride == 2 and b.weighted for b in network.blocks),
-            "swapped weight-gradient": any(c.opcode == Opcode.RUN and c.swap for c in program.commands),
-            "weights loaded ahead": any(c.opcode == Opcode.LOAD and c.ahead for c in program.commands),
+            "swapped weight-gradient": any(c.opcode == Opcode.RUN and c.swap for c in commands),
+            "LOAD beside a RUN": (Opcode.RUN, Opcode.LOAD) in beside, "CLEAR beside a RUN": (Opcode.RUN, Opcode.CLEAR) in beside,
+            "POST beside an UPDATE": (Opcode.UPDATE, Opcode.POST) in beside,
             "5x5 kernel": any(b.kh == 5 for b in network.blocks), "1x1 kernel": any(b.kh == b.kw == 1 for b in network.blocks),
             "several K tiles": any(n.tile.startswith("k") and not n.tile.startswith("k0") for n in notes),
             "several N tiles": any(" n" in n.tile and " n0" not in n.tile for n in notes),
@@ -165,7 +167,7 @@ def soak(networks: int, seed: int, configs=None, progress=lambda done: None) -> 
         result.steps += tally.steps
         result.compared_words += tally.compared_words
         result.commands += tally.steps * len(bench_of(config)._program.commands)
-        result.cycles += sum(tally.rtl_cycles.values())
+        result.cycles += tally.rtl_total
         result.count(network, bench_of(config)._program)
         if not tally.exact:
             result.failures.append(f"seed {seed}, network {number} on {config.name}: {tally.first}; {tally.first_cycles}")

@@ -125,9 +125,10 @@ class Result:
             "test_accuracy": self.test_accuracy, "golden_accuracy": self.golden_accuracy,
             "float32_accuracy": self.float32_accuracy, "accuracy_per_epoch": self.accuracy, "losses": self.losses,
             "compared_words": tally.compared_words, "mismatched_words": tally.mismatched_words, "compared": tally.compared,
-            "rtl_cycles": sum(tally.rtl_cycles.values()), "model_cycles": sum(tally.model_cycles.values()),
+            "rtl_cycles": tally.rtl_total, "model_cycles": tally.model_total,
             "commands_with_wrong_cycles": tally.wrong_cycles, "swapped_weight_gradients": self.swapped,
-            **{f"{name}_per_phase": {"rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles, "macs": part.macs,
+            **{f"{name}_per_phase": {"rtl_total": part.rtl_total, "rtl_cycles": part.rtl_cycles, "model_cycles": part.model_cycles,
+                                   "added_cycles": part.added, "macs": part.macs,
                                    "work_edges_waiting": {p: part.split(p, schedule.config.pes) for p in part.runs}}
                for name, part in (("train", self.train), ("test", self.test))},
             "warnings": self.warnings, "interrupted": self.interrupted, **(self.health.json() if self.health else {}),
@@ -137,7 +138,8 @@ class Result:
             on, off = self.sparse.rtl_cycles, self.dense.rtl_cycles
             result["skip_on_off"] = {
                 "steps": schedule.dense_steps, "cycles_skip_on": on, "cycles_skip_off": off,
-                "speedup": sum(off.values()) / sum(on.values()),
+                "total_skip_on": self.sparse.rtl_total, "total_skip_off": self.dense.rtl_total,
+                "speedup": self.dense.rtl_total / self.sparse.rtl_total,
                 "macs_skip_on": self.sparse.macs, "macs_skip_off": self.dense.macs, "layers_skip_off": self.dense.layers,
                 "utilisation_skip_off": {phase: macs / (off[phase] * schedule.config.pes) for phase, macs in self.dense.macs.items()},
             }

@@ -36,12 +36,12 @@ def test_program(driver, sim):
     assert cycles == 5 + 30 + 7 + 4 * 3
     status = driver.status()
     assert status.ended and not status.busy and status.index == 3 and status.pc == 3 and status.cycles == cycles
-    assert driver.counters(2, first=1).tolist() == [30, 7]
+    assert driver.times(2, first=1).tolist() == [[5 + 2 * 3, 5 + 30 + 2 * 3], [5 + 30 + 3 * 3, 5 + 30 + 7 + 3 * 3]]
     assert driver.correct() == 0x1234 and driver.overflow() == 5
     driver.clear_counts()
     assert driver.run(1000, stop=1) == 5 + 30 + 2 * 3
     assert not driver.status().ended and driver.status().index == 2
-    assert driver.run(1000, at=None) == 7 + 2 * 3
+    assert driver.run(1000, at=None) == 5 + 30 + 7 + 4 * 3
     assert driver.status().index == 3
     assert sim.run(10) == 0
 

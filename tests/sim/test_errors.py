@@ -1,18 +1,20 @@
 """Programs that are wrong, on whole cores in simulation: each stops with the right error, and the next run is exact."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 from support.rig import ODD, assert_exact, bench_of, legal_case, random_batch, train
 
-from gradgate.arch.commands import COMMANDS, POST_LEVELS, Command, Error, Opcode, layout, length
+from gradgate.arch.commands import COMMANDS, POST_LEVELS, WITH_UNIT, Command, Error, Opcode, header, layout, length
 from gradgate.arch.memorymap import WATCHDOG_DEFAULT
 from gradgate.compiler.compile import compile_step
-from gradgate.golden.cycles.sequencer import fetch_cycles
+from gradgate.golden.cycles.sequencer import AROUND, fetch_cycles
 from gradgate.host.driver import DeviceError
 
 CONFIGS = ODD[:2]
+LATE = 4  #: cycles from the last that a command may take to the last of the program
 LIMIT = 100_000  #: cycles in which every wrong program has stopped
 END = Command(Opcode.END, {})
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
@@ -21,7 +23,7 @@ seeds = pytest.mark.parametrize("seed", range(3), ids=lambda s: f"seed{s}")
 
 @cache
 def step_of(config):
-    """A training step of a network with every kind of command: network, batches, program, cycles of its commands."""
+    """A training step of a network with every kind of command: network, batches, program, starts and ends of its commands."""
     rng = np.random.default_rng(config.lanes)
     network, batch = legal_case(config, rng)
     while not (len(network.blocks) > 2 and any(block.pool for block in network.blocks) and batch > config.rows):
@@ -29,7 +31,7 @@ def step_of(config):
     batches = [random_batch(rng, network, batch)]
     program = compile_step(network, config, batch=batch)
     assert_exact(train(bench_of(config), network, batches), 1)
-    return network, batches, program, bench_of(config).driver.counters(len(program.commands))
+    return network, batches, program, bench_of(config).driver.times(len(program.commands))
 
 
 def assert_clean(config):
@@ -52,12 +54,12 @@ def encode(commands):
 
 def changed(command, **change):
     """A command with some other fields."""
-    return Command(command.opcode, command.fields | change)
+    return replace(command, fields=command.fields | change)
 
 
 def alone(commands):
-    """The commands, no LOAD of them ahead."""
-    return [changed(c, ahead=0) if c.opcode == Opcode.LOAD else c for c in commands]
+    """The commands, one after the other."""
+    return [replace(command, waits=WITH_UNIT) for command in commands]
 
 
 def memories(bench):
@@ -211,8 +213,8 @@ def test_address(config, opcode, name):
         load(bench, encode(commands))
         if index:
             bench.driver.run(LIMIT, stop=index - 1)
-        before, at = memories(bench), program.position(index)
-        expect_error(bench, Error.ADDRESS, index, at, at=None if index else 0)
+        before, after_it = memories(bench), program.position(index + 1)
+        expect_error(bench, Error.ADDRESS, index, after_it, at=None if index else 0)
         after = memories(bench)
         for memory, words in before.items():
             same = (words == after[memory]).all(axis=1)
@@ -221,7 +223,7 @@ def test_address(config, opcode, name):
             assert same.all(), f"{memory}, from {np.argmin(same)} on"
         # the rest of the program runs as if the command had not been there
         if index + 1 < len(commands):
-            bench.driver.run(LIMIT, at=at + length(opcode))
+            bench.driver.run(LIMIT, at=None)
             assert bench.driver.status().ended
     assert_clean(config)
 
@@ -241,27 +243,31 @@ def test_sums_address(config, name):
         if command.outer:
             bench.driver.run(10 * LIMIT)
         else:
-            expect_error(bench, Error.ADDRESS, index, program.position(index))
+            expect_error(bench, Error.ADDRESS, index, program.position(index + 1))
     assert_clean(config)
 
 
-@pytest.mark.parametrize("opcode", list(Opcode), ids=lambda op: op.name)
+@pytest.mark.parametrize("opcode", sorted(WITH_UNIT), ids=lambda op: op.name)
 @every_config
 def test_watchdog(config, opcode):
-    """A command may take as many cycles as the watchdog says; one less is an error, which comes in the cycle behind."""
+    """A unit may take as many cycles as the watchdog says; one less is an error, at a cycle that is known."""
     bench, (_, _, program, _) = bench_of(config), step_of(config)
     rng, driver = np.random.default_rng(opcode), bench.driver
-    fetch = fetch_cycles(length(opcode)) + (opcode == Opcode.END)
+    commands = alone(program.commands)
     for index in places(program, opcode):
-        load(bench, program.words())
+        load(bench, encode(commands))
         driver.set_watchdog(WATCHDOG_DEFAULT)
         driver.run(LIMIT, stop=index)
-        cycles, at = int(driver.counters(1, index)[0]), program.position(index)
+        (start, end), = driver.times(1, index).tolist()
+        unit = end - start - AROUND
         again = index + 1 if index else 0  # the command once more; where it is the first, counting begins anew
-        for limit in (cycles - 1, *(int(n) for n in rng.integers(1, cycles, 4))):
+        at, after_it = program.position(index), program.position(index + 1)
+        for limit in (unit - 1, *(int(n) for n in rng.integers(1, unit, 4))):
             driver.set_watchdog(limit)
-            assert expect_error(bench, Error.WATCHDOG, again, at, at=at, stop=again) == max(limit + 1, fetch) + 2
-        driver.set_watchdog(cycles)
+            before = driver.status().cycles if index else 0
+            cycles = expect_error(bench, Error.WATCHDOG, again, after_it, at=at, stop=again)
+            assert cycles - before == fetch_cycles(length(opcode)) + limit + LATE
+        driver.set_watchdog(unit)
         driver.run(LIMIT, at=at, stop=again)
         assert driver.status().index == again + 1
     assert_clean(config)
@@ -284,17 +290,20 @@ def test_endless(config, opcode, change):
         commands = alone(program.commands)
         commands[index] = changed(commands[index], **change)
         load(bench, encode(commands))
-        expect_error(bench, Error.WATCHDOG, index, program.position(index))
+        expect_error(bench, Error.WATCHDOG, index, program.position(index + 1))
     assert_clean(config)
 
 
 @pytest.mark.parametrize("code, words", [
     (Error.ILLEGAL, [8 | 1 << 8]), (Error.ILLEGAL, [0xFFFFFFFF]), (Error.ILLEGAL, [0]),
-    *((Error.ILLEGAL, [op | length(op) + by << 8]) for op in Opcode for by in (-1, 1)),
+    *((Error.ILLEGAL, [header(op, WITH_UNIT) + (by << 8)]) for op in Opcode for by in (-1, 1)),
+    *((Error.ILLEGAL, [header(op, WITH_UNIT) | 1 << bit]) for op in (Opcode.CLEAR, Opcode.END) for bit in (23, 31)),
+    *((Error.ILLEGAL, [header(Opcode.END, WITH_UNIT - {op})]) for op in WITH_UNIT),
     (Error.NO_END, []),
 ], ids=lambda v: v.name if isinstance(v, Error) else "-".join(hex(w) for w in v) or "at_the_end")
 def test_illegal(code, words):
-    """Unknown opcodes, wrong lengths, a program without its END that fills the memory."""
+    """Unknown opcodes, wrong lengths, bits that must be zero, an END that does not wait for all, a program without its END that fills the
+    memory."""
     config = CONFIGS[0]
     bench = bench_of(config)
     clears = [Command(Opcode.CLEAR, {"words": 1 + i % 7}).encode() for i in range(config.program_words // 2)]
@@ -311,10 +320,10 @@ def test_illegal(code, words):
 @every_config
 def test_reset(config, seed):
     """A reset at any moment of a step; registers are as after the first."""
-    bench, (_, _, program, counters) = bench_of(config), step_of(config)
+    bench, (_, _, program, times) = bench_of(config), step_of(config)
     rng = np.random.default_rng([seed, 77])
     driver = bench.driver
-    for cycles in rng.integers(1, counters.sum() // 2, 6):
+    for cycles in rng.integers(1, times.max() // 2, 6):
         load(bench, program.words())
         driver.start()
         bench.sim.step(int(cycles))
@@ -328,12 +337,13 @@ def test_reset(config, seed):
 
 
 def fuzzed(rng, program, config):
-    """A command: a legal one with some fields random, or one whose fields are all random."""
+    """A command: a legal one with some fields random, or one whose fields are all random; it waits for all units or for random ones."""
+    waits = WITH_UNIT if rng.random() < 0.5 else frozenset(op for op in WITH_UNIT if rng.random() < 0.5)
     edges = (0, 1, 2, config.lanes, config.targets, config.bank_words, config.psum_words, config.act_bricks, config.weight_bricks,
              config.staging_words)
     if rng.random() < 0.25:
         opcode = Opcode(int(rng.integers(1, len(Opcode))))
-        return Command(opcode, {f.name: int(rng.integers(0, 1 << f.bits)) for f in COMMANDS[opcode][1]})
+        return Command(opcode, {f.name: int(rng.integers(0, 1 << f.bits)) for f in COMMANDS[opcode][1]}, waits)
     command = program.commands[int(rng.integers(0, len(program.commands) - 1))]
     change = {}
     for name in rng.choice(list(command.fields), int(rng.integers(1, 4))):
@@ -341,13 +351,13 @@ def fuzzed(rng, program, config):
         kind = rng.integers(3)
         value = rng.integers(0, high + 1) if kind == 0 else rng.choice(edges) + rng.integers(-1, 2) if kind == 1 else rng.choice([0, high])
         change[str(name)] = int(np.clip(value, 0, high))
-    return changed(command, **change)
+    return replace(changed(command, **change), waits=waits)
 
 
 @seeds
 @every_config
 def test_fuzz(config, seed):
-    """Random commands, one behind the other without reset: each ends in time, by itself or with an error of its own."""
+    """Random commands, one after the other without reset, often several at once: each ends in time, by itself or with an error."""
     bench, (_, _, program, _) = bench_of(config), step_of(config)
     rng, driver = np.random.default_rng([seed, 99]), bench.driver
     seen = {}
@@ -357,18 +367,19 @@ def test_fuzz(config, seed):
         commands = [fuzzed(rng, program, config) for _ in range(40)]
         load(bench, encode([*commands, END]))
         positions = np.cumsum([0] + [length(command.opcode) for command in commands])
-        index, at = 0, 0
+        index = 0  # of the next command
         while index < len(commands):
-            driver.start(at=at)
+            driver.start(at=int(positions[index]))
             try:
                 driver.wait((limit + 2) * len(commands))
                 assert driver.status().ended
                 break
             except DeviceError as error:
-                assert error.code in (Error.ADDRESS, Error.WATCHDOG), error
+                assert error.code in (Error.ADDRESS, Error.WATCHDOG, Error.CONFLICT), error
                 seen[error.code] = seen.get(error.code, 0) + 1
-                done = list(positions).index(error.pc)  # counted from 0; the index counts what was done since then
-                assert done >= index
-                index, at = done + 1, int(positions[done + 1])
-    assert seen[Error.ADDRESS] > 20 and seen[Error.WATCHDOG] > 0, seen
+                refused = error.code == Error.CONFLICT
+                issued = list(positions).index(error.pc)  # counted from 0; the index counts from where it was started last
+                assert issued + refused > index
+                index = issued + refused
+    assert seen[Error.ADDRESS] > 20 and seen[Error.CONFLICT] > 2 and seen[Error.WATCHDOG] > 0, seen
     assert_clean(config)

@@ -1,125 +1,129 @@
-"""Loading ahead: what the compiler moves, what a RUN waits for, and what must not follow."""
+"""Several commands under way at once, on whole cores: times of any mix, conflicts, and faults of one of them."""
 
-import dataclasses
+from dataclasses import replace
+from itertools import permutations
 
+import numpy as np
 import pytest
-from test_errors import END, LIMIT, assert_clean, changed, encode, expect_error, load, step_of
+from support.rig import bench_of
+from test_errors import END, LIMIT, assert_clean, changed, encode, every_config, expect_error, load, memories, step_of
 
-from gradgate.arch.commands import Command, Error, Opcode, length
-from gradgate.arch.config import Config
-from gradgate.arch.network import Network
-from gradgate.compiler.compile import compile_step
-from gradgate.compiler.context import Switches
-from gradgate.golden.cycles.program import program_costs
-from gradgate.golden.cycles.sequencer import command_cycles, fetch_cycles
-from gradgate.golden.cycles.weights import AHEAD, LOAD_LATENCY, RUN_END, run_at_least
-from gradgate.golden.model import GoldenModel
-from gradgate.hw.array.array import Array
+from gradgate.arch.commands import Error, Opcode, length
+from gradgate.arch.units import UNITS, conflict
+from gradgate.compiler.program import Program
+from gradgate.compiler.waits import add_waits
+from gradgate.golden.cycles.array import POST_LATENCY, clear_cycles
+from gradgate.golden.cycles.program import COSTS
+from gradgate.golden.cycles.run import run_cost
+from gradgate.golden.cycles.timeline import timeline
+from gradgate.golden.cycles.weights import LOAD_LATENCY
 from gradgate.hw.weights.loader import Loader
-from gradgate.sim.soak import ODD, bench_of
 
-PRESETS = [Config.load(name) for name in ("tiny", "small", "base")]
-
-
-def bricks(command):
-    """Bricks that a LOAD loads."""
-    return command.t_count * command.inner_count * command.outer_count
+NAMES = [*(opcode.name for opcode in UNITS), "OUT"]  #: OUT is a RUN of OUT turns, RUN one of RED turns
+seeds = pytest.mark.parametrize("seed", range(4), ids=lambda s: f"seed{s}")
 
 
-@pytest.mark.parametrize("model", ["digits", "resnet_digits"])
-@pytest.mark.parametrize("config", PRESETS, ids=lambda c: c.name)
-def test_what_moves(config, model):
-    """A LOAD ahead is followed by a RUN of RED turns, beside whose weights its own lie; commands stay the same but for order and place.
+def dense(command):
+    """The command; if it is a RUN, one whose cycles depend on its fields alone."""
+    return changed(command, skip_list=0, skip_target=0) if command.opcode == Opcode.RUN else command
 
-    Weights in use are followed command by command.
-    """
-    network = Network.load(model)
-    batch = 4
-    moved, plain = (compile_step(network, config, batch=batch, switches=Switches(overlap=overlap)) for overlap in (True, False))
-    loose = [changed(c, bank_addr=0, **({"ahead": 0} if c.opcode == Opcode.LOAD else {})) if c.opcode in (Opcode.LOAD, Opcode.RUN) else c
-             for c in moved.commands]
-    assert sorted(loose, key=repr) == sorted((changed(c, bank_addr=0) if c.opcode in (Opcode.LOAD, Opcode.RUN) else c
-                                             for c in plain.commands), key=repr)
-    assert [c for c in loose if c.opcode != Opcode.LOAD] == [c if c.opcode != Opcode.RUN else changed(c, bank_addr=0)
-                                                            for c in plain.commands if c.opcode != Opcode.LOAD]
-    loaded, coming, count = set(), None, 0
-    for command, following in zip(moved.commands, moved.commands[1:]):
-        if command.opcode == Opcode.LOAD:
-            words = set(range(command.bank_addr, command.bank_addr + bricks(command)))
-            assert max(words) < config.bank_weights
-            if command.ahead:
-                count += 1
-                assert following.opcode == Opcode.RUN and not following.outer and following.bank_addr in loaded
-                assert not {w // 2 for w in words} & {w // 2 for w in loaded} and coming is None
-                coming = words
-            else:
-                loaded = loaded | words if loaded and command.bank_addr else words
-        elif command.opcode == Opcode.RUN and not command.outer:
-            assert command.bank_addr in loaded
-            if coming:
-                loaded, coming = coming, None
-        elif command.opcode in (Opcode.CLEAR, Opcode.UPDATE):
-            loaded = set()
-    assert count > 0 and not any(c.opcode == Opcode.LOAD and c.ahead for c in plain.commands)
+
+def unit_cycles(config, command):
+    """Cycles of the unit of a :func:`dense` command."""
+    if command.opcode != Opcode.RUN:
+        return COSTS[command.opcode](config, command, None).cycles
+    flags = np.zeros((config.rows, config.act_bricks, config.lanes), bool)
+    return run_cost(config, command, flags, flags).cycles
+
+
+def longest(config, name):
+    """The command of the step that takes longest, waiting for nothing; LOADs, CLEARs and UPDATEs are made as long as they can be."""
+    _, _, program, _ = step_of(config)
+    opcode = Opcode.RUN if name == "OUT" else Opcode[name]
+    found = [dense(c) for c in program.commands if c.opcode == opcode and (opcode != Opcode.RUN or c.outer == (name == "OUT"))]
+    command = max(found, key=lambda c: unit_cycles(config, c))
+    match opcode:
+        case Opcode.CLEAR:
+            command = changed(command, words=config.bank_words)
+        case Opcode.LOAD | Opcode.UPDATE:
+            command = changed(command, bank_addr=0, t_count=1, inner_count=config.bank_words, outer_count=1, t_step=0, inner_step=0)
+    return replace(command, waits=frozenset())
 
 
 def test_constants():
     """The cycle model restates the gateware."""
-    assert LOAD_LATENCY == Loader.LATENCY and RUN_END == Array.RUN_LATENCY - 2 and AHEAD == 2
+    assert LOAD_LATENCY == Loader.LATENCY and POST_LATENCY == 11 and clear_cycles(5) == 6
 
 
-@pytest.mark.parametrize("config", ODD, ids=lambda c: c.name)
-def test_a_run_waits(config):
-    """A short RUN behind a long LOAD ahead ends when the LOAD does, to the cycle; a long one when it is done itself."""
-    bench, (network, batches, program, _) = bench_of(config), step_of(config)
-    first = next(i for i, c in enumerate(program.commands) if c.opcode == Opcode.RUN)
-    x, labels = batches[0]
-    step = GoldenModel(network, config.formats, 0).step(x, labels, 2)
-    moves = [i for i in range(first) if program.commands[i].opcode == Opcode.MOVE]
-    a_load = next(c for c in program.commands if c.opcode == Opcode.LOAD)
-    waited = set()
-    for inner in (1, 20, config.bank_weights // 2 - 1):
-        spare = Command(Opcode.LOAD, dict.fromkeys(a_load.fields, 0) | {"t_count": 1, "inner_count": inner, "outer_count": 1, "ahead": 1})
-        run = changed(program.commands[first], bank_addr=config.bank_weights // 2, y_count=1, x_count=1, slots=1, last_rows=1)
-        short = dataclasses.replace(program, commands=[*(program.commands[i] for i in moves), spare, run, END],
-                                    notes=[*(program.notes[i] for i in moves), *program.notes[first - 1:first + 1], program.notes[-1]])
-        load(bench, short.words())
-        bench.driver.write_staging(short.staging["input"], x.reshape(-1))
-        bench.driver.run(LIMIT)
-        costs = [cycles for cycles, _ in program_costs(config, short, step.tensors)]
-        assert bench.driver.counters(len(costs)).tolist() == costs
-        waited.add(costs[-2] == command_cycles(Opcode.RUN, run_at_least(spare, fetch_cycles(length(Opcode.RUN)))))
-    assert waited == {False, True}
+@seeds
+@every_config
+def test_any_mix(config, seed):
+    """Commands of a step in random order, each waiting for what is in its way, with stops: every start and end is the model's.
+
+    Words are rubbish, and cycles do not depend on them.
+    """
+    bench, (_, _, program, _) = bench_of(config), step_of(config)
+    rng = np.random.default_rng([seed, 5])
+    chosen = [dense(program.commands[i]) for i in rng.integers(0, len(program.commands) - 1, 60)]
+    mixed = Program(batch=1, commands=[*chosen, END])
+    add_waits(mixed)
+    cycles = [*(unit_cycles(config, c) for c in chosen), 0]
+    stops = [] if seed % 2 else sorted(int(i) for i in rng.choice(60, 6, replace=False))
+    expected = timeline(mixed.commands, cycles, stops)
+    load(bench, mixed.words())
+    for number, stop in enumerate([*stops, None]):
+        bench.driver.run(100 * LIMIT, at=None if number else 0, stop=stop)
+    assert bench.driver.times(61).tolist() == [[one.start, one.end] for one in expected]
+    assert sum(one.start < other.end for one, other in zip(expected[1:], expected)) > 5  # that were under way together
     assert_clean(config)
 
 
-@pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.CLEAR, Opcode.UPDATE, Opcode.RUN])
-@pytest.mark.parametrize("config", ODD, ids=lambda c: c.name)
-def test_what_must_not_follow(config, opcode):
-    """A command that needs the banks or the weight memory, while a LOAD goes on; then a clean run."""
-    bench, (_, _, program, _) = bench_of(config), step_of(config)
-    first = next(c for c in program.commands if c.opcode == Opcode.LOAD)
-    ahead = changed(first, ahead=1, t_count=1, inner_count=config.bank_weights, outer_count=1, bank_addr=0, t_step=0, inner_step=0)
-    follows = next(c for c in program.commands if c.opcode == opcode and (opcode != Opcode.RUN or c.outer))
-    load(bench, encode([ahead, follows, END]))
-    expect_error(bench, Error.ADDRESS, 1, length(Opcode.LOAD))
-    assert_clean(config)
-
-
-@pytest.mark.parametrize("follows", ["RUN", "END"])
-@pytest.mark.parametrize("config", ODD, ids=lambda c: c.name)
-def test_a_load_ahead_that_fails(config, follows):
-    """Its error is that of the command under way; if none comes it is forgotten with the next start."""
-    bench, (_, _, program, _) = bench_of(config), step_of(config)
-    first = next(c for c in program.commands if c.opcode == Opcode.LOAD)
-    run = next(c for c in program.commands if c.opcode == Opcode.RUN)
-    ahead = changed(first, ahead=1, wm_addr=config.weight_bricks)
-    if follows == "RUN":
-        load(bench, encode([ahead, changed(run, bank_addr=config.bank_weights // 2), END]))
-        expect_error(bench, Error.ADDRESS, 1, length(Opcode.LOAD))
+@pytest.mark.parametrize("first, second", [pair for pair in permutations(NAMES, 2) if set(pair) != {"RUN", "OUT"}], ids="-".join)
+@every_config
+def test_conflict(config, first, second):
+    """Of two commands that do not wait, the second is refused if it meets the first at a port, and has done nothing; else both end when
+    they should."""
+    bench, one, other = bench_of(config), longest(config, first), longest(config, second)
+    load(bench, encode([one, END]))
+    bench.driver.run(LIMIT)
+    before = memories(bench)
+    load(bench, encode([one, other, END]))
+    expected = timeline([one, other, END], [unit_cycles(config, one), unit_cycles(config, other), 0])
+    assert expected[1].start < expected[0].end
+    if conflict(one, other):
+        expect_error(bench, Error.CONFLICT, 1, length(one.opcode))
+        assert bench.driver.times(1).tolist() == [[expected[0].start, expected[0].end]]
+        if one.opcode != Opcode.UPDATE:  # whose weights are others the second time
+            assert all((words == before[name]).all() for name, words in memories(bench).items())
     else:
-        late = changed(ahead, wm_addr=0, bank_addr=0, t_count=1, inner_count=config.bank_weights + 1, outer_count=1, t_step=0, inner_step=0)
-        load(bench, encode([late, END]))
         bench.driver.run(LIMIT)
-        bench.sim.step(config.bank_weights + 50)
+        assert bench.driver.times(3).tolist() == [[part.start, part.end] for part in expected]
     assert_clean(config)
+
+
+#: Pairs of commands that may be under way together; the second is the one whose time depends on the first.
+PAIRS = [("RUN", "LOAD"), ("RUN", "CLEAR"), ("POST", "LOAD"), ("LOSS", "UPDATE"), ("MOVE", "CLEAR"), ("UPDATE", "POST"), ("LOAD", "MOVE")]
+#: A field that is wrong from the start on.
+WRONG = {"LOAD": {"wm_addr": 65535}, "CLEAR": {"words": 4095}, "UPDATE": {"wm_addr": 65535}, "POST": {"dst_addr": 65535},
+         "MOVE": {"row_addr": 65535}}
+
+
+@pytest.mark.parametrize("first, second", PAIRS, ids="-".join)
+@every_config
+def test_a_fault_beside_another(config, first, second):
+    """The second command is at fault while the first is under way: its index; the first has no end, and all is as after a reset."""
+    bench, one, other = bench_of(config), longest(config, first), changed(longest(config, second), **WRONG[second])
+    load(bench, encode([one, other, END]))
+    expect_error(bench, Error.ADDRESS, 1, length(one.opcode) + length(other.opcode))
+    assert_clean(config)
+
+
+@every_config
+def test_a_late_fault_of_the_first(config):
+    """A LOAD goes wrong at its last weight, while a RUN that began later is under way: the LOAD's index, and the word after the RUN."""
+    bench, run = bench_of(config), longest(config, "RUN")
+    late = changed(longest(config, "LOAD"), inner_count=config.bank_weights + 1, wm_addr=0)
+    load(bench, encode([late, run, END]))
+    expect_error(bench, Error.ADDRESS, 0, length(Opcode.LOAD) + length(Opcode.RUN))
+    assert_clean(config)
+

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 from support import SUPPORT
-from support.standin import BAD, DEAD, NARROW_ROWS, SUMS, WIDE_ROWS
+from support.standin import BAD, DEAD, NARROW_ROWS, SUMS, WIDE_ROWS, command
 
+from gradgate.arch.commands import Command, Opcode
 from gradgate.arch.memorymap import REGION_SHIFT, Csr, Region, address, row_offset
 from gradgate.host.link import DeviceTimeout
 from gradgate.sim import cocotb
@@ -78,7 +79,7 @@ def test_memories_are_listed(sim, config):
     formats = config.formats
     assert sim.memories() == {
         "argmax.mem": (config.rows * 16 * config.lanes, 2),
-        "counters.mem": (config.counters, 32),
+        "starts.mem": (config.counters, 32), "ends.mem": (config.counters, 32),
         "program.mem": (config.program_words, 32),
         **{f"row{r}.mem": (config.act_bricks, formats.act_bits * config.lanes) for r in range(config.rows)},
         "staging.mem": (config.staging_words, formats.act_bits),
@@ -105,6 +106,21 @@ def test_view_is_the_memory(sim, name, region):
         assert sim.read(address(region, place), 1) == [before ^ 1], "a read at once, of the address read last"
     view[:] = words[::-1]
     assert np.array_equal(sim.read(address(region, 0), len(view)), words[::-1])
+
+
+def test_pause_where_a_word_changes(sim, driver):
+    """The clock stops in the cycle in which one of the watched words changes, and goes on from there; others do not matter."""
+    driver.load_program([command(5), command(30), command(7), *Command(Opcode.END, {}).encode()])
+    whole, ends = driver.run(1000), sim.memory("ends")
+    expected = ends[:3].tolist()
+    assert expected == [8, 41, 51] and whole == 54
+    ends[:] = 0
+    driver.start()
+    assert sim.run(1000, ends, [1, 2]) == 41 and sim.busy and ends[:3].tolist() == [8, 41, 0]
+    assert sim.run(1000, ends, [2]) == 10 and sim.busy and ends[:3].tolist() == expected
+    with pytest.raises(DeviceTimeout, match="still busy after 2 cycles"):
+        sim.run(2, ends, [2])
+    assert sim.run(1000, ends, [0, 1, 2]) == 1 and not sim.busy and sim.run(1000, ends, [0]) == 0
 
 
 def test_view_of_36_bit_words(sim):

@@ -2,7 +2,7 @@
 
 A program word is ``cycles << 16 | error << 8 | 1``, a command that takes ``cycles`` and ends with that error, or the
 real ``END``. Region 14 is a memory of 36-bit words, two addresses a word; its low part is written first. All memories
-but ``COUNTERS`` can be written.
+but ``STARTS`` and ``ENDS`` can be written.
 """
 
 from amaranth.back import verilog
@@ -78,7 +78,8 @@ class StandIn(wiring.Component):
             return ram
 
         program = memory("program", 32, config.program_words, Region.PROGRAM)
-        counters = memory("counters", 32, config.counters, None)
+        starts = memory("starts", 32, config.counters, None)
+        ends = memory("ends", 32, config.counters, None)
         memory("staging", formats.act_bits, config.staging_words, Region.STAGING)
         memory("weights", formats.master_bits, config.weight_bricks * config.lanes, Region.WEIGHTS)
         memory("argmax", 2, windows(config)[Region.ARGMAX].words, Region.ARGMAX)
@@ -102,13 +103,14 @@ class StandIn(wiring.Component):
                          sums.w_data.eq(low | bus.w_data << 32), sums.w_en.eq(write & offset[0])]
             with m.If(write):
                 m.d.sync += low.eq(bus.w_data)
-        with m.If(region == Region.COUNTERS):
-            m.d.comb += bus.r_data.eq(counters.r_data)
+        for number, ram in ((Region.STARTS, starts), (Region.ENDS, ends)):
+            with m.If(region == number):
+                m.d.comb += bus.r_data.eq(ram.r_data)
 
-        self.elaborate_sequencer(m, write & (region == Region.CSR), program, counters)
+        self.elaborate_sequencer(m, write & (region == Region.CSR), program, starts, ends)
         return m
 
-    def elaborate_sequencer(self, m, write, program, counters):
+    def elaborate_sequencer(self, m, write, program, starts, ends):
         """Control registers, and the units' time."""
         bus, start, stop, index = self.bus, Signal(16), Signal(16, init=STOP_NONE), Signal(16)
         cycles, left, ended, error = Signal(32), Signal(17), Signal(), Signal(8)
@@ -125,16 +127,18 @@ class StandIn(wiring.Component):
         with m.If(write & (bus.addr == Csr.STOP)):
             m.d.sync += stop.eq(bus.w_data)
         word = program.r_data
-        m.d.comb += [self.error.eq(error != 0), counters.w_addr.eq(index), counters.w_data.eq(word[16:])]
+        m.d.comb += self.error.eq(error != 0)
+        for ram in (starts, ends):
+            m.d.comb += [ram.w_addr.eq(index), ram.w_data.eq(cycles + 1)]
         with m.If(self.busy):
             m.d.comb += program.r_addr.eq(start)
             m.d.sync += cycles.eq(cycles + 1)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(write & (bus.addr == Csr.CONTROL) & bus.w_data[0]):
-                    m.d.sync += [self.busy.eq(1), ended.eq(0), error.eq(0), cycles.eq(0)]
+                    m.d.sync += [self.busy.eq(1), ended.eq(0), error.eq(0)]
                     with m.If(start == 0):
-                        m.d.sync += index.eq(0)
+                        m.d.sync += [index.eq(0), cycles.eq(0)]
                     m.next = "FETCH"
             with m.State("FETCH"):
                 m.next = "WAIT"
@@ -142,6 +146,7 @@ class StandIn(wiring.Component):
                 m.next = "DECODE"
             with m.State("DECODE"):
                 m.d.sync += left.eq(word[16:])
+                m.d.comb += starts.w_en.eq(1)
                 m.next = "EXECUTE"
                 with m.If(~word[0]):
                     m.d.sync += [self.busy.eq(0), ended.eq(1)]
@@ -152,7 +157,7 @@ class StandIn(wiring.Component):
                     m.d.sync += [self.busy.eq(0), error.eq(word[8:16])]
                     m.next = "IDLE"
                 with m.Elif(left <= 1):
-                    m.d.comb += counters.w_en.eq(1)
+                    m.d.comb += ends.w_en.eq(1)
                     m.d.sync += [start.eq(start + 1), index.eq(index + 1)]
                     m.next = "FETCH"
                     with m.If(index == stop):
