@@ -1,20 +1,25 @@
 """Errors planted in compiler, golden model and gateware are found: the comparison can fail, and says where."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed
 from support.rig import ODD, bench_of, legal_case, random_batch, train
 
+from gradgate.arch.commands import Opcode
 from gradgate.arch.network import Network
-from gradgate.compiler import overlap, plan, weight_gradient
+from gradgate.compiler import overlap, plan, waits, weight_gradient
 from gradgate.compiler.context import Switches
 from gradgate.compiler.step import training_step
 from gradgate.golden import fixed
-from gradgate.host.driver import Driver
+from gradgate.golden.cycles import sequencer
+from gradgate.golden.cycles.timeline import Times
+from gradgate.host.driver import DeviceError, Driver
 from gradgate.hw.array.lane import Lane
 from gradgate.hw.generate import verilog
 from gradgate.hw.parts.multiplier import Multiplier
-from gradgate.sim import toolchain
+from gradgate.sim import compare, toolchain
 from gradgate.sim.compare import Bench
 from gradgate.sim.simulator import Simulator
 
@@ -106,12 +111,58 @@ def test_wrong_turn_is_found(monkeypatch):
     assert tally.mismatched_words > 0 and tally.first.tensor.endswith(".master")
 
 
-def test_weights_loaded_over_those_in_use_are_found(monkeypatch):
-    """A LOAD ahead to where the RUN beside it reads its weights."""
+def test_hazard_on_the_banks_left_out_is_found(monkeypatch):
+    """Weights go where the RUN before still reads its own, and no command waits for what it would meet in the banks."""
     config, network, batches, _ = swapping()
-    monkeypatch.setattr(overlap, "_room", lambda *_: 0)
+    monkeypatch.setattr(overlap, "_place", lambda *_: 0)
+    assert train(bench_of(config), network, batches).exact  # the LOADs wait
+    monkeypatch.setattr(waits, "_meet", lambda *_: False)
     tally = train(bench_of(config), network, batches)
     assert tally.mismatched_words > 0 and tally.first.tensor.endswith(".out")
+
+
+@pytest.mark.parametrize("opcode, unit", [(Opcode.POST, Opcode.RUN), (Opcode.RUN, Opcode.LOAD), (Opcode.UPDATE, Opcode.RUN)],
+                         ids=lambda opcode: opcode.name)
+def test_missing_wait_is_found(monkeypatch, opcode, unit):
+    """A command that does not wait for a unit in its way: by the compiler's check; without it by the core, at that command; and where
+    they meet in the banks only, by the words."""
+    config, network, batches, _ = swapping()
+    index = {}
+
+    def forgetful(program, overlap):
+        waits.add_waits(program, overlap)
+        able = [i for i, c in enumerate(program.commands) if c.opcode == opcode and unit in c.waits]
+        at = index["at"] = min(able, key=lambda i: program.commands[i - 1].opcode != unit)  # right after it, if there is one
+        program.commands[at] = replace(program.commands[at], waits=program.commands[at].waits - {unit})
+
+    monkeypatch.setattr("gradgate.compiler.compile.add_waits", forgetful)
+    with pytest.raises(ValueError, match=rf"command \d+ \({opcode.name}\) must wait for {unit.name}, which is in its way"):
+        train(bench_of(config), network, batches)
+    monkeypatch.setattr("gradgate.compiler.compile.check_waits", lambda commands: None)
+    if unit == Opcode.LOAD:
+        assert train(bench_of(config), network, batches).mismatched_words > 0
+        return
+    with pytest.raises(DeviceError, match=r"error 5 \(CONFLICT\)") as caught:
+        train(bench_of(config), network, batches)
+    assert caught.value.index == index["at"]
+
+
+def test_time_that_is_one_off_is_found(monkeypatch):
+    """A start a cycle later than the model says, and an end a cycle later, of all commands and of one."""
+    network, batches = case()
+    honest = sequencer.fetch_cycles
+    monkeypatch.setattr(sequencer, "fetch_cycles", lambda length: honest(length) + 1)
+    tally = train(bench_of(CONFIG), network, batches)
+    assert tally.mismatched_words == 0 and tally.wrong_cycles == len(bench_of(CONFIG)._program.commands)
+    monkeypatch.setattr(sequencer, "fetch_cycles", honest)
+    honest_times = compare.program_times
+    last = len(bench_of(CONFIG)._program.commands) - 1
+    for change in ({"start": -1}, {"end": 1}):
+        monkeypatch.setattr(compare, "program_times", lambda *a, change=change: [
+            one if i != last // 2 else Times(one.start + change.get("start", 0), one.end + change.get("end", 0))
+            for i, one in enumerate(honest_times(*a))])
+        tally = train(bench_of(CONFIG), network, batches)
+        assert tally.wrong_cycles == 1 and tally.first_cycles.startswith(f"step 0, command {last // 2} ("), tally.first_cycles
 
 
 def test_wrong_rounding_in_the_golden_model_is_found(monkeypatch):
