@@ -8,10 +8,11 @@ order: one that could begin at once must not stand after one that has to wait.
 from dataclasses import replace
 
 from gradgate.arch.commands import Opcode
-from gradgate.compiler.waits import bricks, required, under_way
+from gradgate.arch.units import UNITS
+from gradgate.compiler.waits import BANKS, bricks, required, under_way
 
-#: What LOAD and CLEAR may be moved before: these leave banks and weight memory alone.
-HARMLESS = (Opcode.POST, Opcode.LOSS, Opcode.MOVE)
+#: What LOAD and CLEAR may be moved before: units that leave banks and weight memory alone.
+HARMLESS = frozenset(opcode for opcode, unit in UNITS.items() if not unit.ports & (BANKS | UNITS[Opcode.LOAD].ports))
 
 
 def clear_together(config, program) -> None:

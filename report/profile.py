@@ -116,7 +116,7 @@ def _beside(commands, times):
             if together > 0 and command.opcode in BESIDE and other.opcode != command.opcode:
                 beside = result[command.opcode]
                 beside[other.opcode] = beside.get(other.opcode, 0) + together
-    return result
+    return {opcode: dict(sorted(others.items())) for opcode, others in result.items()}
 
 
 def _saved(program, costs):
@@ -164,7 +164,7 @@ def together(profile: Profile) -> list:
     """Rows of the table under :data:`TOGETHER`, the last one for all of it."""
     rows = [["fetching", "", f"{profile.saved['fetching']:,}"]]
     for opcode, others in profile.beside.items():
-        beside = ", ".join(f"{other.name} {cycles:,}" for other, cycles in sorted(others.items()))
+        beside = ", ".join(f"{other.name} {cycles:,}" for other, cycles in others.items())
         rows.append([opcode.name, beside, f"{profile.saved[opcode.name]:,}"])
     return [*rows, ["all", "", f"{sum(profile.saved.values()):,}"]]
 

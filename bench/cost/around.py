@@ -1,13 +1,18 @@
-"""Cycles around the RUNs of a pass: loading and clearing banks, post-processing, updates, and the fetching of commands."""
+"""Cycles around the RUNs of a pass: loading and clearing banks, post-processing, updates, and the fetching of commands.
+
+Each command is taken to be fetched when the one before has ended. The core fetches earlier, and lets commands that share no port go on
+beside each other (``compiler/waits.py``); of that, only LOADs beside the RUN before are counted, and only in :meth:`Around.overlapped`.
+So the figures are upper bounds.
+"""
 
 from dataclasses import dataclass, replace
 from functools import cache
 
-from gradgate.arch.commands import Opcode
+from gradgate.arch.commands import Opcode, length
 from gradgate.bench.cost.cuts import channels, entries_of, targets_of
 from gradgate.compiler.common import channels_of
 from gradgate.golden.cycles.array import POST_LATENCY, clear_cycles
-from gradgate.golden.cycles.sequencer import command_cycles
+from gradgate.golden.cycles.sequencer import AROUND, fetch_cycles
 from gradgate.golden.cycles.weights import LOAD_LATENCY, update_latency
 
 
@@ -28,7 +33,8 @@ class Around:
         return self.load + self.clear + self.post + self.update + self.issue
 
     def overlapped(self, run: float) -> "Around":
-        """With LOADs during the RUN before, which takes ``run`` cycles on average; the first LOAD has none before it."""
+        """With LOADs during the RUN before, which takes ``run`` cycles on average, as the core has it where both tiles' weights have room
+        in the banks; the first LOAD has none before it."""
         first = self.loads[0] if self.loads else 0
         return replace(self, load=first + sum(max(0, load - run) for load in self.loads[1:]))
 
@@ -36,7 +42,7 @@ class Around:
 @cache
 def _fetch(opcode: Opcode) -> int:
     """Cycles of a command that its unit does not take."""
-    return command_cycles(opcode)
+    return fetch_cycles(length(opcode)) + AROUND
 
 
 def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:

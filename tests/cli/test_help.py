@@ -181,7 +181,7 @@ def test_profile(tmp_path):
     path = tmp_path / "profile.json"
     text = run("profile", "--config", "small", "--batch", "16", "--lr-shift", "3", "--json", path, COLUMNS="300")
     assert max(map(len, text.splitlines())) <= 100 and ESCAPE not in text
-    what, table, notes = text.split("\n\n")
+    what, table, notes, beside = text.split("\n\n")
     assert what == "One step of `digits` on `small` (4x8 PEs, 2 lists a row), batch 16, after 1 epoch(s)."
     heads, cells = rows(table)
     figures = json.loads(path.read_text())
@@ -191,12 +191,18 @@ def test_profile(tmp_path):
     for part in figures["parts"]:
         limits = [f"{part['macs']:,}", f"{part['macs_per_cycle_and_pe']:.2f}", f"{part['builder_cycles']:,}",
                   f"{part['lanes_cycles']:,}"] if "macs" in part else []
-        shown.append([part["command"], str(part["number"]), f"{part['cycles']:,}", f"{100 * part['share']:.1f} %", *limits])
-    shown.append(["step", str(figures["number"]), f"{figures['cycles']:,}", f"{figures['macs']:,}",
+        shown.append([part["command"], str(part["number"]), f"{part['cycles']:,}", f"{part['added_cycles']:,}",
+                      f"{100 * part['share']:.1f} %", *limits])
+    shown.append(["step", str(figures["number"]), f"{figures['cycles']:,}", f"{figures['cycles']:,}", f"{figures['macs']:,}",
                   f"{figures['macs_per_cycle_and_pe']:.2f}"])
-    assert cells == shown and sum(part["cycles"] for part in figures["parts"]) == figures["cycles"]
+    assert cells == shown and sum(part["added_cycles"] for part in figures["parts"]) == figures["cycles"]
     assert [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", notes)] == [
         figures[key] for key in ("fetch_cycles", "bubble_cycles", "plain_roles_cycles")]
+    heads, cells = rows(beside)
+    assert heads == profile.TOGETHER
+    shown = [[name, *([", ".join(f"{other} {cycles:,}" for other, cycles in others.items())] if others else []),
+              f"{figures['saved_cycles'][name]:,}"] for name, others in {"fetching": {}, **figures["beside_cycles"]}.items()]
+    assert cells == [*shown, ["all", f"{sum(figures['saved_cycles'].values()):,}"]]
 
 
 BAD = """module gradgate(input c, input d, output reg q, output reg r);

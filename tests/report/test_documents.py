@@ -5,7 +5,6 @@ import re
 import pytest
 from support import DOCS
 
-from gradgate.arch.commands import Opcode, length
 from gradgate.arch.config import Config
 from gradgate.arch.network import Network
 from gradgate.cli.options import parse_lr_shifts
@@ -42,7 +41,7 @@ def cost(opcode, pattern):
 def test_costs_of_commands():
     """Formulas of the table of commands."""
     assert cost("MOVE", r"words \+ (\d+)") == [move_cycles(SMALL, 5) - 5]
-    assert cost("LOAD", r"bricks \+ (\d+); (\d+) with") == [weights.LOAD_LATENCY, weights.AHEAD]
+    assert cost("LOAD", r"bricks \+ (\d+)") == [weights.LOAD_LATENCY]
     assert cost("CLEAR", r"lane \+ (\d+)") == [array.clear_cycles(5) - 5]
     assert cost("POST", r"beats \+ (\d+)") == [array.POST_LATENCY]
     first, factor, image = cost("LOSS", r"(\d+) \+ images x \((\d+) x classes \+ `grad_frac` \+ (\d+)\)")
@@ -50,12 +49,17 @@ def test_costs_of_commands():
         assert loss.loss_cycles(SMALL, images, classes, True) == first + images * (factor * classes + SMALL.formats.grad_frac + image)
     beyond, master, gradient = cost("UPDATE", r"bricks \+ (\d+) \+ max\((\d+), (\d+) \+ ceil")
     assert (beyond, master, gradient) == (weights.UPDATE_LATENCY, weights.MASTER, weights.GRADIENT)
-    around, end = map(int, re.search(r"cost `length \+ (\d+)` .* \(END: `length \+ (\d+)`\)", page("architecture.md")).groups())
-    assert around == sequencer.command_cycles(Opcode.RUN, 100) - 100 - length(Opcode.RUN)
-    assert end == sequencer.command_cycles(Opcode.END) - 1 - length(Opcode.END)
-    ahead, minus, back, drain = map(int, re.search(
-        r"max\(RUN, bricks \+ (\d+) - (\d+) - (\d+) - fetch of the RUN \+ (\d+)\)", page("architecture.md")).groups())
-    assert (ahead, minus, back, drain) == (weights.LOAD_LATENCY, weights.AHEAD, sequencer.BACK, weights.RUN_END)
+
+
+def test_times_of_commands():
+    """The sentences and formulas on when a command begins and ends."""
+    text = page("architecture.md")
+    beyond, shortest = map(int, re.search(r"it takes `length \+ (\d+)`\s+cycles at least, (\d+) for a command of one word", text).groups())
+    assert [sequencer.fetch_cycles(n) for n in (1, 2, 14)] == [shortest, beyond + 2, beyond + 14]
+    fetch, waited, around = map(int, re.search(
+        r"start\(i\) = max\(start\(i - 1\) \+ length\(i\) \+ (\d+), end of the last command of each unit waited for \+ (\d+)\)\n"
+        r"end\(i\)   = start\(i\) \+ cycles of the unit \+ (\d+) ", text).groups())
+    assert (fetch, waited, around) == (beyond, sequencer.WAITED, sequencer.AROUND)
 
 
 def test_profile():
@@ -66,7 +70,9 @@ def test_profile():
     text = page("profile.md")
     for line in profile.lines(found, SMALL):
         assert line in text, "run `gradgate profile --docs`"
-    assert sum(part.cycles for part in found.parts) == found.cycles < found.plain
+    assert sum(part.added for part in found.parts) == found.cycles < found.plain
+    assert all(part.added <= part.cycles + 30 * part.commands for part in found.parts)
+    assert all(cycles > 0 for cycles in found.saved.values()) and all(found.beside.values())
     assert all(cycles < found.cycles for cycles in found.limits.values())
     runs = [part for part in found.parts if part.limits]
     assert len(runs) == 8 and all(max(part.limits) <= part.cycles for part in runs)

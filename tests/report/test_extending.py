@@ -1,0 +1,146 @@
+"""A command and a layer, added to a copy of the sources by docs/extending.md: in the places that its tables name, and in no other."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from support import DOCS, SOURCES
+
+#: A command that does nothing for so many cycles, at the staging memory; it comes before every LOSS.
+COMMAND = {
+    "arch/commands.py": [
+        ("    UPDATE = 7\n", "    UPDATE = 7\n    REST = 8\n"),
+        ("COMMANDS = {\n", "COMMANDS = {\n    Opcode.REST: ('Nothing.', (count('cycles', 'at least 2'),)),\n")],
+    "arch/units.py": [("UNITS = {\n", "UNITS = {\n    Opcode.REST: _unit('rest', 'resting', Port.STAGING),\n")],
+    "hw/control/rest.py": [("", """
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from gradgate.arch.commands import Opcode
+from gradgate.hw.parts.command import UnitSignature, layout
+
+
+class Rest(wiring.Component):
+    unit: Out(UnitSignature())
+
+    def elaborate(self, platform):
+        m = Module()
+        left = Signal(12)
+        m.d.comb += self.unit.done.eq(left == 1)
+        with m.If(self.unit.start):
+            m.d.sync += left.eq(layout(Opcode.REST)(self.unit.payload).cycles - 1)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        return m
+""")],
+    "hw/core.py": [
+        ("from gradgate.hw.control.move import Move\n",
+         "from gradgate.hw.control.move import Move\nfrom gradgate.hw.control.rest import Rest\n"),
+        ('{"array": array,', '{"rest": Rest(), "array": array,')],
+    "golden/cycles/program.py": [("COSTS = {\n", "COSTS = {\n    Opcode.REST: lambda config, rest, _: Cost(rest.cycles),\n")],
+    "compiler/compile.py": [
+        ("    ctx.program.add(Opcode.LOSS,",
+         "    ctx.program.add(Opcode.REST, Note(), cycles=2000)\n    ctx.program.add(Opcode.LOSS,")],
+}
+#: What is asked of the copy: the tables, a core, and the times of a step.
+TABLES = """
+from gradgate.arch.commands import COMMANDS, Opcode, decode
+from gradgate.hw.core import Core
+from gradgate.report import training
+from gradgate.report.commands import markdown
+from gradgate.sim.soak import ODD, legal_case
+from amaranth.back import rtlil
+import numpy as np
+from gradgate.compiler.compile import compile_step
+from gradgate.golden.cycles.program import program_costs, program_times
+from gradgate.golden.model import GoldenModel
+from gradgate.sim.soak import random_batch
+
+config = ODD[0]
+rng = np.random.default_rng(1)
+network, batch = legal_case(config, rng)
+program = compile_step(network, config, batch=batch)
+index = next(i for i, c in enumerate(program.commands) if c.opcode == Opcode.REST)
+after = next(i for i, c in enumerate(program.commands) if c.opcode == Opcode.LOSS)
+rest, loss = program.commands[index], program.commands[after]
+assert decode(program.words())[index] == rest and rest.cycles == 2000
+assert rest.waits >= {Opcode.MOVE} and Opcode.REST not in loss.waits  # the staging memory; no port in common
+step = GoldenModel(network, config.formats, 0).step(*random_batch(rng, network, batch), 2)
+times = program_times(program, program_costs(config, program, step.tensors))
+assert times[index].cycles >= 2000 + 1 and times[after].start < times[index].end
+assert program.phase(index) == 'resting' and 'resting' in training.PHASES and '## REST (opcode 8, 2 words' in markdown()
+assert 'rest' in rtlil.convert(Core(config))
+"""
+#: What is asked with a simulation: training steps of a core that has the unit, exact in words and times.
+RUN = """
+import numpy as np
+from gradgate.sim.soak import ODD, bench_of, legal_case, random_batch, train
+
+rng = np.random.default_rng(1)
+network, batch = legal_case(ODD[0], rng)
+tally = train(bench_of(ODD[0]), network, [random_batch(rng, network, batch) for _ in range(2)])
+assert tally.exact and tally.steps == 2, (tally.first, tally.first_cycles)
+"""
+
+
+def copied(tmp_path, edits):
+    """The sources as a package in ``tmp_path``, with ``edits``: {file: [(what, by what it is replaced)]}; a new file replaces nothing."""
+    rooms = [path for path in SOURCES.iterdir() if (path / "__init__.py").is_file() and path.name not in ("tests", "package")]
+    package = tmp_path / "gradgate"
+    for room in rooms:
+        shutil.copytree(room, package / room.name, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
+    shutil.copy(SOURCES / "package/__init__.py", package)
+    for name, changes in edits.items():
+        path = package / name
+        for old, new in changes:
+            text = path.read_text() if path.exists() else ""
+            assert text.count(old) == 1 or not text, (name, old)
+            path.write_text(text.replace(old, new) if text else new)
+    return tmp_path
+
+
+def ask(where, code):
+    """What a process says that uses the copy: its errors, empty if it had none."""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(where)})
+    assert (run.returncode == 0) == (not run.stderr), run.stderr
+    return run.stderr
+
+
+def places(section):
+    """Files and rooms in the first column of the first table of a section of docs/extending.md, one list for each of its lines."""
+    text = (DOCS / "extending.md").read_text(encoding="utf-8").split(f"## {section}\n")[1].split("\n## ")[0]
+    lines = [line.split("|")[1] for line in text.splitlines() if line.startswith("|")][2:]
+    return [re.findall(r"`([a-z][\w/.]*)`", line) for line in lines]
+
+
+def named(edits, section, count):
+    """Every file that is edited is named by the table, or in a room that is, and the table has so many places."""
+    table = places(section)
+    assert len(table) == count
+    for name in edits:
+        assert any(name == place or place.endswith("/") and name.startswith(place) for line in table for place in line), name
+
+
+def test_a_command(tmp_path):
+    """Four places are enough for all tables, the gateware, the waits and the times."""
+    named(COMMAND, "A new command", 4)
+    assert ask(copied(tmp_path, COMMAND), TABLES) == ""
+
+
+@pytest.mark.parametrize("without, message", [
+    ("arch/units.py", "UNITS must have an entry for REST"),
+    ("golden/cycles/program.py", "COSTS must have an entry for REST")])
+def test_a_command_without(tmp_path, without, message):
+    """A table that lacks the opcode is an error at import, with its name."""
+    edits = {name: changes for name, changes in COMMAND.items() if name != without}
+    assert f"ValueError: {message}" in ask(copied(tmp_path, edits), "import gradgate.golden.cycles.program")
+
+
+@pytest.mark.full
+def test_a_command_in_simulation(tmp_path):
+    """The new unit takes its cycles, beside LOSS, and disturbs nothing."""
+    assert ask(copied(tmp_path, COMMAND), RUN) == ""
