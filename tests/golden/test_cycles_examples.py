@@ -4,15 +4,17 @@ import numpy as np
 from support.examples import core, table
 from support.units import blank
 
-from gradgate.arch.commands import POST_LEVELS, Command, Opcode, length
+from gradgate.arch.commands import POST_LEVELS, WITH_UNIT, Command, Opcode, length
 from gradgate.golden.cycles import run
 from gradgate.golden.cycles.array import clear_cycles, post_cycles
 from gradgate.golden.cycles.loss import loss_cycles
 from gradgate.golden.cycles.move import move_cycles
-from gradgate.golden.cycles.sequencer import command_cycles
+from gradgate.golden.cycles.sequencer import AROUND, fetch_cycles
+from gradgate.golden.cycles.timeline import Times, timeline
 from gradgate.golden.cycles.weights import load_cycles, update_cycles
 
 CONFIG = core()
+OTHERS = "Cycles of other commands", "command", "of", "unit", "words of the command", "issue to issue", "start to end"
 WALK = {"t_count": 1, "inner_count": 4, "outer_count": 1}  # four bricks
 
 
@@ -53,8 +55,19 @@ def test_cycles_of_other_commands():
         "UPDATE": ("4 bricks", update_cycles(CONFIG, command(Opcode.UPDATE, **WALK))),
         "END": ("nothing", 0),
     }
-    shown = table("Cycles of other commands", "command", "of", "unit", "words of the command", "counter")
+    shown = table(*OTHERS)
     assert {row["command"]: (row["of"], row["unit"]) for row in shown} == units
     for row in shown:
         opcode = Opcode[row["command"]]
-        assert (row["words of the command"], row["counter"]) == (length(opcode), command_cycles(opcode, row["unit"])), row
+        assert (row["words of the command"], row["issue to issue"]) == (length(opcode), fetch_cycles(length(opcode))), row
+        assert row["start to end"] == (row["unit"] + AROUND if opcode != Opcode.END else 0), row
+
+
+def test_times_of_a_program():
+    cycles = {row["command"]: row["unit"] for row in table(*OTHERS)}
+    cycles["RUN"], = (row["cycles"] for row in table("Cycles of a RUN", "cycles", "multiplications"))
+    waits = {"nothing": (), "all": WITH_UNIT, **{opcode.name: (opcode,) for opcode in WITH_UNIT}}
+    shown = table("Times of a program", "command", "waits for", "start", "end")
+    program = [Command(Opcode[row["command"]], blank(Opcode[row["command"]]), frozenset(waits[row["waits for"]])) for row in shown]
+    times = timeline(program, [cycles[row["command"]] for row in shown])
+    assert times == [Times(row["start"], row["end"]) for row in shown]
