@@ -86,6 +86,68 @@ tally = train(bench_of(ODD[0]), network, [random_batch(rng, network, batch) for 
 assert tally.exact and tally.steps == 2, (tally.first, tally.first_cycles)
 """
 
+#: A layer that halves every word, by a POST.
+LAYER = {
+    "arch/layers.py": [
+        ('    "relu": {"type"},\n', '    "halve": {"type", "name", "from"},\n    "relu": {"type"},\n'),
+        ('    if kind in ("conv", "depthwise", "dense", "avgpool"):\n',
+         '    if kind in ("conv", "depthwise", "dense", "avgpool", "halve"):\n'),
+        ('    if kind == "avgpool":\n',
+         '    if kind == "halve":\n        return Block(**common, cout=cin, kh=1, kw=1, stride=1, padding=0, kind="halve")\n'
+         '    if kind == "avgpool":\n')],
+    "arch/block.py": [
+        ('return self.kind != "average"', 'return self.kind not in ("average", "halve")'),
+        ("return (self.kh * self.kw).bit_length() - 1", 'return 1 if self.kind == "halve" else (self.kh * self.kw).bit_length() - 1')],
+    "golden/layers.py": [("def average(x:", "def halve(x):\n    return (x + 1) // 2\n\n\ndef average(x:")],
+    "golden/model.py": [
+        ("y = layers.average(x, block.kh, block.kw)",
+         'y = layers.halve(x) if block.kind == "halve" else layers.average(x, block.kh, block.kw)'),
+        ("parts = layers.spread(grad, block.kh, block.kw)",
+         'parts = layers.halve(grad) if block.kind == "halve" else layers.spread(grad, block.kh, block.kw)')],
+    "golden/floating.py": [
+        ("        b, h, wide, c = x.shape\n        y = ",
+         "        b, h, wide, c = x.shape\n        y = x / 2 if block.kind == 'halve' else "),
+        ("contribute(block.source, (grad /", "contribute(block.source, grad / 2 if block.kind == 'halve' else (grad /")],
+    "compiler/compile.py": [
+        ("average=forward.average)", "average=forward.average, halve=forward.average)"),
+        ("average=backward_data.average_backward)", "average=backward_data.average_backward, halve=backward_data.average_backward)")],
+    "sim/soak.py": [
+        ('    layers.append({"type": "dense",', '    layers.append({"type": "halve"})\n    layers.append({"type": "dense",'),
+        ('"average": any(', '"halve": any(b.kind == "halve" for b in network.blocks), "average": any(')],
+}
+#: What is asked of the copy: values by hand, gradients in floating point, a program.
+VALUES = """
+import numpy as np
+from gradgate.arch.formats import Formats
+from gradgate.arch.network import Network
+from gradgate.compiler.compile import compile_step
+from gradgate.golden.floating import FloatModel
+from gradgate.golden.model import GoldenModel
+from gradgate.sim.soak import ODD, Soak, legal_case
+
+conv = {"type": "conv", "name": "c", "out": 2, "kernel": 1}
+network = Network.build("toy", (2, 2, 1), [conv, {"type": "relu"}, {"type": "halve", "name": "h"}, {"type": "dense", "out": 2}])
+rng = np.random.default_rng(1)
+x, labels = rng.integers(-2000, 2000, (4, 2, 2, 1)), np.array([0, 1, 1, 0])
+tensors = GoldenModel(network, Formats(), 0).step(x, labels, 2).tensors
+for out, half in zip(tensors["c.out"].ravel(), tensors["h.out"].ravel()):
+    assert half == (int(out) + 1) // 2
+for out, whole, part in zip(tensors["c.out"].ravel(), tensors["h.grad"].ravel(), tensors["c.grad"].ravel()):
+    assert part == ((int(whole) + 1) // 2 if out else 0)
+assert tensors["c.grad"].any()
+model = FloatModel(network, dtype=np.float64)
+real, step = x / 1024, 1e-6
+trace = model.forward(real)
+assert (trace["h"][1] == trace["c"][1] / 2).all() and trace["c"][1].any()
+before, gradients = model.gradients(real, labels)
+model.weights[0][0, 0] += step
+assert abs((model.gradients(real, labels)[0] - before) / step - gradients[0][0, 0]) < 1e-4
+count = Soak()
+random, batch = legal_case(ODD[0], rng)
+count.count(random, compile_step(random, ODD[0], batch=batch))
+assert count.kinds["halve"] == 1
+"""
+
 
 def copied(tmp_path, edits):
     """The sources as a package in ``tmp_path``, with ``edits``: {file: [(what, by what it is replaced)]}; a new file replaces nothing."""
@@ -144,3 +206,22 @@ def test_a_command_without(tmp_path, without, message):
 def test_a_command_in_simulation(tmp_path):
     """The new unit takes its cycles, beside LOSS, and disturbs nothing."""
     assert ask(copied(tmp_path, COMMAND), RUN) == ""
+
+
+def test_a_layer(tmp_path):
+    """Six places are enough for values, gradients, programs and random networks."""
+    named(LAYER, "A new layer", 6)
+    assert ask(copied(tmp_path, LAYER), VALUES) == ""
+
+
+@pytest.mark.parametrize("without", ["golden/floating.py", "golden/model.py"])
+def test_a_layer_without(tmp_path, without):
+    """A model that lacks the layer is found."""
+    edits = {name: changes for name, changes in LAYER.items() if name != without}
+    assert "AssertionError" in ask(copied(tmp_path, edits), VALUES)
+
+
+@pytest.mark.full
+def test_a_layer_in_simulation(tmp_path):
+    """The core trains networks that have it, exact in words and times."""
+    assert ask(copied(tmp_path, LAYER), RUN) == ""
