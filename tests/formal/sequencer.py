@@ -1,209 +1,339 @@
-"""The sequencer: which commands start, with what, for how long, and how a program stops."""
+"""The sequencer: what is issued when, what is recorded, how a program stops; whatever is fetched, whatever units do."""
 
-from amaranth.asserts import AnyConst
-from amaranth.hdl import Cat, Mux, Signal
+from itertools import product
 
-from formal.proof import Proof, implies, small
-from gradgate.arch import commands, latency
-from gradgate.arch.commands import WORD, Error, Opcode
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+
+from formal.proof import Proof, implies, ones, small, variant
+from gradgate.arch import commands
+from gradgate.arch.commands import WITH_UNIT, WORD, Command, Error, Opcode
 from gradgate.arch.memorymap import STOP_NONE
+from gradgate.arch.units import conflict
 from gradgate.hw.control import sequencer
+from gradgate.hw.control.command_fetch import UNIT, CommandFetch
+from gradgate.hw.parts.command import PAYLOAD, layout
 
-IDLE, FETCH, RUN, ABORT, RESET = range(5)
-#: Cycles of a fetch until it is known whether there is a legal header: the memory's, word, header and decision to their registers.
-DECIDED = latency.RAM + 4
+IDLE, ISSUE, DRAIN, ABORT, RESET = range(5)
+
+
+class AnyFetch(CommandFetch):
+    """What :class:`CommandFetch` promises, and nothing more: some time after ``begin`` any command, or a refusal."""
+
+    def elaborate(self, platform):
+        m = Module()
+        fetching = Signal()
+        settled = Signal()  # the command is known
+        number, waits, payload = Signal(3), Signal(len(UNIT)), Signal(PAYLOAD)
+        with m.If(fetching & ~settled & AnySeq(1)):
+            m.d.sync += [settled.eq(1), number.eq(AnySeq(3)), waits.eq(AnySeq(len(UNIT))), payload.eq(AnySeq(PAYLOAD))]
+        with m.If(fetching & settled):
+            m.d.sync += [fetching.eq(0), self.ready.eq(1)]
+        with m.Elif(fetching & AnySeq(1)):
+            m.d.sync += [fetching.eq(0), settled.eq(0), self.refused.eq(Mux(AnySeq(1), Error.ILLEGAL, Error.NO_END))]
+        with m.If(self.drop):
+            m.d.sync += [fetching.eq(0), settled.eq(0), self.ready.eq(0), self.refused.eq(Error.NONE)]
+        with m.If(self.begin):
+            m.d.sync += fetching.eq(1)
+        m.d.comb += [
+            self.p_addr.eq(AnySeq(len(self.p_addr))),
+            self.opcode.eq(Mux(settled, 1 << number, AnySeq(len(Opcode)))),
+            self.waits.eq(Mux(settled, waits | (number == Opcode.END).replicate(len(UNIT)), AnySeq(len(UNIT)))),
+            self.payload.eq(Mux(settled, payload, AnySeq(PAYLOAD))),
+        ]
+        return m
+
+
+class Words(wiring.Component):
+    """A distributed memory whose words are signals."""
+
+    def __init__(self, *, shape, depth, init):
+        self.words = [Signal(shape, name=f"word{i}") for i in range(depth)]
+        self.write, self.read = (wiring.Signature({}).create() for _ in range(2))
+        self.write.addr, self.read.addr = Signal(range(depth)), Signal(range(depth))
+        self.write.en, self.write.data, self.read.data = Signal(), Signal(shape), Signal(shape)
+        super().__init__({})
+
+    def write_port(self):
+        return self.write
+
+    def read_port(self, *, domain):
+        return self.read
+
+    def elaborate(self, platform):
+        m = Module()
+        words = Array(self.words)
+        m.d.comb += self.read.data.eq(words[self.read.addr])
+        with m.If(self.write.en):
+            m.d.sync += words[self.write.addr].eq(self.write.data)
+        return m
 
 
 class SequencerProof(Proof):
-    """All outputs, in every cycle, are those of a model that decodes the header and counts cycles; and what follows from it.
+    """All outputs, in every cycle, are those of a model; and what follows from it.
 
-    Any one word of the program memory stands for all: whichever address, it is the header of some commands and a payload word
-    of others. Assumed of the surroundings: the program does not change while it runs, and the unit of the command shows ``done``
-    and ``fault`` only behind its start. Nothing is assumed of the other units, nor of what the host asks for and when.
+    The model has a bit for each unit that is busy, one for each whose end is due, and the index and the fields of each unit's command.
+    The command that is fetched is any (:class:`AnyFetch`). Assumed of a unit: ``done`` and ``fault`` come behind its ``start``, and not
+    behind ``done``. Nothing is assumed of what the host asks for and when.
     """
 
     def __init__(self, config=None, module=sequencer):
         self.config = config or small()
+        module = variant(module, CommandFetch=AnyFetch, Memory=Words)
         super().__init__(module.Sequencer(self.config))
-        self.units = {op: getattr(self.unit.units, name) for op, name in module.UNITS.items()}
+        self.units = {op: getattr(self.unit.units, op.name.lower()) for op in UNIT}
 
     def properties(self, m):
-        self.program(m)
-        self.command(m)
+        self.fetch = self.inside.fetch
+        self.model(m)
+        self.surroundings()
         self.outputs(m)
-        self.starts(m)
-        self.stops(m)
+        self.promises(m)
         self.registers()
         self.covers()
 
-    def program(self, m):
-        """The memory, of which one word is known."""
-        c, words = self.unit.control, self.config.program_words
-        self.chosen, self.word = AnyConst(range(words)), self.free("word", WORD)
-        self.assume(self.chosen < words)
-        before = self.past(self.word)
-        self.assume(~(c.busy & self.past(c.busy)) | (self.word == before))
-        self.address = [c.p_addr]  # of this cycle, of the one before, ...
-        for _ in range(latency.RAM):
-            self.address.append(self.past(self.address[-1]))
-        with m.If(c.busy & (self.address[-1] == self.chosen)):
-            self.assume(c.p_data == self.word)
+    def model(self, m):
+        """What is under way, and what happens in this cycle."""
+        c, fetch = self.unit.control, self.fetch
+        bits = len(UNIT)
+        self.phase = Signal(3)
+        self.busy, self.due = Signal(bits), Signal(bits)  # from the cycle behind the issue on; behind ``done``
+        self.faults, self.late = Signal(bits), Signal()  # of the cycle before
+        self.index, self.pc, self.reason = Signal.like(c.index), Signal.like(c.pc), Signal(Error)
+        self.indices = {op: Signal(16, name=f"index_{op.name}") for op in UNIT}
+        self.payloads = {op: Signal(WORD * (commands.length(op) - 1), name=f"fields_{op.name}") for op in UNIT}
+        self.quiet = Signal(WORD)
+        self.now = Signal(WORD)
 
-    def command(self, m):
-        """The command under way: its header, what is to become of it, and when."""
-        c, words = self.unit.control, self.config.program_words
-        self.phase, self.pc, self.index = Signal(3), Signal.like(c.pc), Signal.like(c.index)
-        self.age = Signal(WORD + 2)  # cycles since its first fetch, that one included
-        self.header = Signal(WORD)
-        with m.If(self.age == latency.RAM + 1):
-            m.d.sync += self.header.eq(c.p_data)
-        self.legal = {op: self.header == (op | commands.length(op) << 8) for op in Opcode}
-        self.known = Cat(self.legal.values()).any()
-        self.length = Signal(8)
-        m.d.comb += self.length.eq(sum(Mux(self.legal[op], commands.length(op), 0) for op in Opcode))
-        self.present, self.end = self.pc < words, self.pc + self.length
-        self.fits = self.present & self.known & (self.end <= words)
-        self.last = last = Signal(8)  # cycle of the fetch
-        m.d.comb += last.eq(Mux(self.present & self.known & (self.length > 2), self.length + latency.RAM + 2, DECIDED))
-        self.fetched = (self.phase == FETCH) & (self.age == last)
-        self.is_end = self.legal[Opcode.END]
+        self.trouble = Signal()
+        m.d.comb += self.trouble.eq(self.faults.any() | self.late)
+        self.own = Cat(fetch.opcode[op] for op in UNIT)
+        self.free = fetch.ready & ~((fetch.waits | self.own) & self.busy).any() & ~self.trouble
+        self.clash = Cat(
+            self.is_now(one) & self.is_busy(other) for one, other in product(self.kinds(), self.kinds())
+            if one[0] != other[0] and conflict(self.example(*one), self.example(*other))).any()
+        self.issue, self.record = Signal(), Signal(bits)
+        m.d.comb += self.issue.eq(self.free & ~self.clash)
+        with m.If(~self.trouble):
+            with m.Switch(self.due):
+                for bit in range(bits):
+                    with m.Case("-" * (bits - bit - 1) + "1" + "0" * bit):
+                        m.d.comb += self.record.eq(1 << bit)
+        self.is_end = fetch.opcode[Opcode.END]
+        self.ends = self.issue & self.is_end
+        self.last = self.past((c.index == c.stop_at) & (c.stop_at != STOP_NONE))  # looked at in the cycle before
 
-        self.unit_done = Cat(self.legal[op] & unit.done for op, unit in self.units.items()).any()
-        self.done = self.is_end | self.past(self.unit_done)
-        self.fault = self.past(Cat(self.legal[op] & unit.fault for op, unit in self.units.items()).any() | self.unit.failed)
-        self.late = self.past(self.age >= c.watchdog)
-        self.failed = (self.phase == RUN) & (self.fault | self.late)
-        self.finished = (self.phase == RUN) & ~self.failed & self.done
-        self.stopped = self.is_end | ((self.index == c.stop_at) & (c.stop_at != STOP_NONE))
+    @staticmethod
+    def kinds():
+        """Opcodes with what makes them use more ports or not."""
+        return [(op, outer) for op in UNIT for outer in ((False, True) if op == Opcode.RUN else (False,))]
+
+    @staticmethod
+    def example(op, outer):
+        return Command(op, dict.fromkeys(commands.layout(op), 0) | ({"outer": 1} if outer else {}))
+
+    def is_now(self, kind):
+        """The command that is fetched is of this kind."""
+        op, outer = kind
+        return self.fetch.opcode[op] & (layout(op)(self.fetch.payload).outer == outer if op == Opcode.RUN else 1)
+
+    def is_busy(self, kind):
+        """A command of this kind is under way."""
+        op, outer = kind
+        return self.busy[UNIT[op]] & (self.payloads[op][commands.layout(op)["outer"][0]] == outer if op == Opcode.RUN else 1)
+
+    def surroundings(self):
+        """A unit is alive from the cycle behind its start up to and with its last."""
+        for op, bit in UNIT.items():
+            unit = self.units[op]
+            alive = self.busy[bit] & ~self.due[bit] & ~unit.start
+            self.assume(implies(unit.done | unit.fault, alive))
 
     def outputs(self, m):
-        """Busy, ended, error, index and pc; addresses; counters."""
-        c, config = self.unit.control, self.config
-        busy, ended, error = Signal(), Signal(), Signal(Error)
+        """The model goes on; what the sequencer shows is what the model does."""
+        c, dut, fetch, config = self.unit.control, self.unit, self.fetch, self.config
+        done = Cat(unit.done for unit in self.units.values())
+        fault = Cat(unit.fault for unit in self.units.values())
+        started = Cat(unit.start for unit in self.units.values())
+        begun = self.own & self.issue.replicate(len(UNIT))
+        event = started.any() | self.record.any()
+        m.d.sync += [
+            self.busy.eq(self.busy & ~self.record | begun),
+            self.due.eq((self.due | done) & ~self.record),
+            self.faults.eq(Mux(self.trouble, 0, fault)),
+            self.late.eq((self.quiet >= c.watchdog) & self.busy.any() & ~event & ~self.trouble),
+            self.quiet.eq(Mux(event, 1, self.quiet + 1)),
+            self.now.eq(self.now + c.busy),
+        ]
+        for op, bit in UNIT.items():
+            with m.If(begun[bit]):
+                m.d.sync += [self.indices[op].eq(self.index), self.payloads[op].eq(fetch.payload)]
+        busy, ended, error, aborted = Signal(), Signal(), Signal(Error), Signal(16)
         m.d.comb += busy.eq(self.phase != IDLE)
-        m.d.sync += self.age.eq(self.age + 1)
-        with m.If((self.phase == IDLE) & c.go):
-            m.d.sync += [self.phase.eq(FETCH), self.age.eq(1), self.pc.eq(c.start_at), ended.eq(0), error.eq(Error.NONE)]
-            with m.If(c.start_at == 0):
-                m.d.sync += self.index.eq(0)
-        with m.If(self.fetched):
-            m.d.sync += self.phase.eq(Mux(self.fits, RUN, IDLE))
-            with m.If(~self.fits):
-                m.d.sync += error.eq(Mux(self.present & ~self.known, Error.ILLEGAL, Error.NO_END))
-        with m.If(self.failed):
-            m.d.sync += [self.phase.eq(ABORT), error.eq(Mux(self.fault, Error.ADDRESS, Error.WATCHDOG))]
-        with m.If(self.finished):
-            m.d.sync += [self.phase.eq(Mux(self.stopped, IDLE, FETCH)), self.age.eq(1), ended.eq(self.is_end),
-                         self.pc.eq(self.end), self.index.eq(self.index + 1)]
-        with m.If(self.phase == ABORT):
+        with m.If(self.trouble):
+            m.d.sync += [self.busy.eq(0), self.due.eq(0), self.phase.eq(ABORT)]
+            m.d.sync += error.eq(Mux(self.faults.any(), Error.ADDRESS, Error.WATCHDOG))
+            culprits = Mux(self.faults.any(), self.faults, self.busy)
+            for op in reversed(UNIT):
+                with m.If(culprits[UNIT[op]]):
+                    m.d.sync += aborted.eq(self.indices[op])
+        with m.Elif(self.issue):
+            m.d.sync += [self.index.eq(self.index + 1), self.reason.eq(Error.NONE)]
+            m.d.sync += self.pc.eq(self.pc + sum(Mux(fetch.opcode[op], commands.length(op), 0) for op in Opcode))
+            m.d.sync += self.phase.eq(Mux(self.is_end, IDLE, Mux(self.last, DRAIN, ISSUE)))
+            m.d.sync += ended.eq(self.is_end)
+        with m.Elif(self.free | (fetch.refused != Error.NONE)):
+            m.d.sync += [self.phase.eq(DRAIN), self.reason.eq(Mux(self.free, Error.CONFLICT, fetch.refused))]
+        with m.Elif((self.phase == DRAIN) & ~self.busy.any()):
+            m.d.sync += [self.phase.eq(IDLE), error.eq(self.reason)]
+        with m.Elif(self.phase == ABORT):
             m.d.sync += self.phase.eq(RESET)
-        with m.If(self.phase == RESET):
-            m.d.sync += self.phase.eq(IDLE)
+        with m.Elif(self.phase == RESET):
+            m.d.sync += [self.phase.eq(IDLE), self.index.eq(aborted)]
+        with m.Elif((self.phase == IDLE) & c.go):
+            m.d.sync += [self.phase.eq(ISSUE), self.pc.eq(c.start_at), ended.eq(0), error.eq(Error.NONE)]
+            with m.If(c.start_at == 0):
+                m.d.sync += [self.index.eq(0), self.now.eq(0)]
+        self.aborted = aborted
 
         self.check((c.busy == busy) & (c.ended == ended) & (c.error == error) & (c.index == self.index) & (c.pc == self.pc))
-        self.check(implies(c.busy, ~c.ended & ((c.error == Error.NONE) | (self.phase == ABORT) | (self.phase == RESET))))
-        fetch = self.pc + self.age - 1
-        with m.If((self.phase == FETCH) & (fetch < config.program_words)):
-            self.check(c.p_addr == fetch)
+        self.check((c.now == self.now) & (dut.busy == self.busy) & (dut.abort == self.past(self.trouble)))
+        self.check(started == self.past(begun))
+        self.check(c.starts_en == self.past(self.issue & (self.index < config.counters)))
+        with m.If(c.starts_en):
+            self.check(c.starts_addr == self.past(self.index))
+        recorded = Signal(16)
+        for op, bit in UNIT.items():
+            with m.If(self.record[bit]):
+                m.d.comb += recorded.eq(self.indices[op])
+        with m.If(self.ends):
+            m.d.comb += recorded.eq(self.index)
+        some = self.record.any() | self.ends
+        self.check(c.ends_en == self.past(some & (recorded < config.counters)))
+        with m.If(c.ends_en):
+            self.check(c.ends_addr == self.past(recorded))
 
-        # One counter for each command that is finished, in the cycle behind it, with the cycles it took: 32 bits suffice.
-        self.check(c.c_en == self.past(self.finished & (self.index < config.counters)))
-        with m.If(c.c_en):
-            self.check((c.c_addr == self.past(self.index)) & (c.c_data == self.past(self.age)))
-
-    def starts(self, m):
-        """One unit at a time, for one cycle, for its own header, the whole command in the memory, the payload as it is there."""
-        c, dut, words = self.unit.control, self.unit, self.config.program_words
+    def promises(self, m):
+        """What a program may rely on, without the model."""
+        c, dut, fetch = self.unit.control, self.unit, self.fetch
         started = Cat(unit.start for unit in self.units.values())
-        finished = Cat(unit.done for unit in self.units.values())
-        first = next(iter(self.units.values()))
-        begins = (self.phase == RUN) & self.past(self.fetched)
-        starts = self.past(begins & ~self.is_end & ~self.failed)  # the cycle behind
+        before = self.past(dut.busy)
+        # No two units that conflict are ever busy together.
+        for one, other in product(self.kinds(), self.kinds()):
+            if one[0] < other[0] and conflict(self.example(*one), self.example(*other)):
+                both = Cat(self.under_way(*one), self.under_way(*other))
+                self.check(~both.all())
+        # No command starts before its own unit and those that it waits for are idle; one at a time, of what was fetched.
         self.check((started & (started - 1)[:len(started)]) == 0)
-        self.check(started.any() == starts)
-        self.alive = alive = Signal.like(started)  # the unit under way, from the cycle behind its start to its last or its reset
-        with m.If(dut.abort):
-            m.d.sync += alive.eq(0)
-        with m.Else():
-            m.d.sync += alive.eq((alive | started) & ~finished)
-        for number, (op, unit) in enumerate(self.units.items()):
-            self.assume(implies(self.legal[op] & (unit.done | unit.fault), alive[number]))
-            self.lemma(self.inside.launch[op] == (begins & self.legal[op]))
-            self.lemma(implies(((self.phase == RUN) & ~begins) | (self.phase == ABORT), unit.payload == self.inside.payload))
         with m.If(started.any()):
-            self.check(~alive.any() & ~dut.abort & (self.past(started) == 0))
-        with m.If(alive.any()):
-            before = self.past(first.payload)
-            self.check(first.payload == before)
-        for op, unit in self.units.items():
-            self.check(unit.payload == first.payload)
-            size = commands.length(op)
-            with m.If(unit.start):
-                self.check(c.pc + size <= words)
-                self.check(implies(c.pc == self.chosen, self.word == (op | size << 8)))
-                for i in range(size - 1):
-                    self.check(implies(c.pc + 1 + i == self.chosen, unit.payload.word_select(i, WORD) == self.word))
-        ours = Cat(self.legal[op] for op in self.units)
-        self.lemma(Mux(self.phase == RUN, implies(alive.any(), alive == ours), (self.phase == ABORT) | (alive == 0)))
-        self.lemma(implies((self.phase == RUN) & ~begins & ~starts & ~self.is_end, alive.any() | self.past(self.unit_done)))
-        self.lemma(implies(begins | starts, alive == 0))
+            self.check((self.past(fetch.waits | self.own) & before) == 0)
+            self.check(started == self.past(self.own))
+        # Its fields stand from the cycle before its start on, to its end.
+        for op, bit in UNIT.items():
+            size = WORD * (commands.length(op) - 1)
+            payload = self.units[op].payload
+            with m.If(self.units[op].start):
+                self.check((payload == self.past(payload)) & (payload == self.past(fetch.payload[:size])))
+            with m.If(dut.busy[bit]):
+                self.check(payload == self.payloads[op])
+        # Every end is recorded once: as many are owed as units are busy.
+        owed = Signal(4)
+        m.d.sync += owed.eq(Mux(self.trouble, 0, owed + (self.issue & ~self.is_end) - self.record.any()))
+        self.check(owed == ones(dut.busy))
+        # It ends: an end that is due is recorded in each cycle; what may start does; a program whose units are idle stops.
+        self.check(implies(self.due.any() & ~self.trouble, self.record.any()))
+        self.check(implies(fetch.ready & ~dut.busy.any(), self.issue))
+        self.check(implies(self.past((self.phase == DRAIN) & ~dut.busy.any()), ~c.busy))
+        self.check(implies(self.phase == ISSUE, fetch.ready | (fetch.refused != Error.NONE) | self.fetching()))
+        self.check(implies(~c.busy, ~dut.busy.any() & ~started.any()))
 
-    def stops(self, m):
-        """A fault and a watchdog end in ``abort`` and then idle, on the command at fault; nothing takes longer than allowed."""
-        c, dut = self.unit.control, self.unit
-        self.check(dut.abort == self.past(self.failed))
-        self.lemma(dut.abort == (self.phase == ABORT))
-        self.check(implies(self.past(dut.abort), c.busy))
-        self.check(implies(self.past(self.past(dut.abort)), ~c.busy))
-        before = self.past(Cat(c.index, c.pc))
-        with m.If(self.past(self.failed | dut.abort | (self.phase == RESET))):
-            self.check(Cat(c.index, c.pc) == before)
-        with m.If(self.past(self.finished & self.stopped)):
-            self.check(~c.busy)
-        limit = AnyConst(WORD)  # of the watchdog, for all time
-        longest = max(map(commands.length, Opcode)) + latency.RAM + 2
-        self.assume(c.watchdog <= limit)
-        bound = Mux(limit < longest + 1, longest + 1, limit + 1)
-        self.check(implies(c.busy, self.age <= bound + Mux(self.phase == RESET, 2, dut.abort)))
-        self.lemma(implies(self.phase == FETCH, (self.age >= 1) & (self.age <= Mux(self.age < DECIDED - 1, longest, self.last))))
-        self.lemma(implies(self.phase == RUN, (self.age > DECIDED) & (self.late | (self.age <= limit))))
+    def fetching(self):
+        return self.inside_of(self.fetch).fetching
+
+    def under_way(self, op, outer):
+        """A unit is busy with such a command, as it sees it."""
+        fields = layout(op)(self.units[op].payload)
+        return self.unit.busy[UNIT[op]] & (fields.outer == outer if op == Opcode.RUN else 1)
 
     def registers(self):
         """What registers within have to do with the model."""
-        inside, age, fetching = self.inside, self.age, self.phase == FETCH
-        for name, number in (("IDLE", IDLE), ("FETCH", FETCH), ("RUN", RUN), ("ABORT", ABORT), ("RESET", RESET)):
+        c, fetch, inside, units = self.unit.control, self.fetch, self.inside, self.inside.units
+        within = self.inside_of(fetch)
+        for name, number in (("IDLE", IDLE), ("ISSUE", ISSUE), ("DRAIN", DRAIN), ("ABORT", ABORT), ("RESET", RESET)):
             self.lemma(self.state(name) == (self.phase == number))
         self.lemma(self.phase <= RESET)
-        under_way = fetching | (self.phase == RUN)
-        self.lemma(implies(under_way, inside.elapsed == age[:WORD]))
-        self.lemma(implies(fetching, inside.beat == age - 1))
-        self.lemma(implies(self.phase == RUN, (inside.late == self.late) & (inside.fault == self.fault)
-                           & (inside.finished == self.past(self.unit_done))))
-        within = self.pc + age - 1 < self.config.program_words
-        self.lemma(implies(fetching, inside.fetch == Mux(within, self.pc + age - 1, Mux(
-            self.present, self.config.program_words, self.pc))))
-        self.lemma(implies(fetching & (age > latency.RAM + 2), inside.header == self.header))
-        decoded = (fetching & (age >= DECIDED)) | (self.phase == RUN)
-        for op in Opcode:
-            self.lemma(implies(decoded, inside.hit[op] == self.legal[op]))
-        self.lemma(implies(fetching & (age >= DECIDED), inside.missing == ~self.present))
-        self.lemma(implies(self.phase == RUN, self.fits & (inside.next_pc == self.end)))
-        seen = (age > latency.RAM + 1) & (self.pc == self.chosen)
-        self.lemma(implies((fetching & seen) | ((self.phase == RUN) & (self.pc == self.chosen)), self.header == self.word))
-        for i in range(max(map(commands.length, Opcode)) - 1):
-            there = self.pc + 1 + i == self.chosen
-            read = fetching & (age > latency.RAM + 3 + i) | (self.phase == RUN) & (i + 1 < self.length)
-            self.lemma(implies(there & read, inside.payload.word_select(i, WORD) == self.word))
-        self.lemma(implies(fetching & (age > latency.RAM + 1) & (self.pc + age - latency.RAM - 2 == self.chosen), inside.word == self.word))
-        for i in range(1, latency.RAM + 1):
-            self.lemma(implies(fetching & (age > i) & (self.pc + age - 1 - i < self.config.program_words),
-                               self.address[i] == self.pc + age - 1 - i))
+        going = (self.phase == ISSUE) | (self.phase == DRAIN)
+        self.lemma(implies(~going, (self.busy | self.due | self.faults) == 0))
+        self.lemma(implies(~going, ~self.late))
+        self.lemma((self.due & ~self.busy) == 0)
+        self.lemma((self.faults & ~self.busy) == 0)
+        self.lemma(implies(self.late, self.busy.any()))
+        self.lemma(implies(self.phase != ISSUE, ~fetch.ready & (fetch.refused == Error.NONE) & ~within.fetching & ~within.settled))
+        self.lemma(ones(Cat(fetch.ready, fetch.refused != Error.NONE, within.fetching)) <= 1)
+        self.lemma(implies(fetch.ready, within.settled) & implies(within.settled, fetch.ready | within.fetching))
+        self.lemma((units.some_fault == self.faults.any()) & (units.fault == self.faults) & (inside.late == self.late))
+        started = Cat(unit.start for unit in self.units.values()).any()
+        self.lemma(implies(self.busy.any() & ~started, inside.quiet == self.quiet))
+        self.lemma(implies(going, units.ended == self.due))
+        self.lemma(implies(going & ~self.trouble, units.record == self.record))
+        self.lemma(implies(going & ~self.trouble, self.error_is(Error.NONE)))
+        self.lemma(implies(self.phase == DRAIN, inside.reason == self.reason))
+        self.lemma(inside.stops == self.last)
+        start_of = {op: self.units[op].start for op in UNIT}
+        for op, bit in UNIT.items():
+            self.lemma(implies(self.busy[bit], inside.indices.words[op] == self.indices[op]))
+            self.lemma(implies(start_of[op], self.busy[bit] & ~self.due[bit]))
+            own = fetch.ready & fetch.opcode[op]
+            self.lemma(implies(own, inside.number == int(op)))
+            self.lemma(implies(fetch.ready & ~self.busy[bit], self.units[op].payload == fetch.payload[:WORD * (commands.length(op) - 1)]))
+        self.lemma(implies(fetch.ready, inside.needs == (fetch.waits | self.own)))
+        self.lemma(implies(fetch.ready, inside.next_pc == (c.pc + sum(
+            Mux(fetch.opcode[op], commands.length(op), 0) for op in Opcode))[:len(c.pc)]))
+        for bit, ((user, field), _) in enumerate(self.unit_users()):
+            met = Cat(self.is_now(one) for one in self.kinds() if one[0] != user and self.meets(one, user, field)).any()
+            self.lemma(implies(fetch.ready, inside.meets[bit] == met))
+        self.lemma(implies(self.phase == ABORT, units.ended.any() & (units.record == 0)))
+        self.lemma(implies((self.phase == ABORT) | (self.phase == RESET), self.culprit() == self.aborted))
+        self.lemma(implies(self.phase == RESET, units.record == self.lowest(units.ended)))
+        self.lemma(implies(self.phase == RESET, units.ended.any()))
+        self.lemma(implies((self.phase == IDLE), units.ended == 0))
+        self.lemma(implies((self.phase == IDLE), units.record == 0))
+
+    def error_is(self, error):
+        return self.unit.control.error == error
+
+    @staticmethod
+    def lowest(bits):
+        return bits & (~bits + 1)[:len(bits)]
+
+    def culprit(self):
+        """The index in the memory of the lowest unit in ``ended``."""
+        result = Const(0, 16)
+        for op in reversed(UNIT):
+            result = Mux(self.inside.units.ended[UNIT[op]], self.inside.indices.words[op], result)
+        return result
+
+    def unit_users(self):
+        """As the sequencer lists them: units, and fields by which they use more ports."""
+        return sequencer._USERS.items()
+
+    def meets(self, one, user, field):
+        """Whether a command of the kind shares a port with what the user always uses, or with what it uses because of the field."""
+        from gradgate.arch.units import UNITS, ports
+
+        used = UNITS[user].more_ports[field] if field else UNITS[user].ports
+        return bool(ports(self.example(*one)) & used)
 
     def covers(self):
-        """A whole program of two commands; every way to stop."""
-        c = self.unit.control
-        self.cover(c.ended & (c.index == 2) & ~c.busy)
-        self.cover(~c.busy & ~c.ended & (c.error == Error.NONE) & (c.index == 1) & (self.past(c.stop_at) == 0))
-        for error in (Error.ILLEGAL, Error.NO_END, Error.ADDRESS, Error.WATCHDOG):
+        """Three commands under way, ends of the same cycle, every way to stop."""
+        c, dut = self.unit.control, self.unit
+        self.cover(ones(dut.busy) == 3)
+        self.cover(ones(self.due) == 2)
+        self.cover(c.ended & (c.index == 3) & ~c.busy)
+        self.cover(~c.busy & ~c.ended & (c.error == Error.NONE) & (c.index == 1))
+        for error in (Error.ILLEGAL, Error.NO_END, Error.ADDRESS, Error.WATCHDOG, Error.CONFLICT):
             self.cover((c.error == error) & (c.index == 1) & ~c.busy)
-        self.cover(self.units[Opcode.POST].start & (self.chosen == self.pc + 1) & (self.word != 0))
+
+
+assert set(UNIT) == WITH_UNIT

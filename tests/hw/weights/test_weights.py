@@ -184,4 +184,4 @@ def test_latencies(rows, cycles):
     """The figures in the data sheets."""
     assert Updater.latency(Config(rows=rows, lanes=2)) == cycles
     assert (WeightMemory.MASTER, WeightMemory.WORKING, WeightMemory.WRITE) == (8, 9, 4)
-    assert (Weights.HOST, Loader.LATENCY) == (9, 11)
+    assert (Weights.HOST, Loader.LATENCY) == (9, 10)
