@@ -45,8 +45,6 @@ class Row(wiring.Component):
 
     All inputs but ``run.running`` and what is of :class:`RunCheck` take effect a cycle later.
 
-    Ports: a RUN is one, POST the five of its walk and its command, and each memory that others use has one.
-
     Latency: of its parts. Throughput: ``lanes`` multiplications a cycle.
     Resources: ``lanes`` DSPs; block RAM of two memories, ``lists`` lists, ``2 * lanes`` banks and sums.
     """
