@@ -104,7 +104,7 @@ class CommandFetch(wiring.Component):
         Returns whether the word before the one in ``word`` is beyond the memory.
         """
         beyond = Signal()
-        fetch = Signal.like(self.at)  # word that is fetched
+        fetch = Signal.like(self.at, name="word_at")  # that is fetched
         m.d.comb += self.p_addr.eq(fetch)
         m.d.comb += beyond.eq(fetch >= self.config.program_words)
         with m.If(~fetching):

@@ -9,7 +9,7 @@ from gradgate.arch.network import Network
 from gradgate.compiler.compile import compile_step
 from gradgate.compiler.context import Switches
 from gradgate.compiler.weight_gradient import can_swap, swapped_tiles
-from gradgate.golden.cycles.program import program_costs
+from gradgate.golden.cycles.program import program_costs, program_times
 from gradgate.golden.model import GoldenModel
 from gradgate.tune.roles import cheaper_roles
 
@@ -37,7 +37,7 @@ def test_the_cheapest_is_chosen(case):
 
     def cycles(names):
         program = compile_step(network, config, batch=4, switches=Switches(swapped=frozenset(names)))
-        return sum(cost for cost, _ in program_costs(config, program, tensors))
+        return program_times(program, program_costs(config, program, tensors))[-1].end
 
     able = [b.name for b in network.weighted if can_swap(config, b)]
     every = [[name for i, name in enumerate(able) if bits >> i & 1] for bits in range(1 << len(able))]
