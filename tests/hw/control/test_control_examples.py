@@ -1,14 +1,17 @@
 """The examples of the control units of docs/examples.md."""
 
+import re
+
 import test_loss_unit
 import test_move
 import test_sequencer
 from support.examples import core, table, trace
 from support.hostport_bench import Around
 from support.rowmem import run_unit
+from support.sequencing import Work
 from support.units import blank, signed, simulate
 
-from gradgate.arch.commands import Command, Opcode, length
+from gradgate.arch.commands import WITH_UNIT, Command, Opcode, length
 from gradgate.arch.memorymap import Region, address
 from gradgate.hw.control.softmax import Divider, Exponential
 
@@ -16,22 +19,20 @@ FORMATS = core().formats
 BITS = FORMATS.act_bits
 
 
-def test_sequencer_counts():
-    rows = table("Sequencer", "index", "command", "words", "cycles of the unit", "counter")
-    program = [Command(Opcode[row["command"]], blank(Opcode[row["command"]])) for row in rows]
-    play = test_sequencer.Core()
+def test_times_of_the_sequencer():
+    rows = table("Sequencer", "index", "command", "words", "waits for", "cycles of the unit", "start", "end")
+    waits = [WITH_UNIT if row["waits for"] == "all" else frozenset(map(Opcode.__getitem__, re.findall(r"[A-Z]+", row["waits for"] or "")))
+             for row in rows]
+    program = [Command(Opcode[row["command"]], blank(Opcode[row["command"]]), units) for row, units in zip(rows, waits)]
 
-    async def body(ctx):
-        play.load([word for command in program for word in command.encode()])
-        play.durations = [row["cycles of the unit"] for row in rows[:-1]]
-        busy = await play.run(ctx, 0)
-        play.expect(ctx, index=rows[-1]["index"] + 1, pc=sum(row["words"] for row in rows), ended=True)
-        assert busy == sum(row["counter"] for row in rows)
+    async def body(bench, ctx):
+        bench.load(test_sequencer.words(program))
+        await bench.run(ctx, works=[Work(row["cycles of the unit"]) for row in rows[:-1]])
 
-    play.simulate(body)
+    found = test_sequencer.simulate(body).state
     assert [row["words"] for row in rows] == [length(command.opcode) for command in program]
-    assert play.counters == {row["index"]: row["counter"] for row in rows}
-    assert [opcode.name for opcode, _ in play.log] == [row["command"] for row in rows[:-1]]
+    assert (found.starts, found.ends) == tuple({row["index"]: row[when] for row in rows} for when in ("start", "end"))
+    assert found.busy == found.now == rows[-1]["end"] and found.ended
 
 
 def test_move_in():
