@@ -3,7 +3,7 @@
 from gradgate.arch import commands
 from gradgate.arch.commands import COMMANDS, ERROR_DOC, WAIT_BIT, WORD, layout, length
 from gradgate.arch.units import UNITS, Port
-from gradgate.report.results import table
+from gradgate.report.tables import table
 
 
 def markdown() -> str:
@@ -16,12 +16,12 @@ def markdown() -> str:
         lines += [f"## {opcode.name} (opcode {int(opcode)}, {length(opcode)} words{waits})", "", doc, ""]
         rows = [[1 + offset // WORD, offset % WORD, f.bits, f"`{name}`", f.doc] for name, (offset, f) in layout(opcode).items()]
         if rows:
-            lines += [*table(["word", "bit", "bits", "field", "meaning"], rows)]
+            lines += [*table(["word", "bit", "bits", "field", "meaning"], rows), ""]
     lines += ["## Units and ports", "", "Two commands that use the same port must not be under way together: the later one waits for the "
               "unit of the other, or stops the program with `CONFLICT`.", "",
-              *table(["unit", "uses"], [[opcode.name, _ports(unit)] for opcode, unit in UNITS.items()]),
-              *table(["port", "is"], [[port.name, port.value] for port in Port]),
-              "## Error codes", "", *table(["code", "name", "meaning"], [[int(e), f"`{e.name}`", doc] for e, doc in ERROR_DOC.items()])]
+              *table(["unit", "uses"], [[opcode.name, _ports(unit)] for opcode, unit in UNITS.items()]), "",
+              *table(["port", "is"], [[port.name, port.value] for port in Port]), "",
+              "## Error codes", "", *table(["code", "name", "meaning"], [[int(e), f"`{e.name}`", doc] for e, doc in ERROR_DOC.items()]), ""]
     return "\n".join(lines)
 
 
