@@ -54,24 +54,6 @@ def simulate(body, **kwargs) -> Bench:
     return bench
 
 
-def test_worked_example():
-    """LOAD (6 words) beside POST (13 words), then a CLEAR (2 words) that waits for both.
-
-    LOAD is fetched in cycles 1 to 10 and issued in 11; its unit starts in 12, is done after 30 cycles in 41, which is recorded in 42.
-    POST is issued 18 cycles after LOAD, which is its 13 words and 5, and recorded 9 cycles later. CLEAR, long fetched, is issued in the
-    cycle after LOAD's record and recorded in 48; END, whose fetch begins after that issue, 7 cycles after it.
-    """
-    async def body(bench, ctx):
-        bench.load(words([command("LOAD"), command("POST"), command("CLEAR", {Opcode.LOAD, Opcode.POST}), END]))
-        await bench.run(ctx, works=[Work(30), Work(8), Work(4)])
-
-    found = simulate(body).state
-    size = [commands.length(op) for op in (Opcode.LOAD, Opcode.POST, Opcode.CLEAR)]
-    assert size == [6, 13, 2]
-    assert found == State(index=4, pc=22, now=50, ended=True, busy=50, starts={0: 11, 1: 29, 2: 43, 3: 50},
-                          ends={0: 42, 1: 38, 2: 48, 3: 50})
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_random_programs(seed):
     """Programs without stops, one after the other without reset; of some a command meets another at a port."""
