@@ -1,4 +1,4 @@
-"""Access to one row memory at a time."""
+"""Access to the memories of one row at a time."""
 
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -29,9 +29,11 @@ class BrickPortSignature(wiring.Signature):
 class RowPortSignature(wiring.Signature):
     """Access to the row memories by a unit that works on one row at a time (seen from the unit).
 
-    row, addr : Out, row number and brick address, for reads and writes
-    en : Out(lanes), write enable of each word; 0 only reads
-    w_data, r_data : bricks, word of lane 0 first. ``r_data`` belongs to the ``row`` and ``addr`` of ``READ`` cycles ago.
+    row : Out(range(rows)), row number, for reads and writes
+    addr : Out(range(act_bricks)), brick in its memory, for reads and writes
+    en : Out(lanes), write these words of it; 0 only reads
+    w_data : Out(brick), the words, lane 0 first; valid with ``en``
+    r_data : In(brick), the brick at the ``row`` and ``addr`` of ``READ`` cycles ago
     """
 
     #: cycles from address to ``r_data``
@@ -40,8 +42,11 @@ class RowPortSignature(wiring.Signature):
     def __init__(self, config):
         brick = data.ArrayLayout(config.formats.act_bits, config.lanes)
         super().__init__({
-            "row": Out(below(config.rows)), "addr": Out(range(config.act_bricks)),
-            "en": Out(config.lanes), "w_data": Out(brick), "r_data": In(brick),
+            "row": Out(below(config.rows)),
+            "addr": Out(range(config.act_bricks)),
+            "en": Out(config.lanes),
+            "w_data": Out(brick),
+            "r_data": In(brick),
         })
 
 

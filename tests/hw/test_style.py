@@ -21,7 +21,7 @@ UNDONE = {
     "bus/axilite", "bus/system", "bus/uart", "bus/uartbone", "bus/wishbone",
     "control/move",
     "core", "generate", "verilog",
-    "parts/command", "parts/copy", "parts/ecp5", "parts/multiplier", "parts/ram", "parts/registers", "parts/rowport",
+    "parts/copy", "parts/ecp5", "parts/multiplier", "parts/ram", "parts/registers",
     "weights/loader", "weights/updater", "weights/velocity_memory", "weights/weight_loop", "weights/weight_memory", "weights/weights",
 }
 #: Components with more ports than ``PORTS``; nothing is ever added, and a number only becomes smaller.
