@@ -72,6 +72,7 @@ class Axis(wiring.Component):
     o : Out(AxisPlace), of the current position
 
     Latency: 1 cycle from ``step``. Resources: no DSP, no block RAM.
+    Example: docs/examples.md#axis
     """
 
     #: cycles that the fields stand before the first ``load``

@@ -28,6 +28,7 @@ class Carousel(wiring.Component):
     Latency: ``OPEN`` = 4 cycles from the cycle in which the builder decides on the last entry to ``pending``;
     ``FREE`` = 2 cycles from the last lane's ``fin`` to ``free``. Throughput: one entry of each list a cycle.
     Resources: one block RAM a list, no DSP.
+    Example: docs/examples.md#carousel
     """
 
     OPEN = 4

@@ -29,6 +29,7 @@ class Fetch(wiring.Component):
 
     Latency: ``LATENCY`` = 6 cycles from ``i`` to ``o`` when empty. Throughput: one item a cycle.
     Resources: a FIFO of 16 items in distributed memory, no DSP, no block RAM.
+    Example: docs/examples.md#fetch
     """
 
     READ = latency.RAM + 1

@@ -64,6 +64,7 @@ class Lane(wiring.Component):
     Throughput: one multiplication a cycle. Resources: 1 DSP, 2 block RAMs (bank, sums).
     Source: sparse accelerators with independent lanes; ADA-GP and gradient output sparsity (arXiv
     2109.07710) for OUT and mask.
+    Example: docs/examples.md#lane
     """
 
     BUBBLE = 3

@@ -59,6 +59,7 @@ class ListBuilder(wiring.Component):
     it 1 for each brick of targets.
     Latency: 1 cycle from ``i`` to the current item; 1 from there to the list write. No DSP, no block RAM.
     Source: gradient output sparsity (arXiv 2109.07710), non-zero lists.
+    Example: docs/examples.md#listbuilder
     """
 
     def __init__(self, config):

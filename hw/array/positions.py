@@ -41,6 +41,7 @@ class Positions(wiring.Component):
 
     Throughput: one position a cycle. One more than ``o`` is kept, so that the walk does not look at ``step``.
     Resources: no DSP, no block RAM.
+    Example: docs/examples.md#positions
     """
 
     LATENCY = 2

@@ -52,6 +52,7 @@ class Post(wiring.Component):
 
     Latency: ``WRITE`` = 7 cycles from a beat to its write, 6 to ``overflow``. Throughput: one beat a cycle.
     Resources: no DSP, no block RAM.
+    Example: docs/examples.md#postwalk-and-post
     """
 
     WRITE = latency.RAM + 5

@@ -86,6 +86,7 @@ class PostWalk(wiring.Component):
     Latency: first beat one cycle after ``start`` (two if double). A command takes its beats (twice) and
     ``LATENCY`` = 11 cycles more. Throughput: one beat a cycle, or every two.
     Resources: no DSP, no block RAM.
+    Example: docs/examples.md#postwalk-and-post
     """
 
     LATENCY = 11

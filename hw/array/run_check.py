@@ -31,6 +31,7 @@ class RunCheck(wiring.Component):
     k_most_tail : Out(signed), the largest legal k of a pixel's last brick; may be negative
 
     Latency: 2 cycles. Resources: no DSP, no block RAM.
+    Example: docs/examples.md#runcheck
     """
 
     @staticmethod

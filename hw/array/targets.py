@@ -51,6 +51,7 @@ class Targets(wiring.Component):
 
     Latency: an appended target can be read in the next cycle.
     Resources: distributed memory, no DSP, no block RAM.
+    Example: docs/examples.md#targets
     """
 
     def __init__(self, config):

@@ -36,6 +36,7 @@ class Window(wiring.Component):
     Latency: first item ``LATENCY`` = 3 cycles after ``start``.
     Throughput: one item a cycle, without gaps between positions.
     Resources: no DSP, no block RAM.
+    Example: docs/examples.md#window
     """
 
     LATENCY = Positions.LATENCY + 1

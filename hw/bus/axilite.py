@@ -38,6 +38,7 @@ class AxiLiteFace(wiring.Component):
     Latency: ``awvalid`` and ``wvalid`` to ``bvalid`` 2 cycles; ``arvalid`` to ``rvalid`` ``1 + r`` where the bus takes r, 2 for
     an error. Throughput: a write in 2 cycles; one read at a time, in ``1 + r``.
     Resources: about 130 registers, no DSP, no block RAM. Source: own, after Arm IHI 0022, part B.
+    Example: docs/examples.md#axi4-lite
     """
 
     def __init__(self):

@@ -50,6 +50,7 @@ class UartReceiver(wiring.Component):
     Latency: first cycle of the start bit to ``o.valid``: ``self.latency = 3 + divisor // 2 + 9 * divisor`` cycles.
     Throughput: a byte in ``10 * divisor`` cycles; the stop bit may be short by almost half a bit.
     Resources: no DSP, no block RAM. Source: own.
+    Example: docs/examples.md#uartreceiver
     """
 
     def __init__(self, divisor):
@@ -114,6 +115,7 @@ class UartTransmitter(wiring.Component):
 
     Latency: transfer on ``i`` to the start bit: 1 cycle. Throughput: a byte in ``10 * divisor`` cycles, without gaps.
     Resources: no DSP, no block RAM. Source: own.
+    Example: docs/examples.md#uarttransmitter
     """
 
     def __init__(self, divisor):

@@ -48,6 +48,7 @@ class UartBone(wiring.Component):
     cycle; answer of the bus to the first byte: 1 cycle.
     Throughput: of writes 5 cycles a word, of reads 4 and the bus's; far more than a serial line has.
     Resources: no DSP, no block RAM. Source: own; the protocol is LiteX's (``litex/tools/remote/comm_uart.py`` of 2024.12).
+    Example: docs/examples.md#uartbone
     """
 
     def __init__(self, timeout):

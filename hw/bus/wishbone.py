@@ -36,6 +36,7 @@ class WishboneFace(wiring.Component):
     Latency: a write takes 3 cycles, a read ``2 + r`` where the bus takes r, an error 2; the request's and the answer's cycle
     included. Throughput: one request at a time, the next one in the cycle behind the answer.
     Resources: 57 registers, no DSP, no block RAM. Source: own, after "Wishbone B4" (OpenCores, 2010), chapter 3.
+    Example: docs/examples.md#wishbone
     """
 
     def __init__(self):

@@ -46,6 +46,7 @@ class CommandFetch(wiring.Component):
                                      \\-> payload words, by beat
 
     Source: own.
+    Example: docs/examples.md#sequencer
     """
 
     READY = latency.RAM + 2  #: beat in which the header is in its register

@@ -63,6 +63,7 @@ class HostPort(wiring.Component):
         bus -> HostAccess: which memory, allowed? -> write | read .. word of each memory -> choice -> r_data
 
     Source: own.
+    Example: docs/examples.md#hostport
     """
 
     def __init__(self, config, *, weight_read, choice_read):

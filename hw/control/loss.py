@@ -70,11 +70,11 @@ class Loss(wiring.Component):
 
     Latency: ``2 + images * (classes + 10)`` cycles without, ``2 + images * (3 * classes + grad_frac + 20)``
     with gradient, from ``start`` to ``done``, both included. Throughput: one image at a time.
-    Resources: 1 DSP, no block RAM, a distributed memory of 32 words for logits, then exponentials.
+    Resources: 1 DSP, no block RAM, 32 words of distributed memory for logits, then exponentials. Source: own.
 
      rows -> word -> (max, memory z) -> zmax-z -> Exponential -> (sum, memory e) -> Divider -- - label -> rows
 
-    Source: own.
+    Example: docs/examples.md#loss
     """
 
     def __init__(self, config):

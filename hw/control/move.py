@@ -47,6 +47,7 @@ class Move(wiring.Component):
         walk -> stage -> word -> rows  |  walk -> rows -> lane -> word -> stage
 
     Source: own.
+    Example: docs/examples.md#move
     """
 
     def __init__(self, config):

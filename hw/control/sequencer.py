@@ -91,6 +91,7 @@ class Sequencer(wiring.Component):
                                                           done -> | -> ended, record -> ends
 
     Source: own.
+    Example: docs/examples.md#sequencer
     """
 
     def __init__(self, config):

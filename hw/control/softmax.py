@@ -28,6 +28,7 @@ class Exponential(wiring.Component):
     nothing.
 
     Source: own; the straight line is at most 6.2 % above 2**-f.
+    Example: docs/examples.md#exponential
     """
 
     LATENCY = latency.MULTIPLY + 3
@@ -84,6 +85,7 @@ class Divider(wiring.Component):
     Latency: ``latency`` = frac + 2 cycles. Throughput: one division a cycle.
     Resources: ``frac + 1`` subtractors of ``bits`` bits, each followed by a row of registers; no DSP.
     Source: restoring division is textbook.
+    Example: docs/examples.md#divider
     """
 
     def __init__(self, *, bits, frac):

@@ -26,6 +26,7 @@ class Copy(wiring.Component):
     o : Out(shape), the ``i`` of a cycle ago, or of the last cycle with ``en``. A reset leaves it alone.
 
     Latency: 1 cycle. Throughput: every cycle. Resources: a flip-flop a bit, no DSP, no block RAM.
+    Example: docs/examples.md#copy
     """
 
     def __init__(self, shape, *, held=False):

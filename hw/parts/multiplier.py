@@ -19,6 +19,7 @@ class Multiplier(wiring.Component):
     Parameters: width, bits of an operand (2 to 18).
     Members: a, b : In(signed(width)); o : Out(signed(2 * width)), the product of three cycles ago.
     Latency: ``latency.MULTIPLY`` = 3 cycles. Throughput: one product a cycle. Resources: 1 DSP.
+    Example: docs/examples.md#multiplier
     """
 
     def __init__(self, width):

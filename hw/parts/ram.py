@@ -27,6 +27,7 @@ class Ram(wiring.Component):
     Latency: read ``latency.RAM`` = 2 cycles; a write can be read by an ``r_addr`` given in the next cycle. Reading an
     address in the cycle of its write gives the old word here and is undefined on some targets: users avoid it.
     Throughput: one read and one write a cycle. Resources: block RAM only (18 kbit each), no DSP.
+    Example: docs/examples.md#ram
     """
 
     def __init__(self, *, width, depth, parts=1):

@@ -33,6 +33,7 @@ class Share(wiring.Component):
     Latency: 0 cycles. Throughput: that of the port.
     Resources: a multiplexer of ``len(users)`` inputs for each bit that users drive; no register, no DSP, no
     block RAM. Source: own.
+    Example: docs/examples.md#share
     """
 
     def __init__(self, signature, users):

@@ -39,6 +39,7 @@ class Loader(wiring.Component):
     inner_count * outer_count`` and ``LATENCY`` = 10. In the cycle of ``done`` the last brick is on ``bank_data``.
     Throughput: one brick a cycle.
     Resources: no DSP, no block RAM; one ``WeightLoop``.
+    Example: docs/examples.md#loader
     """
 
     #: cycles of a command beyond one for each brick: that of ``start``, and the pipeline of the weight memory

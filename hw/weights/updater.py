@@ -71,6 +71,7 @@ class Updater(wiring.Component):
     In the cycle of ``done`` the last brick is in the banks.
     Throughput: one brick a cycle.
     Resources: no DSP, no block RAM.
+    Example: docs/examples.md#updater
     """
 
     def __init__(self, config):

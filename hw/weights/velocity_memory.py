@@ -39,6 +39,7 @@ class VelocityMemory(wiring.Component):
     read in the cycle before (see :class:`Ram`). Throughput: one read and one write a cycle.
     Resources: ``lanes`` memories of ``weight_bricks`` x ``master_bits`` (two 18-kbit blocks each for 1024 x 24), and the
     write register.
+    Example: docs/examples.md#velocitymemory
     """
 
     READ = latency.RAM

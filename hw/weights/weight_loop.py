@@ -46,6 +46,7 @@ class WeightLoop(wiring.Component):
     Latency: first brick one cycle after ``start``.
     Throughput: one brick a cycle, no gaps: ``t_count * inner_count * outer_count`` cycles.
     Resources: no DSP, no block RAM.
+    Example: docs/examples.md#weightloop
     """
 
     def __init__(self, config, *, bank_words):

@@ -62,6 +62,7 @@ class BankAddresses(wiring.Component):
     banks : Out, brick of each bank, ``LATENCY`` = 3 cycles later, from registers
 
     Throughput: one request a cycle, each independent. Resources: no DSP, no block RAM.
+    Example: docs/examples.md#bankaddresses
     """
 
     LATENCY = 3
@@ -150,6 +151,7 @@ class WeightMemory(wiring.Component):
     write meets it in the bank (see :class:`Ram`): users avoid it. Throughput: one read and one write a cycle.
     Resources: no DSP; ``lanes`` memories of ``weight_bricks`` x ``master_bits`` (two 18-kbit blocks each for 1024 x 24).
     Source: the skewing of arrays over parallel memories is Budnik's and Kuck's (1971).
+    Example: docs/examples.md#weightmemory
     """
 
     #: cycles from a read request to ``master``: its register, two for the bases, one for the banks' adders, two for the rotator

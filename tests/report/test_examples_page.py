@@ -1,9 +1,10 @@
 """docs/examples.md: every section, table and grid is read by a test, and the reader takes no page that it would read wrongly."""
 
 import ast
+import re
 
 import pytest
-from support import TESTS, examples
+from support import SOURCES, TESTS, examples
 
 READERS = sorted(path for path in TESTS.rglob("test_*_examples.py"))
 
@@ -31,6 +32,38 @@ def test_all_of_the_page_is_read():
     shown |= {("grids", name, *grids) for name in examples.sections() if (grids := examples.all_grids(name))}
     assert shown == read_by_tests() | {("table", "The core", "field", "value", "meaning")}
     assert {entry[1] for entry in shown} == set(examples.sections())
+
+#: Components that are made of others, whose examples are those.
+WHOLE = {"Array", "AxiLiteCore", "Core", "Row", "System", "Weights", "WishboneCore"}
+
+
+def components(source):
+    """``{name: docstring}`` of a file's components."""
+    return {node.name: ast.get_docstring(node) or "" for node in ast.parse(source).body
+            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "wiring.Component" for base in node.bases)}
+
+
+def without_example(found):
+    """Components of ``found`` whose docstring does not name a section of the page in a line of its own."""
+    anchors = {re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-") for name in examples.sections()}
+    named = {name: re.findall(r"^Example: docs/examples\.md#([\w-]+)$", doc, re.MULTILINE) for name, doc in found.items()}
+    return {name for name, anchor in named.items() if len(anchor) != 1 or anchor[0] not in anchors}
+
+
+def test_every_component_has_an_example():
+    found = {}
+    for path in (SOURCES / "hw").rglob("*.py"):
+        found |= components(path.read_text(encoding="utf-8"))
+    assert len(found) > 30 and without_example(found) == WHOLE
+
+
+@pytest.mark.parametrize("doc, lost", [
+    ("A memory.\n\n    Example: docs/examples.md#ram\n    ", set()), ("A memory.", {"Made"}),
+    ("A memory.\n\n    Example: docs/examples.md#rum\n    ", {"Made"}), ("A memory. Example: docs/examples.md#ram", {"Made"}),
+])
+def test_example_check(doc, lost):
+    """The check finds what it is for, and not what is right."""
+    assert without_example(components(f'class Made(wiring.Component):\n    """{doc}"""\n')) == lost
 
 
 @pytest.fixture
