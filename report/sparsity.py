@@ -39,8 +39,8 @@ alike, come from a smaller sample. The error is at the end of the page.
 
 **External port.** Every pass reads its operands and writes its result: weights, activations and gradients as 16-bit words, updates as
 24-bit masters read and written; zeros are moved too. Port: {ports}. *Behind*: port and array never work at once. *Overlapping*:
-a pass of a layer takes the longer of the two, and LOADs run during the RUN before, for which half of each bank stays free. The core
-loads ahead likewise, one LOAD beside a RUN; it has no external port, which is a calculation, and so is all that overlaps with it.
+a pass of a layer takes the longer of the two, and LOADs run during the RUN before, for which half of each bank stays free. In the
+core LOADs go on beside the RUN before likewise; it has no external port, which is a calculation, and so is all that overlaps with it.
 """
 
 

@@ -12,7 +12,7 @@ from gradgate.arch.commands import Opcode, length
 from gradgate.bench.cost.cuts import channels, entries_of, targets_of
 from gradgate.compiler.common import channels_of
 from gradgate.golden.cycles.array import POST_LATENCY, clear_cycles
-from gradgate.golden.cycles.sequencer import AROUND, fetch_cycles
+from gradgate.golden.cycles.sequencer import AROUND, WAITED, fetch_cycles
 from gradgate.golden.cycles.weights import LOAD_LATENCY, update_latency
 
 
@@ -76,7 +76,7 @@ def around(config, layer, walk, cut, parts: list, bias: bool) -> Around:
             commands = 0
         elif cut.paired:
             commands = 1
-        load = bricks + commands * (_fetch(Opcode.LOAD) + LOAD_LATENCY)
+        load = bricks + commands * (_fetch(Opcode.LOAD) + LOAD_LATENCY + WAITED)
         if commands:
             loads += [load] * (len(parts) if len(cut.inputs) > 1 and not cut.paired else 1)
         result.issue += len(parts) * _fetch(Opcode.RUN)
