@@ -8,6 +8,7 @@ import types
 from dataclasses import dataclass
 from pathlib import Path
 
+from formal.command_fetch import CommandFetchProof
 from formal.lane import LaneControlProof
 from formal.lane_data import LaneDataProof
 from formal.list_builder import ListBuilderProof
@@ -17,7 +18,7 @@ from formal.proof import Proof, Result, decide, small, variant
 from formal.sequencer import SequencerProof
 from formal.targets import TargetsProof
 from gradgate.hw.array import lane, list_builder, targets
-from gradgate.hw.control import sequencer
+from gradgate.hw.control import command_fetch, sequencer
 from gradgate.hw.parts import multiplier, ram
 
 OUT = Path(__file__).resolve().parents[2] / "build/formal"
@@ -117,36 +118,54 @@ JOBS = {
               ("product.eq(multiplier.o)", "product.eq(multiplier.o.as_unsigned())")),
         deep=(("first7 & run.accumulate & ~run.outer", "first7 & ~run.accumulate & ~run.outer"),
               ("first7 & run.accumulate & ~run.outer", "first7 & ~run.outer"))),
-    "sequencer": Job(
-        proof=SequencerProof, unit=sequencer, depth=6, reach=20,
+    "command fetch": Job(
+        proof=CommandFetchProof, unit=command_fetch, depth=6, reach=20,
         configs=({"program_words": 16, "counters": 16}, {"program_words": 50, "counters": 20},
                  {"program_words": 4096, "counters": 1024}),
-        bugs=(("Cat(hit[op] & unit.done for", "Cat(unit.done for"),  # listens to other units
-              ("Cat(hit[op] & unit.fault for", "Cat(unit.fault for"),
-              ("            m.d.sync += launch[op].eq(0)\n", ""),  # starts for ever
-              ("launch[op].eq(hit[op])", "launch[op].eq(hit[op] | hit[Opcode.END])"),
-              ("launch[op] & ~held", "launch[op]"),
-              ("header == (op | length << 8)", "header[:16] == (op | length << 8)"),
-              ("checked & missing", "checked & beyond_word"),  # END in the last word
-              ("(complete & ~hit[Opcode.END] & beyond_word)", "(complete & hit[Opcode.END] & beyond_word)"),
+        bugs=(("others == header(op, ())", "others[:16] == header(op, ())"),  # bits that must be zero
+              ("waits.all() if op not in WITH_UNIT else 1", "1"),  # an END that does not wait
+              ("with m.If(checked & missing)", "with m.If(checked & beyond_word)"),  # END in the last word
+              ("complete & beyond_word & ~self.opcode[Opcode.END]", "complete & beyond_word & self.opcode[Opcode.END]"),
               ("(beat == last - 1)", "(beat == last - 2)"),  # decides before the last word is there
-              ("with m.If(beat == ready + index)", "with m.If(beat == ready + index + 1)"),
-              ("with m.If(beat == ready + index)", "with m.If(self.control.p_data[0])"),  # payload changes while the unit runs
-              ("elapsed.eq(1)\n            m.d.sync += beat.eq(0)", "elapsed.eq(0)\n            m.d.sync += beat.eq(0)"),
-              ("            c.c_en.eq(0),\n", ""),  # writes the counter again and again
-              ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed > c.watchdog)"),
-              ("late.eq(elapsed >= c.watchdog)", "late.eq(elapsed == c.watchdog)"),  # misses a watchdog that is set later
-              ("with m.If(fault | late)", "with m.If(late)"),
-              ("with m.Elif(ending)", "with m.If(ending)"),  # goes on in spite of a fault
-              ("Mux(fault, Error.ADDRESS, Error.WATCHDOG)", "Mux(late, Error.WATCHDOG, Error.ADDRESS)"),
-              ("self.abort.eq(1)", "self.abort.eq(late)"),
-              ("hit[Opcode.END] | stops", "hit[Opcode.END]"),
-              ("c.ended.eq(hit[Opcode.END])", "c.ended.eq(1)"),
-              ("self._refuse(m, Error.ILLEGAL)",
-               "self._refuse(m, Error.ILLEGAL); m.d.sync += self.control.index.eq(self.control.index + 1)"),
+              ("(beat == self.READY + index)", "(beat == self.READY + index + 1)"),
+              ("fetching & (beat == self.READY + index)", "self.p_data[0]"),  # fields change while the command is kept
+              ("self.waits.eq(waits)", "self.waits.eq(waits[1:])"),
+              ("                self.ready.eq(0),\n", ""), ("                self.refused.eq(Error.NONE),\n", ""),
+              ("fetching & due[self.DECIDED], fetching & complete", "due[self.DECIDED], complete"),  # ready after it was dropped
+              ("with m.Elif(checked & ~self.opcode.any())", "with m.Elif(0)"),
+              ("            m.d.sync += beat.eq(0)\n", ""))),
+    "sequencer": Job(
+        proof=SequencerProof, unit=sequencer, depth=2, reach=9,
+        configs=({"program_words": 16, "counters": 16}, {"program_words": 50, "counters": 20},
+                 {"program_words": 4096, "counters": 1024}),
+        bugs=(("fetch.ready & ~(needs & units.busy).any() & ~trouble", "fetch.ready & ~trouble"),  # waits for nothing
+              ("issue.eq(free & ~(meets & self._using(units)).any())", "issue.eq(free)"),  # two at a port
+              ("needs.eq(fetch.waits | own)", "needs.eq(fetch.waits)"), ("needs.eq(fetch.waits | own)", "needs.eq(own)"),
+              ("[field].any() if field else 1)", "[field].any() if field and 0 else 1)"),  # every RUN writes the banks
+              ("& Cat(more).any()", "& 0"),  # no RUN does
+              ("(units.busy & done)) & ~units.record", "(units.busy & done))"),  # recorded again and again
+              ("units.record.eq(_lowest(ended))", "units.record.eq(ended)"),  # two at once
+              ("(units.busy & ~units.record) | units.begun", "(units.busy & ~done) | units.begun"),  # idle before it is recorded
+              ("copy.en.eq(~units.busy[bit] | units.record[bit])", "copy.en.eq(~units.busy[bit])"),  # fields come late
+              ("copy.en.eq(~units.busy[bit] | units.record[bit])", "copy.en.eq(1)"),  # fields change
+              ("unit.start.eq(units.begun[bit])", "unit.start.eq(units.begun[bit] | (fetch.ready & fetch.opcode[op]))"),
+              ("quiet >= c.watchdog", "quiet > c.watchdog"), ("quiet >= c.watchdog", "quiet == c.watchdog"),
+              ("quiet.eq(Mux(happens, 1", "quiet.eq(Mux(issued, 1"), ("& ~happens & ~trouble", "& ~trouble"),
+              ("write.data.eq(self.control.index)", "write.data.eq(self.control.index + 1)"),
+              ("write.en.eq(issue)", "write.en.eq(fetch.ready)"),  # the index of the next command of a unit that is busy
+              ("units.record.any() & ~trouble & (c.error", "units.record.any() & (c.error"),
+              ("~trouble & (c.error == Error.NONE)", "~trouble"),  # the command at fault has an end
+              ("last.eq(Mux(ends, c.index, recorded))", "last.eq(recorded)"),  # END has none
+              ("with m.If(~units.busy.any())", "with m.If(1)"),  # stops before all have ended
+              ("reason.eq(Error.CONFLICT)", "reason.eq(Error.NONE)"),
+              ("Mux(units.some_fault, units.fault, units.busy)", "units.busy"),  # another's index
+              ("self.abort.eq(trouble)", "self.abort.eq(late)"),
+              ("Mux(trouble, 0, units.busy & fault)", "units.busy & fault"),
               ("with m.If(c.start_at == 0)", "with m.If(c.start_at <= 1)"),
-              ("with m.If(c.go)", "with m.If(c.go | c.ended)")),
-        deep=(("c.c_en.eq(c.index < ", "c.c_en.eq(c.index <= "), (" & (c.stop_at != STOP_NONE)", ""))),
+              ("                m.d.sync += c.index.eq(recorded)\n", ""),
+              ("        with m.If(c.busy):\n            m.d.sync += c.now", "        if 1:\n            m.d.sync += c.now"),
+              ("with m.Elif(stops)", "with m.Elif(0)")),
+        deep=(("c.index < counters", "c.index <= counters"), (" & (c.stop_at != STOP_NONE)", ""))),
 }
 
 

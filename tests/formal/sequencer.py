@@ -13,34 +13,38 @@ from gradgate.arch.memorymap import STOP_NONE
 from gradgate.arch.units import conflict
 from gradgate.hw.control import sequencer
 from gradgate.hw.control.command_fetch import UNIT, CommandFetch
-from gradgate.hw.parts.command import PAYLOAD, layout
+from gradgate.hw.parts.command import layout
 
 IDLE, ISSUE, DRAIN, ABORT, RESET = range(5)
 
 
 class AnyFetch(CommandFetch):
-    """What :class:`CommandFetch` promises, and nothing more: some time after ``begin`` any command, or a refusal."""
+    """What :class:`CommandFetch` promises, and nothing more: some time after ``begin`` any command, or a refusal.
+
+    Of its fields only the first word is any, the others are zero: a solver has less to do, and all words go the same way.
+    """
 
     def elaborate(self, platform):
         m = Module()
         fetching = Signal()
         settled = Signal()  # the command is known
-        number, waits, payload = Signal(3), Signal(len(UNIT)), Signal(PAYLOAD)
-        with m.If(fetching & ~settled & AnySeq(1)):
-            m.d.sync += [settled.eq(1), number.eq(AnySeq(3)), waits.eq(AnySeq(len(UNIT))), payload.eq(AnySeq(PAYLOAD))]
+        number, waits, payload = Signal(3), Signal(len(UNIT)), Signal(WORD)
+        command = [number.eq(AnySeq(3)), waits.eq(AnySeq(len(UNIT))), payload.eq(AnySeq(WORD))]
         with m.If(fetching & settled):
             m.d.sync += [fetching.eq(0), self.ready.eq(1)]
         with m.Elif(fetching & AnySeq(1)):
-            m.d.sync += [fetching.eq(0), settled.eq(0), self.refused.eq(Mux(AnySeq(1), Error.ILLEGAL, Error.NO_END))]
+            m.d.sync += [fetching.eq(0), self.refused.eq(Mux(AnySeq(1), Error.ILLEGAL, Error.NO_END))]
+        with m.Elif(fetching & AnySeq(1)):
+            m.d.sync += [settled.eq(1), *command]
         with m.If(self.drop):
             m.d.sync += [fetching.eq(0), settled.eq(0), self.ready.eq(0), self.refused.eq(Error.NONE)]
         with m.If(self.begin):
-            m.d.sync += fetching.eq(1)
+            m.d.sync += [fetching.eq(1), settled.eq(AnySeq(1)), *command]
         m.d.comb += [
             self.p_addr.eq(AnySeq(len(self.p_addr))),
             self.opcode.eq(Mux(settled, 1 << number, AnySeq(len(Opcode)))),
             self.waits.eq(Mux(settled, waits | (number == Opcode.END).replicate(len(UNIT)), AnySeq(len(UNIT)))),
-            self.payload.eq(Mux(settled, payload, AnySeq(PAYLOAD))),
+            self.payload.eq(Mux(settled, payload, AnySeq(WORD))),
         ]
         return m
 
@@ -102,7 +106,7 @@ class SequencerProof(Proof):
         self.faults, self.late = Signal(bits), Signal()  # of the cycle before
         self.index, self.pc, self.reason = Signal.like(c.index), Signal.like(c.pc), Signal(Error)
         self.indices = {op: Signal(16, name=f"index_{op.name}") for op in UNIT}
-        self.payloads = {op: Signal(WORD * (commands.length(op) - 1), name=f"fields_{op.name}") for op in UNIT}
+        self.payloads = {op: Signal(WORD, name=f"fields_{op.name}") for op in UNIT}  # the first word
         self.quiet = Signal(WORD)
         self.now = Signal(WORD)
 
@@ -168,7 +172,7 @@ class SequencerProof(Proof):
         ]
         for op, bit in UNIT.items():
             with m.If(begun[bit]):
-                m.d.sync += [self.indices[op].eq(self.index), self.payloads[op].eq(fetch.payload)]
+                m.d.sync += [self.indices[op].eq(self.index), self.payloads[op].eq(fetch.payload[:WORD])]
         busy, ended, error, aborted = Signal(), Signal(), Signal(Error), Signal(16)
         m.d.comb += busy.eq(self.phase != IDLE)
         with m.If(self.trouble):
@@ -277,7 +281,9 @@ class SequencerProof(Proof):
         self.lemma(implies(self.busy.any() & ~started, inside.quiet == self.quiet))
         self.lemma(implies(going, units.ended == self.due))
         self.lemma(implies(going & ~self.trouble, units.record == self.record))
-        self.lemma(implies(going & ~self.trouble, self.error_is(Error.NONE)))
+        self.lemma(implies(self.phase != IDLE, ~c.ended))
+        self.lemma(implies(going, c.error == Error.NONE))
+        self.lemma(implies((self.phase == ABORT) | (self.phase == RESET), c.error != Error.NONE))
         self.lemma(implies(self.phase == DRAIN, inside.reason == self.reason))
         self.lemma(inside.stops == self.last)
         start_of = {op: self.units[op].start for op in UNIT}
@@ -299,9 +305,6 @@ class SequencerProof(Proof):
         self.lemma(implies(self.phase == RESET, units.ended.any()))
         self.lemma(implies((self.phase == IDLE), units.ended == 0))
         self.lemma(implies((self.phase == IDLE), units.record == 0))
-
-    def error_is(self, error):
-        return self.unit.control.error == error
 
     @staticmethod
     def lowest(bits):

@@ -4,12 +4,12 @@ import random
 
 import test_lane
 import test_sequencer
+from support import sequencing
 from support.lists_bench import Bench, Brick, Lists, Position, random_brick
-from support.units import pack, simulate
+from support.units import simulate
 
 from gradgate.arch import commands
-from gradgate.arch.commands import Command, Error, Opcode
-from gradgate.golden.cycles.sequencer import command_cycles
+from gradgate.arch.commands import WITH_UNIT, Opcode
 from gradgate.hw.array.item import Kind, tag_layout
 from gradgate.hw.array.lane import Lane
 
@@ -104,70 +104,29 @@ def cleared_one_by_one(config):
 
 
 def anywhere(seed):
-    """Programs at any place of the memory, stop indices that differ from a command's in one bit, any payload words."""
-    core = test_sequencer.Core(program_words=200, counters=16, seed=seed)
-    rng, size = core.random, core.config.program_words
-
-    def command(opcode):
-        fill = rng.choice([None, 0, ONES])
-        words = [rng.getrandbits(32) if fill is None else fill for _ in range(commands.length(opcode) - 1)]
-        return opcode, [opcode | len(words) + 1 << 8, *words]
-
-    async def body(ctx):
-        index = 0
+    """Programs at any place of the memory, stop indices that differ from a command's in one bit, any words in fields."""
+    async def body(bench, ctx):
+        rng, size = bench.random, bench.config.program_words
         for bit in range(16):
-            program = [command(opcode) for opcode in [rng.choice(test_sequencer.OPCODES), Opcode.RUN][:rng.randint(1, 2)]]
-            code = [word for _, words in program for word in words]
+            code = []
+            for opcode in [rng.choice(sequencing.UNITS), Opcode.RUN][:rng.randint(1, 2)]:
+                fill = rng.choice([None, 0, ONES])
+                waits = WITH_UNIT if rng.random() < 0.5 else frozenset()
+                code += [commands.header(opcode, waits)]
+                code += [rng.getrandbits(32) if fill is None else fill for _ in range(commands.length(opcode) - 1)]
             at = rng.choice([1 << rng.randrange(size.bit_length()), rng.randrange(1, size)]) % (size - len(code) - 1)
-            index = index if at else 0
-            stop = index ^ (1 << bit if bit < 15 else 0x7fff)
-            core.load(code + test_sequencer.END, at)
-            durations = [rng.randint(2, 5) for _ in program]
-            core.durations, core.log, core.counters = list(durations), [], {}
-            busy = await core.run(ctx, at, stop)
-            done = len(program) + 1
-            if index <= stop < index + done:
-                done = stop - index + 1
-            ended = done == len(program) + 1
-            cycles = [command_cycles(opcode, d) for (opcode, _), d in zip(program, durations)] + [command_cycles(Opcode.END)]
-            core.expect(ctx, index=index + done, ended=ended, pc=at + sum(len(words) for _, words in program[:done]) + ended)
-            assert busy == sum(cycles[:done])
-            assert core.log == [(opcode, pack(words[1:], 32)) for opcode, words in program[:done]]
-            assert core.counters == {index + i: n for i, n in enumerate(cycles[:done]) if index + i < 16}
-            index += done
+            bench.load(code + sequencing.END.encode(), at)
+            stop = (bench.state.index if at else 0) ^ (1 << bit if bit < 15 else 0x7fff)
+            await bench.run(ctx, at, stop, works=[sequencing.Work(rng.randint(2, 5)) for _ in range(2)])
 
-    core.simulate(body)
-
-
-def wrong_headers(opcode):
-    """Headers that are legal but for one bit, or for two."""
-    core = test_sequencer.Core(program_words=200, counters=16, seed=opcode)
-    right = opcode | commands.length(opcode) << 8
-    legal = {op | commands.length(op) << 8 for op in Opcode}
-
-    async def body(ctx):
-        for mask in [*(1 << bit for bit in range(32)), *(1 << bit | 1 << (bit + 1) % 32 for bit in range(32))]:
-            if right ^ mask not in legal:
-                core.load([right ^ mask] + test_sequencer.END * 20, at=7)
-                await core.run(ctx, 7)
-                core.expect(ctx, index=0, pc=7, error=Error.ILLEGAL)
-        assert not core.log and not core.counters
-
-    core.simulate(body)
+    test_sequencer.simulate(body, program_words=300, seed=seed)
 
 
 def long_command(bits):
     """A command that takes 2**bits cycles or a little more; the watchdog may have any bit set."""
-    core = test_sequencer.Core(program_words=200, counters=16)
-
-    async def body(ctx):
-        words = Command(Opcode.CLEAR, {"words": 1}).encode()
-        core.load(words + test_sequencer.END)
+    async def body(bench, ctx):
+        bench.load(test_sequencer.words([test_sequencer.command("CLEAR"), sequencing.END]))
         for duration in (1 << bits, (1 << bits) + 1):
-            core.durations, core.counters = [duration], {}
-            ctx.set(core.control.watchdog, command_cycles(Opcode.CLEAR, duration) | 1 << 31)
-            await core.run(ctx, 0)
-            core.expect(ctx, index=2, pc=len(words) + 1, ended=True)
-            assert core.counters[0] == command_cycles(Opcode.CLEAR, duration)
+            await bench.run(ctx, works=[sequencing.Work(duration)], watchdog=duration | 1 << 31)
 
-    core.simulate(body)
+    test_sequencer.simulate(body)

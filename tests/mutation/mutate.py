@@ -56,7 +56,7 @@ class Outcome:
     """What became of a mutant.
 
     killed: where its outputs were wrong, and when; None for a survivor
-    apart: of a survivor, in how many cycles a legal input tells it from the unit; None: not within those looked at
+    apart: of a survivor, in how many cycles a legal input tells it from the unit; None: not within those looked at, or not compared
     known: why it may survive all the same; None: it may not
     """
 
@@ -64,6 +64,7 @@ class Outcome:
     killed: str | None
     apart: int | None
     known: str | None
+    compared: bool = True
 
     @property
     def missed(self) -> bool:
@@ -73,6 +74,8 @@ class Outcome:
     def __str__(self):
         if self.killed:
             return f"{self.mutant}  {self.killed}"
+        if not self.compared:
+            return f"{self.mutant}  SURVIVED, not compared"
         if self.apart is None:
             return f"{self.mutant}  no legal input tells it from the unit"
         return f"{self.mutant}  SURVIVED, shows in {self.apart} cycles" + (f"; known: {self.known}" if self.known else "")
@@ -212,13 +215,14 @@ def mutate(name: str, count: int, seed: int) -> list:
         raise AssertionError(f"the unit itself differs from the recording: {killed[0]}")
     survivors = [mutant.number for mutant in mutants if mutant.number not in killed]
     apart = {}
-    if survivors:
+    if survivors and unit.proof:
         changes = (directory / "chosen.txt").read_text(encoding="utf-8").splitlines()
         (directory / "survivors.txt").write_text("".join(f"{changes[number - 1]}\n" for number in survivors), encoding="utf-8")
         yosys("read_rtlil prepared.il; script survivors.txt; opt_clean; write_rtlil survivors.il", directory)
         text = (directory / "survivors.il").read_text(encoding="utf-8")
         apart = equivalence.told_apart(unit, text, survivors, OUT / f"mutants_{name}")
-    return [Outcome(mutant, killed.get(mutant.number), apart.get(mutant.number), excuse(unit, mutant)) for mutant in mutants]
+    return [Outcome(mutant, killed.get(mutant.number), apart.get(mutant.number), excuse(unit, mutant), bool(unit.proof))
+            for mutant in mutants]
 
 
 def excuse(unit, mutant: Mutant) -> str | None:
@@ -244,6 +248,9 @@ def main(arguments=None) -> int:
     killed = sum(bool(outcome.killed) for outcome in outcomes)
     survivors = [outcome for outcome in outcomes if not outcome.killed and outcome.apart is not None]
     missed = sum(outcome.missed for outcome in survivors)
+    if not unit.proof:
+        print(f"{chosen.unit}: {len(outcomes)} mutants, {killed} killed, {len(outcomes) - killed} survived and are not compared")
+        return 0
     print(f"{chosen.unit}: {len(outcomes)} mutants, {killed} killed, {len(survivors)} survived ({missed} of them not known), "
           f"{len(outcomes) - killed - len(survivors)} equivalent as far as {unit.cycles} cycles show")
     print(f"killed of those that are not equivalent: {killed / (killed + len(survivors)):.1%}")

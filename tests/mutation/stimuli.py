@@ -8,14 +8,15 @@ import test_lane
 import test_lists
 import test_sequencer
 from amaranth.hdl import Const, Mux, Signal
-from formal import lane, list_builder, sequencer
+from formal import lane, list_builder
 from formal.proof import Proof, small
+from support import sequencing
 
 from gradgate.arch import commands, latency
 from gradgate.arch.commands import WORD, Opcode
 from gradgate.arch.config import Config
 from gradgate.hw.array.item import Kind
-from gradgate.hw.control.sequencer import UNITS as SEQUENCED
+from gradgate.hw.control.command_fetch import UNIT
 from mutation import extra
 from mutation.record import Recorder, ports
 
@@ -25,7 +26,8 @@ class Unit:
     """A unit under mutation.
 
     record: runs its tests and returns the :class:`Recorder`
-    proof: its surroundings, for the comparison of survivors; ``legal(proof, m)`` adds what the proof can do without
+    proof: its surroundings, for the comparison of survivors; ``legal(proof, m)`` adds what the proof can do without. Without a proof
+        survivors are not compared: that of the sequencer has an abstraction in the place of a part
     counts: (when, mask), the bits of an output that count, and in which cycles, as a value of the design under ``proof``
     before, cycles: of the comparison: cycles in which unit and mutant are the same (as many as the induction of the proof
         needs), cycles that are looked at
@@ -34,11 +36,11 @@ class Unit:
 
     config: Config
     record: Callable[[Config], Recorder]
-    proof: type[Proof]
-    legal: Callable
-    counts: Callable
-    before: int
-    cycles: int
+    proof: type[Proof] | None = None
+    legal: Callable | None = None
+    counts: Callable | None = None
+    before: int = 0
+    cycles: int = 0
     known: dict = field(default_factory=dict)
 
 
@@ -145,73 +147,61 @@ def lane_legal(proof, m):
     proof.assume(~(dut.run.running & dut.fill.en.any()))
 
 
-#: Of a command's payload, the bits that are its own.
-PAYLOADS = {f"units__{name}__payload": (name, (1 << WORD * (commands.length(op) - 1)) - 1) for op, name in SEQUENCED.items()}
+#: Of a unit's payload, the bits that are its command's: the unit's bit in ``busy``, and a mask.
+PAYLOADS = {f"units__{op.name.lower()}__payload": (op, bit, (1 << WORD * (commands.length(op) - 1)) - 1) for op, bit in UNIT.items()}
 
 
-def sequencer_observed(rows, seen):
-    """All but payloads of units that are not under way, addresses that are not fetched, and counters that are not written."""
-    age, under_way, started, header, before = 0, None, False, 0, {"control__busy": 0}
-    for values in rows:
-        if not values["control__busy"]:
+def sequencer_observed(rows, seen, words):
+    """All but payloads of idle units, addresses that are not fetched, and numbers of commands that are not written.
+
+    ``words``: size of the program memory.
+    """
+    age, header, before = 0, 0, {"control__busy": 0, "control__index": 0}
+    for values, after in zip(rows, rows[1:]):
+        issued = values["control__index"] != before["control__index"]
+        if not values["control__busy"] or values["control__error"] or issued and values["control__index"] - 1 == values["control__stop_at"]:
             age = 0
-        elif not before["control__busy"] or values["control__index"] != before["control__index"]:
-            age, under_way, started = 1, None, False
-        else:
+        elif not before["control__busy"] or issued:
+            age = 1
+        elif age:
             age += 1
         header = values["control__p_data"] if age == latency.RAM + 1 else header
-        for name in SEQUENCED.values():
-            if values[f"units__{name}__start"]:
-                under_way, started = name, True
+        opcode = header & 0xff
+        last = latency.RAM + 1 if age <= latency.RAM + 1 else commands.length(Opcode(opcode)) if opcode in list(Opcode) else 0
         masks = dict.fromkeys(values, -1)
-        running = started or header == 1 << 8 and age > sequencer.DECIDED if age else True
-        if running or values["control__pc"] + age > values["words"]:
+        if not 0 < age <= last or values["control__pc"] + age > words:
             del masks["control__p_addr"]
-        if not values["control__c_en"]:
-            del masks["control__c_addr"], masks["control__c_data"]
-        masks |= {port: mask if name == under_way else 0 for port, (name, mask) in PAYLOADS.items()}
+        for name in ("starts", "ends"):
+            if not values[f"control__{name}_en"]:
+                del masks[f"control__{name}_addr"]
+        for port, (op, bit, mask) in PAYLOADS.items():
+            counts = values["busy"] >> bit & 1 or after[f"units__{op.name.lower()}__start"]
+            masks[port] = mask if counts else 0
         yield masks
-        if under_way and (values["abort"] or values[f"units__{under_way}__done"]):
-            under_way = None
         before = values
-
-
-def sequencer_counts(proof, name):
-    """The same as a value."""
-    c = proof.unit.control
-    if name in PAYLOADS:
-        unit, mask = PAYLOADS[name]
-        return proof.alive.bit_select(list(SEQUENCED.values()).index(unit), 1) | getattr(proof.unit.units, unit).start, mask
-    if name == "control__p_addr":
-        return (proof.phase == sequencer.FETCH) & (proof.pc + proof.age - 1 < proof.config.program_words), -1
-    return (c.c_en if name in ("control__c_addr", "control__c_data") else Const(1)), -1
 
 
 def record_sequencer(config) -> Recorder:
     """The sequencer's tests, all on a core of the same size."""
-    recorder = Recorder(lambda top: top, lambda rows, seen: sequencer_observed(
-        [values | {"words": config.program_words} for values in rows], seen))
+    recorder = Recorder(lambda top: top.submodules.dut, lambda rows, seen: sequencer_observed(rows, seen, config.program_words))
 
-    class Core(test_sequencer.Core):
+    class Bench(sequencing.Bench):
         def __init__(self, program_words=0, counters=0, seed=0):
             super().__init__(config.program_words, config.counters, seed)
 
     def run(test, *arguments):
-        with mock.patch.object(test_sequencer, "Core", Core):
-            recorder.run(test, *arguments, module=test_sequencer)
+        with mock.patch.object(test_sequencer, "Bench", Bench):
+            recorder.run(test, *arguments, module=sequencing)
 
-    for seed in (1, 2, 3):
+    for seed in range(4):
         run(test_sequencer.test_random_programs, seed)
-    for seed in (11, 12):
-        run(test_sequencer.test_stop_and_resume, seed)
-    for opcode in Opcode:
-        run(test_sequencer.test_watchdog, opcode)
-        run(test_sequencer.test_missing_end, opcode, config.program_words)
-        run(extra.wrong_headers, opcode)
-    for opcode in SEQUENCED:
-        for fault_at in (2, 3, 9):
-            run(test_sequencer.test_fault, opcode, fault_at, 9)
-    run(test_sequencer.test_start_at_zero_counts_anew)
+        run(test_sequencer.test_random_faults, 10 + seed)
+        run(test_sequencer.test_stop_and_resume, 20 + seed)
+    for test in (test_sequencer.test_pairs, test_sequencer.test_ends_of_one_cycle, test_sequencer.test_faults_of_one_cycle,
+                 test_sequencer.test_watchdog, test_sequencer.test_illegal_headers, test_sequencer.test_legal_headers,
+                 test_sequencer.test_an_earlier_fault_comes_first, test_sequencer.test_start_at_zero_counts_anew):
+        run(test)
+    run(test_sequencer.test_missing_end, config.program_words)
     for seed in range(4):
         run(extra.anywhere, seed)
     run(extra.long_command, 12)
@@ -225,7 +215,5 @@ UNITS = {
     "lane": Unit(
         config=small(lists=3, targets=3, bank_words=32), record=record_lane,
         proof=lane.Surroundings, legal=lane_legal, counts=lane_counts, before=2, cycles=14),
-    "sequencer": Unit(
-        config=small(program_words=200, counters=16), record=record_sequencer,
-        proof=sequencer.SequencerProof, legal=lambda proof, m: None, counts=sequencer_counts, before=6, cycles=10),
+    "sequencer": Unit(config=small(program_words=300, counters=16), record=record_sequencer),
 }
