@@ -135,7 +135,7 @@ JOBS = {
               ("with m.Elif(checked & ~self.opcode.any())", "with m.Elif(0)"),
               ("            m.d.sync += beat.eq(0)\n", ""))),
     "sequencer": Job(
-        proof=SequencerProof, unit=sequencer, depth=2, reach=9,
+        proof=SequencerProof, unit=sequencer, depth=2, reach=10,
         configs=({"program_words": 16, "counters": 16}, {"program_words": 50, "counters": 20},
                  {"program_words": 4096, "counters": 1024}),
         bugs=(("fetch.ready & ~(needs & units.busy).any() & ~trouble", "fetch.ready & ~trouble"),  # waits for nothing

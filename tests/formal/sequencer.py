@@ -2,89 +2,32 @@
 
 from itertools import product
 
-from amaranth.asserts import AnySeq
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Mux, Signal
 
+from formal.any_fetch import BITS, AnyFetch, Words
 from formal.proof import Proof, implies, ones, small, variant
 from gradgate.arch import commands
-from gradgate.arch.commands import WITH_UNIT, WORD, Command, Error, Opcode
+from gradgate.arch.commands import WITH_UNIT, Command, Error, Opcode
 from gradgate.arch.memorymap import STOP_NONE
-from gradgate.arch.units import conflict
+from gradgate.arch.units import UNITS, conflict, ports
 from gradgate.hw.control import sequencer
-from gradgate.hw.control.command_fetch import UNIT, CommandFetch
+from gradgate.hw.control.command_fetch import UNIT
 from gradgate.hw.parts.command import layout
 
 IDLE, ISSUE, DRAIN, ABORT, RESET = range(5)
-
-
-class AnyFetch(CommandFetch):
-    """What :class:`CommandFetch` promises, and nothing more: some time after ``begin`` any command, or a refusal.
-
-    Of its fields only the first word is any, the others are zero: a solver has less to do, and all words go the same way.
-    """
-
-    def elaborate(self, platform):
-        m = Module()
-        fetching = Signal()
-        settled = Signal()  # the command is known
-        number, waits, payload = Signal(3), Signal(len(UNIT)), Signal(WORD)
-        command = [number.eq(AnySeq(3)), waits.eq(AnySeq(len(UNIT))), payload.eq(AnySeq(WORD))]
-        with m.If(fetching & settled):
-            m.d.sync += [fetching.eq(0), self.ready.eq(1)]
-        with m.Elif(fetching & AnySeq(1)):
-            m.d.sync += [fetching.eq(0), self.refused.eq(Mux(AnySeq(1), Error.ILLEGAL, Error.NO_END))]
-        with m.Elif(fetching & AnySeq(1)):
-            m.d.sync += [settled.eq(1), *command]
-        with m.If(self.drop):
-            m.d.sync += [fetching.eq(0), settled.eq(0), self.ready.eq(0), self.refused.eq(Error.NONE)]
-        with m.If(self.begin):
-            m.d.sync += [fetching.eq(1), settled.eq(AnySeq(1)), *command]
-        m.d.comb += [
-            self.p_addr.eq(AnySeq(len(self.p_addr))),
-            self.opcode.eq(Mux(settled, 1 << number, AnySeq(len(Opcode)))),
-            self.waits.eq(Mux(settled, waits | (number == Opcode.END).replicate(len(UNIT)), AnySeq(len(UNIT)))),
-            self.payload.eq(Mux(settled, payload, AnySeq(WORD))),
-        ]
-        return m
-
-
-class Words(wiring.Component):
-    """A distributed memory whose words are signals."""
-
-    def __init__(self, *, shape, depth, init):
-        self.words = [Signal(shape, name=f"word{i}") for i in range(depth)]
-        self.write, self.read = (wiring.Signature({}).create() for _ in range(2))
-        self.write.addr, self.read.addr = Signal(range(depth)), Signal(range(depth))
-        self.write.en, self.write.data, self.read.data = Signal(), Signal(shape), Signal(shape)
-        super().__init__({})
-
-    def write_port(self):
-        return self.write
-
-    def read_port(self, *, domain):
-        return self.read
-
-    def elaborate(self, platform):
-        m = Module()
-        words = Array(self.words)
-        m.d.comb += self.read.data.eq(words[self.read.addr])
-        with m.If(self.write.en):
-            m.d.sync += words[self.write.addr].eq(self.write.data)
-        return m
 
 
 class SequencerProof(Proof):
     """All outputs, in every cycle, are those of a model; and what follows from it.
 
     The model has a bit for each unit that is busy, one for each whose end is due, and the index and the fields of each unit's command.
-    The command that is fetched is any (:class:`AnyFetch`). Assumed of a unit: ``done`` and ``fault`` come behind its ``start``, and not
-    behind ``done``. Nothing is assumed of what the host asks for and when.
+    The command that is fetched is any (:class:`AnyFetch`); words have 8 bits. Assumed of a unit: ``done`` and ``fault`` come behind its
+    ``start``, and ``fault`` not behind ``done``. Nothing is assumed of what the host asks for and when.
     """
 
     def __init__(self, config=None, module=sequencer):
         self.config = config or small()
-        module = variant(module, CommandFetch=AnyFetch, Memory=Words)
+        module = variant(module, CommandFetch=AnyFetch, Memory=Words, WORD=BITS)
         super().__init__(module.Sequencer(self.config))
         self.units = {op: getattr(self.unit.units, op.name.lower()) for op in UNIT}
 
@@ -106,9 +49,9 @@ class SequencerProof(Proof):
         self.faults, self.late = Signal(bits), Signal()  # of the cycle before
         self.index, self.pc, self.reason = Signal.like(c.index), Signal.like(c.pc), Signal(Error)
         self.indices = {op: Signal(16, name=f"index_{op.name}") for op in UNIT}
-        self.payloads = {op: Signal(WORD, name=f"fields_{op.name}") for op in UNIT}  # the first word
-        self.quiet = Signal(WORD)
-        self.now = Signal(WORD)
+        self.payloads = {op: Signal(BITS, name=f"fields_{op.name}") for op in UNIT}  # the first word
+        self.quiet = Signal(BITS)
+        self.now = Signal(32)
 
         self.trouble = Signal()
         m.d.comb += self.trouble.eq(self.faults.any() | self.late)
@@ -172,7 +115,7 @@ class SequencerProof(Proof):
         ]
         for op, bit in UNIT.items():
             with m.If(begun[bit]):
-                m.d.sync += [self.indices[op].eq(self.index), self.payloads[op].eq(fetch.payload[:WORD])]
+                m.d.sync += [self.indices[op].eq(self.index), self.payloads[op].eq(fetch.payload[:BITS])]
         busy, ended, error, aborted = Signal(), Signal(), Signal(Error), Signal(16)
         m.d.comb += busy.eq(self.phase != IDLE)
         with m.If(self.trouble):
@@ -235,7 +178,7 @@ class SequencerProof(Proof):
             self.check(started == self.past(self.own))
         # Its fields stand from the cycle before its start on, to its end.
         for op, bit in UNIT.items():
-            size = WORD * (commands.length(op) - 1)
+            size = BITS * (commands.length(op) - 1)
             payload = self.units[op].payload
             with m.If(self.units[op].start):
                 self.check((payload == self.past(payload)) & (payload == self.past(fetch.payload[:size])))
@@ -292,11 +235,11 @@ class SequencerProof(Proof):
             self.lemma(implies(start_of[op], self.busy[bit] & ~self.due[bit]))
             own = fetch.ready & fetch.opcode[op]
             self.lemma(implies(own, inside.number == int(op)))
-            self.lemma(implies(fetch.ready & ~self.busy[bit], self.units[op].payload == fetch.payload[:WORD * (commands.length(op) - 1)]))
+            self.lemma(implies(fetch.ready & ~self.busy[bit], self.units[op].payload == fetch.payload[:BITS * (commands.length(op) - 1)]))
         self.lemma(implies(fetch.ready, inside.needs == (fetch.waits | self.own)))
         self.lemma(implies(fetch.ready, inside.next_pc == (c.pc + sum(
             Mux(fetch.opcode[op], commands.length(op), 0) for op in Opcode))[:len(c.pc)]))
-        for bit, ((user, field), _) in enumerate(self.unit_users()):
+        for bit, (user, field) in enumerate(sequencer._USERS):
             met = Cat(self.is_now(one) for one in self.kinds() if one[0] != user and self.meets(one, user, field)).any()
             self.lemma(implies(fetch.ready, inside.meets[bit] == met))
         self.lemma(implies(self.phase == ABORT, units.ended.any() & (units.record == 0)))
@@ -317,14 +260,8 @@ class SequencerProof(Proof):
             result = Mux(self.inside.units.ended[UNIT[op]], self.inside.indices.words[op], result)
         return result
 
-    def unit_users(self):
-        """As the sequencer lists them: units, and fields by which they use more ports."""
-        return sequencer._USERS.items()
-
     def meets(self, one, user, field):
         """Whether a command of the kind shares a port with what the user always uses, or with what it uses because of the field."""
-        from gradgate.arch.units import UNITS, ports
-
         used = UNITS[user].more_ports[field] if field else UNITS[user].ports
         return bool(ports(self.example(*one)) & used)
 
@@ -333,7 +270,7 @@ class SequencerProof(Proof):
         c, dut = self.unit.control, self.unit
         self.cover(ones(dut.busy) == 3)
         self.cover(ones(self.due) == 2)
-        self.cover(c.ended & (c.index == 3) & ~c.busy)
+        self.cover(c.ended & (c.index == 2) & ~c.busy)
         self.cover(~c.busy & ~c.ended & (c.error == Error.NONE) & (c.index == 1))
         for error in (Error.ILLEGAL, Error.NO_END, Error.ADDRESS, Error.WATCHDOG, Error.CONFLICT):
             self.cover((c.error == error) & (c.index == 1) & ~c.busy)
