@@ -10,10 +10,11 @@ from amaranth.lib.wiring import In, Out
 
 from gradgate.arch.commands import WORD, Error, Opcode
 from gradgate.arch.memorymap import STOP_NONE
-from gradgate.arch.units import UNITS
+from gradgate.hw.control import conflicts
 from gradgate.hw.control.command_fetch import LENGTHS, UNIT, CommandFetch
+from gradgate.hw.control.conflicts import USERS
 from gradgate.hw.control.control import INDEX_BITS, ControlSignature
-from gradgate.hw.parts.command import UnitSignature, layout
+from gradgate.hw.parts.command import UnitSignature
 from gradgate.hw.parts.copy import Copy
 from gradgate.hw.parts.registers import Unreset
 
@@ -29,13 +30,6 @@ class _Units:
         self.record = Signal(bits)  # the one whose end is recorded in this cycle, if any
         self.fault = Signal(bits)
         self.some_fault = Signal()
-
-
-#: ``(opcode, field or None): ports``: what a unit uses in all its commands, or where the field is not 0.
-_USERS = {
-    (op, field): ports
-    for op, unit in UNITS.items() for field, ports in ((None, unit.ports), *unit.more_ports.items())
-}
 
 
 class Sequencer(wiring.Component):
@@ -84,8 +78,7 @@ class Sequencer(wiring.Component):
     there on it is like a fault in that cycle. Commands with an index of ``config.counters`` or more are not
     recorded.
     Throughput: an issue and a record a cycle. Resources: a register of the fields of each command and one for
-    the longest; a distributed memory of an index a
-    unit; no DSP, no block RAM.
+    the longest; a distributed memory of an index a unit; no DSP, no block RAM.
 
         p_data -> CommandFetch -> needs, meets -> | -> start, payload, index of the unit
                                                           done -> | -> ended, record -> ends
@@ -108,10 +101,11 @@ class Sequencer(wiring.Component):
         m.submodules.fetch = fetch = CommandFetch(self.config)
         units = _Units()
         needs = Unreset(len(UNIT))  # units that must be idle
-        meets = Unreset(len(_USERS))  # those of _USERS with which the command shares a port
+        meets = Unreset(len(USERS))  # those of USERS with which the command shares a port
         next_pc = Signal.like(self.control.pc)  # where the next command begins
         self._look(m, fetch, needs, meets, next_pc)
 
+        payloads = {op: self._unit(op).payload for op in UNIT}
         late = Signal()
         trouble = Signal()  # the program stops at once
         free = Signal()  # the units that the command needs are idle
@@ -119,7 +113,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             trouble.eq(units.some_fault | late),
             free.eq(fetch.ready & ~(needs & units.busy).any() & ~trouble),
-            issue.eq(free & ~(meets & self._using(units)).any()),
+            issue.eq(free & ~(meets & conflicts.using(units.busy, payloads)).any()),
             units.begun.eq(Cat(issue & fetch.opcode[op] for op in UNIT)),
             self.busy.eq(units.busy),
         ]
@@ -138,26 +132,9 @@ class Sequencer(wiring.Component):
         """What follows from the command that is fetched."""
         own = Cat(fetch.opcode[op] for op in UNIT)
         m.d.sync += needs.eq(fetch.waits | own)
-        for bit, ((user, _), ports) in enumerate(_USERS.items()):
-            m.d.sync += meets[bit].eq(Cat(self._uses(fetch, op, ports) for op in UNIT if op != user).any())
+        m.d.sync += meets.eq(conflicts.meets(fetch.opcode, fetch.payload))
         lengths = (Mux(fetch.opcode[op], LENGTHS[op], 0) for op in Opcode)
         m.d.sync += next_pc.eq(self.control.pc + reduce(or_, lengths))
-
-    def _uses(self, fetch, op, ports):
-        """Whether the command is ``op`` and uses some of ``ports``."""
-        unit = UNITS[op]
-        if unit.ports & ports:
-            return fetch.opcode[op]
-        fields = layout(op)(fetch.payload)
-        more = (fields[name].any() for name, each in unit.more_ports.items() if each & ports)
-        return fetch.opcode[op] & Cat(more).any()
-
-    def _using(self, units):
-        """A bit for each of _USERS: its ports are in use."""
-        return Cat(
-            units.busy[UNIT[op]] & (layout(op)(self._unit(op).payload)[field].any() if field else 1)
-            for op, field in _USERS
-        )
 
     def _start(self, m, fetch, units):
         """What goes to a unit follows the command that is fetched, and stands while the unit is busy."""

@@ -139,10 +139,10 @@ JOBS = {
         configs=({"program_words": 16, "counters": 16}, {"program_words": 50, "counters": 20},
                  {"program_words": 4096, "counters": 1024}),
         bugs=(("fetch.ready & ~(needs & units.busy).any() & ~trouble", "fetch.ready & ~trouble"),  # waits for nothing
-              ("issue.eq(free & ~(meets & self._using(units)).any())", "issue.eq(free)"),  # two at a port
+              ("issue.eq(free & ~(meets & conflicts.using(units.busy, payloads)).any())", "issue.eq(free)"),  # two at a port
               ("needs.eq(fetch.waits | own)", "needs.eq(fetch.waits)"), ("needs.eq(fetch.waits | own)", "needs.eq(own)"),
-              ("[field].any() if field else 1)", "[field].any() if field and 0 else 1)"),  # every RUN writes the banks
-              ("& Cat(more).any()", "& 0"),  # no RUN does
+              ("conflicts.meets(fetch.opcode, fetch.payload)", "conflicts.meets(fetch.opcode, fetch.payload & 0)"),  # no RUN writes banks
+              ("conflicts.using(units.busy, payloads)", "conflicts.using(units.busy, {op: fetch.payload for op in UNIT})"),
               ("(units.busy & done)) & ~units.record", "(units.busy & done))"),  # recorded again and again
               ("units.record.eq(_lowest(ended))", "units.record.eq(ended)"),  # two at once
               ("(units.busy & ~units.record) | units.begun", "(units.busy & ~done) | units.begun"),  # idle before it is recorded

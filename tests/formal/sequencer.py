@@ -12,6 +12,7 @@ from gradgate.arch.memorymap import STOP_NONE
 from gradgate.arch.units import UNITS, conflict, ports
 from gradgate.hw.control import sequencer
 from gradgate.hw.control.command_fetch import UNIT
+from gradgate.hw.control.conflicts import USERS
 from gradgate.hw.parts.command import layout
 
 IDLE, ISSUE, DRAIN, ABORT, RESET = range(5)
@@ -239,7 +240,7 @@ class SequencerProof(Proof):
         self.lemma(implies(fetch.ready, inside.needs == (fetch.waits | self.own)))
         self.lemma(implies(fetch.ready, inside.next_pc == (c.pc + sum(
             Mux(fetch.opcode[op], commands.length(op), 0) for op in Opcode))[:len(c.pc)]))
-        for bit, (user, field) in enumerate(sequencer._USERS):
+        for bit, (user, field) in enumerate(USERS):
             met = Cat(self.is_now(one) for one in self.kinds() if one[0] != user and self.meets(one, user, field)).any()
             self.lemma(implies(fetch.ready, inside.meets[bit] == met))
         self.lemma(implies(self.phase == ABORT, units.ended.any() & (units.record == 0)))

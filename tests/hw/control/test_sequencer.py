@@ -169,6 +169,8 @@ def test_watchdog():
             assert (await bench.run(ctx, works=[Work(duration)], watchdog=duration)).ended
             found = await bench.run(ctx, works=[Work(duration)], watchdog=duration - 1)
             assert (found.error, found.index, found.pc, found.ends) == (Error.WATCHDOG, 0, len(command(opcode.name).encode()), {})
+        for bit in range(7, 32):
+            assert (await bench.run(ctx, works=[Work(100)], watchdog=1 << bit)).ended, bit
         found = await bench.run(ctx, works=[Work(10**6)], watchdog=100)
         assert found.error == Error.WATCHDOG and found.busy == found.starts[0] + 1 + 100 + 3
 
@@ -176,29 +178,32 @@ def test_watchdog():
 
 
 def headers() -> list:
-    """Illegal ones: wrong opcodes and lengths, each bit that must be zero, END that does not wait for one of the units."""
+    """Illegal ones: each bit but those of waits changed, wrong lengths, unknown opcodes, END that does not wait for one of the units."""
     found = [8 | 4 << 8, 0xff | 1 << 8, 0]
+    right = {commands.header(op, WITH_UNIT) for op in Opcode}
     for op in Opcode:
-        right = commands.header(op, WITH_UNIT)
-        found += [right ^ (length ^ commands.length(op)) << 8 for length in (0, commands.length(op) - 1, commands.length(op) + 1)]
-        found += [right | 1 << bit for bit in range(23, 32)]
-    return sorted({*found, *(commands.header(Opcode.END, WITH_UNIT - {op}) for op in UNITS)} - {END.encode()[0]})
+        header = commands.header(op, WITH_UNIT)
+        found += [header ^ (length ^ commands.length(op)) << 8 for length in (0, commands.length(op) - 1, commands.length(op) + 1)]
+        found += [header ^ 1 << bit for bit in (*range(16), *range(23, 32))]
+    return sorted({*found, *(commands.header(Opcode.END, WITH_UNIT - {op}) for op in UNITS)} - right)
 
 
 def test_illegal_headers():
     """Nothing is issued after an illegal header; what is under way ends, and the next run is clean."""
-    assert len(headers()) > 80
+    assert len(headers()) > 200
 
     async def body(bench, ctx):
+        for header in headers():
+            bench.load([header] + [0] * 20)
+            found = await bench.run(ctx)
+            assert (found.error, found.index, found.pc, found.starts) == (Error.ILLEGAL, 0, 0, {}), hex(header)
         program = [command("LOAD"), command("CLEAR", {Opcode.LOAD})]
         at = len(words(program))
-        for header in headers():
-            bench.load(words(program) + [header] + [0] * 20)
-            found = await bench.run(ctx, works=[Work(3), Work(40)])
-            assert (found.error, found.index, found.pc) == (Error.ILLEGAL, 2, at), hex(header)
-            assert set(found.ends) == {0, 1}
-            bench.load(END.encode(), at)
-            assert (await bench.run(ctx, at)).ended
+        bench.load(words(program) + [header])
+        found = await bench.run(ctx, works=[Work(3), Work(40)])
+        assert (found.error, found.index, found.pc, set(found.ends)) == (Error.ILLEGAL, 2, at, {0, 1})
+        bench.load(END.encode(), at)
+        assert (await bench.run(ctx, at)).ended
 
     simulate(body)
 
