@@ -134,7 +134,7 @@ def test_plot_of_the_golden_backend(monkeypatch):
     assert [axis.get_title() for axis in axes] == ["loss", "test accuracy"]
     ticks = axes[1].get_xticks()
     assert len(ticks) and (ticks == np.rint(ticks)).all()
-    result.train.rtl_cycles = {"FW": 1000, "end": 7}
+    result.train.rtl_cycles = {"FW": 1000, "loss": 7}
     report.plot(result)
     assert [axis.get_title() for axis in figures[1].axes] == ["loss", "test accuracy", "RTL cycles of a step"]
 
