@@ -18,6 +18,7 @@ from gradgate.hw.parts.bus import BusSignature
 from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.rowport import RowPortSignature
 from gradgate.hw.parts.shapes import below
+from gradgate.hw.parts.share import Share
 from gradgate.hw.weights.weights import HostWeightSignature
 
 
@@ -140,11 +141,13 @@ class HostPort(wiring.Component):
 
     def _own_memories(self, m, writes, offset, word):
         """Memories for program, starts, ends and staging; returns those that the host reads."""
-        config, control, stage = self.config, self.control, self.stage
+        config, control = self.config, self.control
         m.submodules.program = program = Ram(width=WORD, depth=config.program_words)
         m.submodules.starts = starts = Ram(width=WORD, depth=config.counters)
         m.submodules.ends = ends = Ram(width=WORD, depth=config.counters)
         m.submodules.staging = staging = Ram(width=config.formats.act_bits, depth=config.staging_words)
+        m.submodules.staging_port = share = Share(StageSignature(config), ("move", "host"))
+        wiring.connect(m, share.move, wiring.flipped(self.stage))
         m.d.comb += [
             program.w_addr.eq(offset),
             program.w_data.eq(word),
@@ -159,22 +162,17 @@ class HostPort(wiring.Component):
             ends.w_data.eq(control.now),
             ends.w_en.eq(control.ends_en),
             ends.r_addr.eq(offset),
-            stage.r_data.eq(staging.r_data),
+            share.granted.move.eq(control.busy),
+            share.host.addr.eq(offset),
+            share.host.w_addr.eq(offset),
+            share.host.w_data.eq(word),
+            share.host.w_en.eq(writes[Region.STAGING]),
+            staging.r_addr.eq(share.port.addr),
+            staging.w_addr.eq(share.port.w_addr),
+            staging.w_data.eq(share.port.w_data),
+            staging.w_en.eq(share.port.w_en),
+            share.port.r_data.eq(staging.r_data),
         ]
-        with m.If(control.busy):
-            m.d.comb += [
-                staging.r_addr.eq(stage.addr),
-                staging.w_addr.eq(stage.w_addr),
-                staging.w_data.eq(stage.w_data),
-                staging.w_en.eq(stage.w_en),
-            ]
-        with m.Else():
-            m.d.comb += [
-                staging.r_addr.eq(offset),
-                staging.w_addr.eq(offset),
-                staging.w_data.eq(word),
-                staging.w_en.eq(writes[Region.STAGING]),
-            ]
         return starts, ends, staging
 
     def _data_memories(self, m, writes, offset, word):
