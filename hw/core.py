@@ -60,22 +60,14 @@ class Core(wiring.Component):
         wiring.connect(m, host.control, sequencer.control)
         wiring.connect(m, host.stage, move.stage)
         wiring.connect(m, host.weights, weights.host)
+        wiring.connect(m, host.choices, array.choices)
+        wiring.connect(m, weights.banks, array.banks)
+        wiring.connect(m, weights.accs, array.accs)
         m.d.comb += [self.busy.eq(host.busy), self.error.eq(sequencer.control.error != 0)]
 
-        # LOAD and UPDATE
         m.d.comb += [
-            array.banks.en.eq(weights.bank_en),
-            array.banks.addr.eq(weights.bank_addr),
-            array.banks.data.eq(weights.bank_data),
-            array.accs.addr.eq(weights.acc_addr),
-            weights.acc.eq(array.accs.data),
-        ]
-        # counts and pooling choices
-        m.d.comb += [
-            host.correct.eq(loss.correct), host.overflow.eq(array.overflow + weights.overflow),
-            array.choices.row.eq(host.choice_row),
-            array.choices.addr.eq(host.choice_addr),
-            host.choices.eq(array.choices.data),
+            host.correct.eq(loss.correct),
+            host.overflow.eq(array.overflow + weights.overflow),
         ]
         # one row at a time: for the unit whose command is under way, or else the host
         m.submodules.row_port = row_port = Share(RowPortSignature(config), ("loss", "move", "host"))

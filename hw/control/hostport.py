@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gradgate.arch import latency
@@ -16,8 +16,7 @@ from gradgate.hw.control.host_registers import HostRegisters
 from gradgate.hw.control.move import StageSignature
 from gradgate.hw.parts.bus import BusSignature
 from gradgate.hw.parts.ram import Ram
-from gradgate.hw.parts.rowport import RowPortSignature
-from gradgate.hw.parts.shapes import below
+from gradgate.hw.parts.rowport import ChoicePortSignature, RowPortSignature
 from gradgate.hw.parts.share import Share
 from gradgate.hw.weights.weights import HostWeightSignature
 
@@ -48,9 +47,7 @@ class HostPort(wiring.Component):
     stage : StageSignature (seen from here), used by a unit while busy
     rows : RowPortSignature, driven at any time, but writing only while not busy
     weights : HostWeightSignature, likewise
-    choice_row : Out(range(rows)), row of an argmax brick
-    choice_addr : Out(range(argmax_bricks)), the brick in its memory
-    choices : In(lanes x 2), the brick, ``choice_read`` cycles later
+    choices : ChoicePortSignature, its ``data`` ``choice_read`` cycles later
     correct : In(1), counted in CORRECT, in every cycle
     overflow : In(range(pes + lanes + 1)), added to OVERFLOW, in every cycle
 
@@ -88,9 +85,7 @@ class HostPort(wiring.Component):
             "stage": In(StageSignature(config)),
             "rows": Out(RowPortSignature(config)),
             "weights": Out(HostWeightSignature(config)),
-            "choice_row": Out(below(config.rows)),
-            "choice_addr": Out(range(config.argmax_bricks)),
-            "choices": In(data.ArrayLayout(2, config.lanes)),
+            "choices": Out(ChoicePortSignature(config)),
             "correct": In(1),
             "overflow": In(range(config.pes + config.lanes + 1)),
         })
@@ -191,13 +186,13 @@ class HostPort(wiring.Component):
             rows.row.eq(row),
             rows.addr.eq(brick),
             rows.en.eq(Mux(writes[Region.ROWS], 1 << lane, 0)),
-            self.choice_row.eq(choice_row),
-            self.choice_addr.eq(choice_brick),
+            self.choices.row.eq(choice_row),
+            self.choices.addr.eq(choice_brick),
             *(rows.w_data[i].eq(word) for i in lanes),
         ]
         m.d.sync += [
             row_word.eq(Array(rows.r_data[i] for i in lanes)[lane]),
-            choice_word.eq(Array(self.choices[i] for i in lanes)[choice_lane]),
+            choice_word.eq(Array(self.choices.data[i] for i in lanes)[choice_lane]),
         ]
         return row_word, choice_word
 

@@ -15,31 +15,69 @@ from gradgate.hw.parts.shapes import outside
 class StageSignature(wiring.Signature):
     """Access to the staging memory (seen from the unit).
 
-    addr : Out; r_data : In, the word at the ``addr`` of ``latency.RAM`` cycles ago
-    w_addr, w_data, w_en : Out
+    addr : Out(range(staging_words)), word to read
+    r_data : In(act_bits), the word at the ``addr`` of ``latency.RAM`` cycles ago
+    w_addr : Out(range(staging_words)), word to write; valid with ``w_en``
+    w_data : Out(act_bits), what to write; valid with ``w_en``
+    w_en : Out(1), write
     """
 
     def __init__(self, config):
         addr, word = range(config.staging_words), config.formats.act_bits
         super().__init__({
-            "addr": Out(addr), "r_data": In(word), "w_addr": Out(addr), "w_data": Out(word), "w_en": Out(1)})
+            "addr": Out(addr),
+            "r_data": In(word),
+            "w_addr": Out(addr),
+            "w_data": Out(word),
+            "w_en": Out(1),
+        })
+
+
+class _Walk:
+    """The registers of :class:`Move` that say which word is due.
+
+    Counters are a step ahead and begin with 2, so that what is the last is known in time.
+    """
+
+    def __init__(self, config, fields, rows):
+        self.active = Signal()
+        self.channel = Signal(len(fields.channels))
+        self.pixel = Signal(len(fields.pixels))
+        self.image = Signal(len(fields.images))
+        self.last_channel = Unreset()
+        self.last_pixel = Unreset()
+        self.last_image = Unreset()
+        self.staged = Signal(17)  # word of the staging memory
+        self.row = Signal.like(rows.row)
+        self.addr = Signal(16)  # brick of the row
+        self.lane = Signal(range(config.lanes))
+        self.base = Signal(16)  # brick at which the slot begins
+
+        # Of the command.
+        self.some = Unreset()  # there are words to move
+        self.only_channel = Unreset()
+        self.only_pixel = Unreset()
+        self.only_image = Unreset()
 
 
 class Move(wiring.Component):
     """Copies words between staging memory and row memories, one word a cycle.
 
-    The words lie in staging memory one behind the other, in the order image, pixel, channel. Image i is in row i mod
-    R, slot i div R; its pixels begin at brick ``row_addr + slot * slot_step + pixel * ceil(channels / lanes)``,
-    channel c is c div lanes bricks on, in lane c mod lanes. Inwards (field ``out`` = 0) the first word of a brick
-    sets the other lanes to zero, outwards only the channels are read. An address outside the staging memory or the row
-    memory is a fault.
+    The words lie in staging memory one after the other, in the order image, pixel, channel. Image i is in row
+    i mod R, slot i div R; its pixels begin at brick ``row_addr + slot * slot_step + pixel * ceil(channels /
+    lanes)``, channel c is c div lanes bricks on, in lane c mod lanes. Inwards (field ``out`` = 0) the first
+    word of a brick sets the other lanes to zero, outwards only the channels are read. An address outside the
+    staging memory or the row memory is a fault.
 
-    Parameters: config, the core's :class:`~gradgate.arch.config.Config`.
+    Parameters
+    ----------
+    config : the core's :class:`~gradgate.arch.config.Config`
 
     Members
     -------
     unit : UnitSignature, fields of ``Opcode.MOVE``; any count may be 0, then nothing is moved
-    rows : RowPortSignature, stage : StageSignature, used from ``start`` to ``done``
+    rows : RowPortSignature, used from ``start`` to ``done``
+    stage : StageSignature, used from ``start`` to ``done``
 
     Latency: ``channels * pixels * images + 8`` cycles from ``start`` to ``done``, both included.
     Throughput: one word a cycle. Resources: no DSP, no block RAM.
@@ -53,83 +91,139 @@ class Move(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "unit": Out(UnitSignature()), "rows": Out(RowPortSignature(config)), "stage": Out(StageSignature(config))})
+            "unit": Out(UnitSignature()),
+            "rows": Out(RowPortSignature(config)),
+            "stage": Out(StageSignature(config)),
+        })
 
     def elaborate(self, platform):
         m = Module()
-        config, rows, stage = self.config, self.rows, self.stage
         fields = data.View(layout(Opcode.MOVE), self.unit.payload)
-        lanes = range(config.lanes)
+        walk = _Walk(self.config, fields, self.rows)
+        self._walk(m, fields, walk)
+        write_row, write_addr = self._inwards(m, fields, walk)
+        m.d.comb += self.rows.row.eq(Mux(fields.out, walk.row, write_row))
+        m.d.comb += self.rows.addr.eq(Mux(fields.out, walk.addr, write_addr))
+        self._outwards(m, fields, walk)
+        self._control(m, fields, walk)
+        return m
 
-        # The walk; counters are a step ahead and begin with 2, so that what is the last is known in time.
-        walking = Signal()
-        channel, pixel, image = (Signal(len(fields[name]), name=name) for name in ("channels", "pixels", "images"))
-        staged, addr, base = (Signal(bits, name=name) for bits, name in ((17, "staged"), (16, "addr"), (16, "base")))
-        row = Signal.like(rows.row)
-        lane = Signal(range(config.lanes))
-        last_channel, last_pixel, last_image = (Unreset(name=f"last_{name}") for name in ("channel", "pixel", "image"))
-        last_row = row == config.rows - 1
-        some, only_channel, only_pixel, only_image = (Unreset(name=name) for name in ("some", "only_channel", "only_pixel", "only_image"))
-        m.d.sync += [some.eq((fields.channels != 0) & (fields.pixels != 0) & (fields.images != 0)), only_channel.eq(fields.channels == 1),
-                     only_pixel.eq(fields.pixels == 1), only_image.eq(fields.images == 1)]
-        first_channel, first_pixel, first_image = last_channel.eq(only_channel), last_pixel.eq(only_pixel), last_image.eq(only_image)
-        with m.If(walking):
-            m.d.sync += [staged.eq(staged + 1), channel.eq(channel + 1), last_channel.eq(channel == fields.channels)]
-            m.d.sync += [lane.eq(lane + 1), addr.eq(addr + lane.all())]
-            with m.If(last_channel):
-                m.d.sync += [channel.eq(2), first_channel, lane.eq(0), addr.eq(addr + 1), pixel.eq(pixel + 1),
-                             last_pixel.eq(pixel == fields.pixels)]
-                with m.If(last_pixel):
-                    m.d.sync += [pixel.eq(2), first_pixel, image.eq(image + 1), last_image.eq(image == fields.images),
-                                 row.eq(row + 1), addr.eq(base)]
-                    with m.If(last_row):
-                        m.d.sync += [row.eq(0), base.eq(base + fields.slot_step), addr.eq(base + fields.slot_step)]
-
-        m.d.sync += self.unit.fault.eq(walking & (outside(staged, config.staging_words) | outside(addr, config.act_bricks)))
-
-        def pipe(name, value, stages):
-            return delays(m, value, stages, Signal, name)[-1]
-
-        # Inwards: word and row address meet in registers in front of the row memories.
-        m.d.comb += stage.addr.eq(staged)
-        in_valid = pipe("in_valid", walking & ~fields.out, latency.RAM)
-        in_row, in_addr, in_lane = (pipe(f"in_{name}", value, latency.RAM)
-                                    for name, value in (("row", row), ("addr", addr), ("lane", lane)))
-        write_row = Signal.like(row)
-        write_addr = Signal(16)
-        first = in_lane == 0
-        m.d.sync += [write_row.eq(in_row), write_addr.eq(in_addr), rows.en.eq(0)]
-        m.d.sync += [rows.w_data[i].eq(Mux(first, 0, stage.r_data) if i else stage.r_data) for i in lanes]
-        with m.If(in_valid):
-            m.d.sync += rows.en.eq(Mux(first, ~0, 1 << in_lane))
-
-        # Outwards: one register behind the choice of the lane.
-        m.d.comb += [rows.row.eq(Mux(fields.out, row, write_row)), rows.addr.eq(Mux(fields.out, addr, write_addr))]
-        out_lane = pipe("out_lane", lane, RowPortSignature.READ)
-        out_staged = pipe("out_staged", staged, RowPortSignature.READ)
+    def _walk(self, m, fields, walk):
+        """From word to word: channel, pixel, image; and whether one is outside."""
+        config = self.config
+        last_row = walk.row == config.rows - 1
         m.d.sync += [
-            stage.w_en.eq(pipe("out_valid", walking & fields.out, RowPortSignature.READ)),
-            stage.w_addr.eq(out_staged),
-            stage.w_data.eq(Array(rows.r_data[i] for i in lanes)[out_lane]),
+            walk.some.eq((fields.channels != 0) & (fields.pixels != 0) & (fields.images != 0)),
+            walk.only_channel.eq(fields.channels == 1),
+            walk.only_pixel.eq(fields.pixels == 1),
+            walk.only_image.eq(fields.images == 1),
+        ]
+        with m.If(walk.active):
+            m.d.sync += [
+                walk.staged.eq(walk.staged + 1),
+                walk.channel.eq(walk.channel + 1),
+                walk.last_channel.eq(walk.channel == fields.channels),
+                walk.lane.eq(walk.lane + 1),
+                walk.addr.eq(walk.addr + walk.lane.all()),
+            ]
+            with m.If(walk.last_channel):
+                m.d.sync += [
+                    walk.channel.eq(2),
+                    walk.last_channel.eq(walk.only_channel),
+                    walk.lane.eq(0),
+                    walk.addr.eq(walk.addr + 1),
+                    walk.pixel.eq(walk.pixel + 1),
+                    walk.last_pixel.eq(walk.pixel == fields.pixels),
+                ]
+                with m.If(walk.last_pixel):
+                    m.d.sync += [
+                        walk.pixel.eq(2),
+                        walk.last_pixel.eq(walk.only_pixel),
+                        walk.image.eq(walk.image + 1),
+                        walk.last_image.eq(walk.image == fields.images),
+                        walk.row.eq(walk.row + 1),
+                        walk.addr.eq(walk.base),
+                    ]
+                    with m.If(last_row):
+                        m.d.sync += [
+                            walk.row.eq(0),
+                            walk.base.eq(walk.base + fields.slot_step),
+                            walk.addr.eq(walk.base + fields.slot_step),
+                        ]
+        lost = outside(walk.staged, config.staging_words) | outside(walk.addr, config.act_bricks)
+        m.d.sync += self.unit.fault.eq(walk.active & lost)
+
+    def _inwards(self, m, fields, walk):
+        """From staging memory; returns row and brick to write.
+
+        Word and address meet in registers in front of the row memories.
+        """
+        rows, stage = self.rows, self.stage
+        m.d.comb += stage.addr.eq(walk.staged)
+        valid = _delayed(m, "in_valid", walk.active & ~fields.out, latency.RAM)
+        row = _delayed(m, "in_row", walk.row, latency.RAM)
+        addr = _delayed(m, "in_addr", walk.addr, latency.RAM)
+        lane = _delayed(m, "in_lane", walk.lane, latency.RAM)
+        write_row = Signal.like(walk.row, name="write_row")
+        write_addr = Signal(16)
+        first = lane == 0
+        m.d.sync += [
+            write_row.eq(row),
+            write_addr.eq(addr),
+            rows.en.eq(0),
+            rows.w_data[0].eq(stage.r_data),
+        ]
+        m.d.sync += [rows.w_data[i].eq(Mux(first, 0, stage.r_data)) for i in range(1, self.config.lanes)]
+        with m.If(valid):
+            m.d.sync += rows.en.eq(Mux(first, ~0, 1 << lane))
+        return write_row, write_addr
+
+    def _outwards(self, m, fields, walk):
+        """To staging memory: one register after the choice of the lane."""
+        rows, stage = self.rows, self.stage
+        lane = _delayed(m, "out_lane", walk.lane, RowPortSignature.READ)
+        staged = _delayed(m, "out_staged", walk.staged, RowPortSignature.READ)
+        valid = _delayed(m, "out_valid", walk.active & fields.out, RowPortSignature.READ)
+        m.d.sync += [
+            stage.w_en.eq(valid),
+            stage.w_addr.eq(staged),
+            stage.w_data.eq(Array(rows.r_data[i] for i in range(self.config.lanes))[lane]),
         ]
 
+    def _control(self, m, fields, walk):
+        """The walk, and then its last words on their way."""
         drain = Signal(range(RowPortSignature.READ + 1))
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [channel.eq(2), pixel.eq(2), image.eq(2), first_channel, first_pixel, first_image]
-                m.d.sync += [lane.eq(0), row.eq(0), drain.eq(0)]
-                m.d.sync += [staged.eq(fields.stage_addr), addr.eq(fields.row_addr), base.eq(fields.row_addr)]
+                m.d.sync += [
+                    walk.channel.eq(2),
+                    walk.pixel.eq(2),
+                    walk.image.eq(2),
+                    walk.last_channel.eq(walk.only_channel),
+                    walk.last_pixel.eq(walk.only_pixel),
+                    walk.last_image.eq(walk.only_image),
+                    walk.lane.eq(0),
+                    walk.row.eq(0),
+                    drain.eq(0),
+                    walk.staged.eq(fields.stage_addr),
+                    walk.addr.eq(fields.row_addr),
+                    walk.base.eq(fields.row_addr),
+                ]
                 with m.If(self.unit.start):
                     m.next = "DRAIN"
-                    with m.If(some):
+                    with m.If(walk.some):
                         m.next = "WALK"
             with m.State("WALK"):
-                m.d.comb += walking.eq(1)
-                with m.If(last_channel & last_pixel & last_image):
+                m.d.comb += walk.active.eq(1)
+                with m.If(walk.last_channel & walk.last_pixel & walk.last_image):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.sync += drain.eq(drain + 1)
                 m.d.sync += self.unit.done.eq(drain == RowPortSignature.READ - 1)
                 with m.If(self.unit.done):
                     m.next = "IDLE"
-        return m
+
+
+def _delayed(m, name, value, cycles):
+    """``value`` of ``cycles`` cycles ago; a reset clears the registers, which are called ``name0``, .."""
+    return delays(m, value, cycles, Signal, name)[-1]

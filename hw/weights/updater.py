@@ -1,17 +1,28 @@
 """Update of the master weights from the weight gradients of all rows."""
 
+from types import SimpleNamespace
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from gradgate.arch import latency
 from gradgate.arch.commands import WEIGHT_LOOP, Opcode
 from gradgate.hw.parts.command import UnitSignature, layout
+from gradgate.hw.parts.memoryport import ReadPortSignature
 from gradgate.hw.parts.registers import Unreset, delays
 from gradgate.hw.parts.shapes import rotated
+from gradgate.hw.weights.step import step, tree
 from gradgate.hw.weights.velocity_memory import VelocityMemory, velocity_request
 from gradgate.hw.weights.weight_loop import WeightLoop
-from gradgate.hw.weights.weight_memory import WeightMemory, address_bits, master_brick, read_request, saturate, write_request
+from gradgate.hw.weights.weight_memory import (
+    WeightMemory,
+    WeightReadSignature,
+    WeightWriteSignature,
+    address_bits,
+    master_brick,
+    saturate,
+)
 
 
 def acc_shape(config) -> data.ArrayLayout:
@@ -20,29 +31,30 @@ def acc_shape(config) -> data.ArrayLayout:
 
 
 class Updater(wiring.Component):
-    """Unit for UPDATE: adds the rows' weight gradients and subtracts them, scaled, from the master weights, in place.
+    """Unit for UPDATE: subtracts the rows' weight gradients, added and scaled, from master weights, in place.
 
     ::
 
-        command -> WeightLoop -> acc_addr ... acc -> tree | .. | + half | >> 16,8,4 | >> 2,1, clip | --.
-                     '---------> read ..... WeightMemory .......................... master -- minus, saturate | -> write.data
-                     '---------> addr, rot, en, delayed -----------------------------------------> write, a cycle before its data
+        command -> WeightLoop -> accs -> tree | .. | + half | >> 16,8,4 | >> 2,1, clip | --.
+                     '---------> read .. WeightMemory .......... master -- minus, saturate | -> write.data
+                     '---------> addr, rot, en, delayed ---------> write, a cycle before its data
 
     A bar is a register. ``new = saturate(master - ((sum + 2**(shift-1)) >> shift))`` with ``sum`` modulo
-    ``2**acc_bits``, signed. The step is clipped to ``master_bits + 1`` bits on the way, which changes no result: a
-    larger one saturates any master weight.
+    ``2**acc_bits``, signed. The step is clipped to ``master_bits + 1`` bits on the way, which changes no
+    result: a larger one saturates any master weight.
 
     With ``spread`` bricks run along inputs, lane ``turn`` first.
 
-    With ``config.momentum`` and a ``decay`` other than 0, a velocity is subtracted instead of the step. One more register
-    lies between the step and the subtraction, whether a command uses it or not::
+    With ``config.momentum`` and a ``decay`` other than 0, a velocity is subtracted instead of the step. One
+    more register lies between the step and the subtraction, whether a command uses it or not::
 
-        addr ... VelocityMemory -> velocity -- times 1 - 2**-decay --> | --.
-                                                             step --- plus, saturate --> | --> minus (as above)
-                                                                                         '---> velocity_write
+        velocities -- times 1 - 2**-decay --> | --.
+                                    step --- plus, saturate --> | --> minus (as above)
+                                                                '---> velocity_write
 
-    ``new_velocity = saturate(velocity - away(velocity / 2**decay) + step)``, ``new = saturate(master - new_velocity)``,
-    where *away* rounds away from zero: what is kept of a velocity is rounded towards zero and dies out.
+    ``new_velocity = saturate(velocity - away(velocity / 2**decay) + step)``, ``new = saturate(master -
+    new_velocity)``, where *away* rounds away from zero: what is kept of a velocity is rounded towards zero
+    and dies out.
 
     Parameters
     ----------
@@ -50,24 +62,22 @@ class Updater(wiring.Component):
 
     Members
     -------
-    unit : ``UnitSignature``, payload of UPDATE; no two bricks of a command may have the same weight address
-    acc_addr : Out(range(bank_words)), accumulator to read in every lane of every row
-    acc : In(rows x lanes of unsigned acc_bits), what they hold; due exactly ``latency.ROW`` cycles after ``acc_addr``
-    reading : Out, ``read`` is a request of this unit
-    read : Out(read_request), to the weight memory
-    master : In(brick), its answer ``WeightMemory.MASTER`` cycles later
-    write, ahead : Out(write_request), Out(read_request), to the weight memory; ``en`` is 0 unless a brick is due, whose ``data``
-        follow a cycle later
-    velocity_reading, velocity_addr : Out, with momentum only: a request of this unit to the velocity memory
-    velocity : In(brick), with momentum only: its answer ``VelocityMemory.READ`` cycles later
+    unit : UnitSignature, payload of UPDATE; no two bricks of a command may have the same weight address
+    accs : ReadPortSignature, of the accumulator at a bank word in every lane of every row; its ``data`` are
+        due exactly ``latency.ROW`` cycles after its ``addr``
+    reading : Out(1), ``read`` has a request
+    read : WeightReadSignature
+    write : WeightWriteSignature; ``en`` is 0 unless a brick is due
+    velocity_reading : Out(1), with momentum only: ``velocities`` has a request
+    velocities : ReadPortSignature, with momentum only, of bricks, ``VelocityMemory.READ`` cycles later
     velocity_write : Out(velocity_request), with momentum only; ``en`` is 0 unless a brick is due
-    overflow : Out(range(lanes + 1)), number of lanes written whose sum's two top bits differ; each brick counts in one
-        cycle, before ``done``
+    overflow : Out(range(lanes + 1)), number of lanes written whose sum's two top bits differ; each brick
+        counts in one cycle, before ``done``
 
     A fault: an address outside the weight memory or the banks, a count or a shift of 0.
 
-    Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: bricks + 13 up to
-    2 rows, + 14 up to 4, + 15 up to 8, + 16 up to 16; with momentum one more from 2 rows up.
+    Latency: from ``start`` to ``done``, both included, ``bricks + Updater.latency(config)`` cycles: bricks +
+    13 up to 2 rows, + 14 up to 4, + 15 up to 8, + 16 up to 16; with momentum one more from 2 rows up.
     In the cycle of ``done`` the last brick is in the banks.
     Throughput: one brick a cycle.
     Resources: no DSP, no block RAM.
@@ -77,26 +87,28 @@ class Updater(wiring.Component):
     def __init__(self, config):
         self.config = config
         momentum = {
-            "velocity_reading": Out(1), "velocity_addr": Out(address_bits(config)), "velocity": In(master_brick(config)),
+            "velocity_reading": Out(1),
+            "velocities": Out(ReadPortSignature(address_bits(config), master_brick(config))),
             "velocity_write": Out(velocity_request(config)),
         }
         super().__init__({
             "unit": Out(UnitSignature()),
-            "acc_addr": Out(range(config.bank_words)), "acc": In(acc_shape(config)),
-            "reading": Out(1), "read": Out(read_request(config)), "master": In(master_brick(config)),
-            "write": Out(write_request(config)), "ahead": Out(read_request(config)),
+            "accs": Out(ReadPortSignature(range(config.bank_words), acc_shape(config))),
+            "reading": Out(1),
+            "read": Out(WeightReadSignature(config)),
+            "write": Out(WeightWriteSignature(config)),
             "overflow": Out(range(config.lanes + 1)),
             **(momentum if config.momentum else {}),
         })
 
     @staticmethod
     def _gradient(config) -> int:
-        """Cycles from ``acc_addr`` to the step: row, tree level by level, rounding, two for the shift."""
+        """Cycles from ``accs.addr`` to the step: row, tree level by level, rounding, two for the shift."""
         return latency.ROW + (config.rows - 1).bit_length() + 3
 
     @classmethod
     def _change(cls, config) -> int:
-        """Cycles from ``acc_addr`` to what is subtracted: with momentum one more, for the velocity."""
+        """Cycles from ``accs.addr`` to what is subtracted: with momentum one more, for the velocity."""
         return cls._gradient(config) + (1 if config.momentum else 0)
 
     @classmethod
@@ -111,128 +123,147 @@ class Updater(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, lanes = self.config, self.config.lanes
-        m.submodules.walk = walk = WeightLoop(config, bank_words=config.bank_words)
+        config, formats, lanes = self.config, self.config.formats, self.config.lanes
         fields = layout(Opcode.UPDATE)(self.unit.payload)
-        near = {name: Unreset(fields[name].shape(), name=name) for name in ("shift", "spread", "out_bricks", "diagonal")}
-        m.d.sync += [register.eq(fields[name]) for name, register in near.items()]
-        illegal = Signal()
-        m.d.comb += [walk.loop[f.name].eq(fields[f.name]) for f in WEIGHT_LOOP]
-        m.d.comb += [walk.start.eq(self.unit.start), walk.spread.eq(fields.spread), self.unit.fault.eq(walk.fault | illegal),
-                     walk.turn_first.eq(fields.turn), walk.turn_outer.eq(fields.turn_outer)]
-        m.d.sync += illegal.eq(self.unit.start & (fields.shift == 0))
-
-        # The shorter of the two pipelines, gradient and master weight, starts later.
+        names = ("shift", "spread", "out_bricks", "diagonal")
+        near = SimpleNamespace(**{name: Unreset(fields[name].shape(), name=name) for name in names})
+        walk = self._walk(m, fields, near)
+        stages = self._requests(m, walk, near)
+        tail, half, beyond = self._derived(m, fields)
         align = self._align(config)
-        valid, last_t = delays(m, walk.valid, align, Signal), delays(m, walk.last_t, align)
-        addr = delays(m, walk.addr[:len(self.read.addr)], align)
-        first, turn = delays(m, walk.rot, align), delays(m, walk.turn, align)
-        unturned = Signal.like(walk.rot)
-        m.d.comb += unturned.eq(walk.rot - walk.turn)
-        rot = delays(m, unturned, align)
-        begin = align - WeightMemory.MASTER
-        for request, cycle in ((self.read, begin), (self.ahead, align)):
-            m.d.comb += [request.addr.eq(addr[cycle]), request.rot.eq(rot[cycle]), request.first.eq(first[cycle]),
-                         request.spread.eq(near["spread"]), request.out_bricks.eq(near["out_bricks"])]
-        m.d.comb += [
-            self.reading.eq(valid[begin]),
-            self.acc_addr.eq(delays(m, walk.bank_addr[:len(self.acc_addr)], align - self._change(config))[-1]),
-            self.unit.done.eq(delays(m, walk.valid & walk.last, align + WeightMemory.WRITE, Signal)[-1]),
-        ]
-
-        # Derived from the command, stable long before the first sum.
-        tail = Unreset(lanes)
-        half = Unreset(31)
-        width, keep = max(config.formats.acc_bits, 32) + 1, config.formats.master_bits + 1
-        beyond = Unreset(width - keep)  # bits of a rounded sum, from ``keep`` - 1 up, that a shift leaves out of a step
-        m.d.sync += [beyond.eq(Cat(i >= fields.shift for i in range(width - keep)))]
-        m.d.sync += [tail.eq(Cat(j < fields.tail for j in range(lanes))), half.eq((1 << fields.shift)[1:])]
 
         def enable(cycle):
-            """Lanes that count, ``cycle`` cycles behind the walk."""
-            own = Cat(~near["diagonal"] | (rot[cycle] == j) for j in range(lanes))
-            inside = Mux(last_t[cycle], Cat(rotated(list(tail), turn[cycle], -1)), ~0)
-            return inside & own & valid[cycle].replicate(lanes)
+            """Lanes that count, ``cycle`` cycles after the walk."""
+            own = Cat(~near.diagonal | (stages.rot[cycle] == j) for j in range(lanes))
+            inside = Mux(stages.last_t[cycle], Cat(rotated(list(tail), stages.turn[cycle], -1)), ~0)
+            return inside & own & stages.valid[cycle].replicate(lanes)
 
-        sums = [self._tree(m, [self.acc[row][j] for row in range(config.rows)]) for j in range(lanes)]
-        suspect = Signal(lanes)
-        summed = align - self._change(config) + self._gradient(config) - 3
-        m.d.sync += [
-            suspect.eq(Cat(s[-1] ^ s[-2] for s in sums) & enable(summed)),
-            self.overflow.eq(sum(suspect[j] for j in range(lanes))),
-        ]
+        rows = self.accs.data
+        sums = [tree(m, [row[j] for row in rows], formats.acc_bits) for j in range(lanes)]
+        self._count(m, sums, enable)
 
         plain = Signal()
         if config.momentum:
             m.d.sync += plain.eq(fields.decay == 0)
             begin = align - 2 - VelocityMemory.READ
             m.d.comb += [
-                self.velocity_reading.eq(valid[begin]), self.velocity_addr.eq(addr[begin]),
-                self.velocity_write.addr.eq(addr[align]), self.velocity_write.en.eq(Mux(plain, 0, enable(align))),
+                self.velocity_reading.eq(stages.valid[begin]),
+                self.velocities.addr.eq(stages.addr[begin]),
+                self.velocity_write.addr.eq(stages.addr[align]),
+                self.velocity_write.en.eq(Mux(plain, 0, enable(align))),
             ]
 
+        write = self.write.request
         for j, total in enumerate(sums):
-            step = self._step(m, total, half, beyond, near["shift"], j)
+            change = step(m, formats, total, half, beyond, near.shift, j)
             if config.momentum:
-                step = self._velocity(m, step, fields.decay, plain, j)
-            difference = Signal(signed(config.formats.master_bits + 2), name=f"difference{j}")
-            new = Unreset(signed(config.formats.master_bits), name=f"new{j}")
-            m.d.comb += [difference.eq(self.master[j] - step), self.write.data[j].eq(new)]
-            m.d.sync += new.eq(saturate(difference, config.formats.master_bits))
-        m.d.comb += [self.write.addr.eq(addr[align]), self.write.rot.eq(rot[align]), self.write.spread.eq(near["spread"]),
-                     self.write.en.eq(enable(align))]
+                change = self._velocity(m, change, fields.decay, plain, j)
+            difference = Signal(signed(formats.master_bits + 2), name=f"difference{j}")
+            new = Unreset(signed(formats.master_bits), name=f"new{j}")
+            m.d.comb += difference.eq(self.read.master[j] - change)
+            m.d.comb += write.data[j].eq(new)
+            m.d.sync += new.eq(saturate(difference, formats.master_bits))
+        m.d.comb += [
+            write.addr.eq(stages.addr[align]),
+            write.rot.eq(stages.rot[align]),
+            write.spread.eq(near.spread),
+            write.en.eq(enable(align)),
+        ]
         return m
 
-    def _tree(self, m, values):
-        """The sum of ``values``, one register a level."""
-        while len(values) > 1:
-            level = []
-            for pair in (values[i:i + 2] for i in range(0, len(values), 2)):
-                node = Unreset(self.config.formats.acc_bits, name="node")
-                m.d.sync += node.eq(sum(pair))
-                level.append(node)
-            values = level
-        return values[0]
+    def _walk(self, m, fields, near):
+        """The walk over the bricks, and copies of fields near to where they are used."""
+        m.submodules.walk = walk = WeightLoop(self.config, bank_words=self.config.bank_words)
+        m.d.sync += [register.eq(fields[name]) for name, register in vars(near).items()]
+        illegal = Signal()
+        m.d.comb += [walk.loop[f.name].eq(fields[f.name]) for f in WEIGHT_LOOP]
+        m.d.comb += [
+            walk.start.eq(self.unit.start),
+            walk.spread.eq(fields.spread),
+            self.unit.fault.eq(walk.fault | illegal),
+            walk.turn_first.eq(fields.turn),
+            walk.turn_outer.eq(fields.turn_outer),
+        ]
+        m.d.sync += illegal.eq(self.unit.start & (fields.shift == 0))
+        return walk
 
-    def _step(self, m, total, half, beyond, shift, j):
-        """``(total + half) >> shift`` clipped to ``master_bits + 1`` bits, three cycles later.
+    def _requests(self, m, walk, near):
+        """Asks for accumulators and master weights; returns what is known of a brick, by cycle.
 
-        Each multiplexer level keeps the bits that later levels can still shift into the result. Whether the rest
-        matters is seen before: the bits from ``master_bits + shift`` up must all equal the sign.
+        The shorter of the two pipelines, gradient and master weight, starts later.
         """
-        width, keep = max(self.config.formats.acc_bits, 32) + 1, self.config.formats.master_bits + 1
-        rounded = Unreset(signed(width), name=f"rounded{j}")
-        m.d.sync += rounded.eq(total.as_signed() + half)
+        align, place = self._align(self.config), walk.place
+        stages = SimpleNamespace()
+        stages.valid = delays(m, walk.valid, align, Signal)
+        stages.last_t = delays(m, place.last_t, align)
+        stages.addr = delays(m, place.addr[:address_bits(self.config)], align)
+        stages.first = delays(m, place.rot, align)
+        stages.turn = delays(m, place.turn, align)
+        unturned = Signal.like(place.rot, name="unturned")
+        m.d.comb += unturned.eq(place.rot - place.turn)
+        stages.rot = delays(m, unturned, align)
+        begin = align - WeightMemory.MASTER
+        for request, cycle in ((self.read.request, begin), (self.write.ahead, align)):
+            m.d.comb += [
+                request.addr.eq(stages.addr[cycle]),
+                request.rot.eq(stages.rot[cycle]),
+                request.first.eq(stages.first[cycle]),
+                request.spread.eq(near.spread),
+                request.out_bricks.eq(near.out_bricks),
+            ]
+        acc_addr = place.bank_addr[:len(self.accs.addr)]
+        m.d.comb += [
+            self.reading.eq(stages.valid[begin]),
+            self.accs.addr.eq(delays(m, acc_addr, align - self._change(self.config))[-1]),
+            self.unit.done.eq(delays(m, walk.valid & place.last, align + WeightMemory.WRITE, Signal)[-1]),
+        ]
+        return stages
 
-        wide = Unreset(signed(keep + 3), name=f"wide{j}")
-        sign = Unreset(name=f"sign{j}")
-        above = Signal(width - keep, name=f"above{j}")
-        clip = Unreset(-(-len(above) // 5), name=f"clip{j}")
-        value = rounded
-        for bit in (4, 3, 2):
-            value = Mux(shift[bit], value >> (1 << bit), value)
-        m.d.comb += above.eq((rounded[keep - 1:width - 1] ^ rounded[-1].replicate(width - keep)) & beyond)
-        m.d.sync += [wide.eq(value), sign.eq(rounded[-1]), clip.eq(Cat(above[low:low + 5].any() for low in range(0, len(above), 5)))]
+    def _derived(self, m, fields):
+        """Registers of what follows from the command, stable long before the first sum.
 
-        step = Unreset(signed(keep), name=f"step{j}")
-        value = wide
-        for bit in (1, 0):
-            value = Mux(shift[bit], value >> (1 << bit), value)
-        m.d.sync += step.eq(Mux(clip.any(), Cat((~sign).replicate(keep - 1), sign), value[:keep]))
-        return step
+        tail : lanes of a last brick
+        half : what is added to round
+        beyond : bits of a rounded sum, from that of a step's sign up, that a shift leaves out of a step
+        """
+        lanes, formats = self.config.lanes, self.config.formats
+        bits = max(formats.acc_bits, 32) - formats.master_bits
+        tail = Unreset(lanes)
+        half = Unreset(31)
+        beyond = Unreset(bits)
+        m.d.sync += [
+            beyond.eq(Cat(i >= fields.shift for i in range(bits))),
+            tail.eq(Cat(j < fields.tail for j in range(lanes))),
+            half.eq((1 << fields.shift)[1:]),
+        ]
+        return tail, half, beyond
+
+    def _count(self, m, sums, enable):
+        """Sums that may have wrapped."""
+        lanes = self.config.lanes
+        suspect = Signal(lanes)
+        summed = self._align(self.config) - self._change(self.config) + self._gradient(self.config) - 3
+        m.d.sync += [
+            suspect.eq(Cat(s[-1] ^ s[-2] for s in sums) & enable(summed)),
+            self.overflow.eq(sum(suspect[j] for j in range(lanes))),
+        ]
 
     def _velocity(self, m, step, decay, plain, j):
         """The new velocity of lane j, a cycle later; the step itself with ``plain``.
 
-        What a velocity v loses is ``(v >> decay) + 1``, but for ``v >> decay`` where v is negative or no bit drops out.
+        What a velocity v loses is ``(v >> decay) + 1``, but for ``v >> decay`` where v is negative or no bit
+        drops out.
         """
-        bits, old = self.config.formats.master_bits, self.velocity[j]
+        bits, old = self.config.formats.master_bits, self.velocities.data[j]
         dropped = Cat(i < decay for i in range(7))
         exact = Signal(name=f"exact{j}")
         kept = Unreset(signed(bits), name=f"kept{j}")
         change = Unreset(signed(bits + 1), name=f"change{j}")
         total = Signal(signed(bits + 2), name=f"total{j}")
-        m.d.comb += [exact.eq(old[-1] | ~(old[:7] & dropped).any()), total.eq(kept + step)]
+        m.d.comb += [
+            exact.eq(old[-1] | ~(old[:7] & dropped).any()),
+            total.eq(kept + step),
+        ]
         m.d.sync += [
             kept.eq(Mux(plain, 0, old + ~(old >> decay) + exact)),
             change.eq(Mux(plain, total[:bits + 1].as_signed(), saturate(total, bits))),

@@ -2,9 +2,10 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from gradgate.arch import latency
+from gradgate.hw.parts.memoryport import ReadPortSignature
 from gradgate.hw.parts.ram import Ram
 from gradgate.hw.weights.weight_memory import address_bits, master_brick
 
@@ -19,11 +20,11 @@ class VelocityMemory(wiring.Component):
 
     ::
 
-        addr ----------> lane 0 .. lanes-1 -> brick
+        read.addr -----> lane 0 .. lanes-1 -> read.data
         write -> | ----> lane 0 .. lanes-1
 
-    A bar is a register. Nothing reads velocities as bricks along inputs, so they are not skewed: word j of a brick lies
-    in the memory of lane j, and there are no address adders and no rotators.
+    A bar is a register. Nothing reads velocities as bricks along inputs, so they are not skewed: word j of a
+    brick lies in the memory of lane j, and there are no address adders and no rotators.
 
     Parameters
     ----------
@@ -31,14 +32,13 @@ class VelocityMemory(wiring.Component):
 
     Members
     -------
-    addr : In, brick to read
-    brick : Out(brick of signed master_bits), the answer to the ``addr`` of ``READ`` cycles ago
-    write : In(velocity_request): ``addr`` brick, ``en`` one bit a lane, ``data``
+    read : ReadPortSignature (seen from here), of bricks of signed master_bits, ``READ`` cycles later
+    write : In(velocity_request), brick ``addr``; ``en`` has a bit for each lane, ``data`` its velocity
 
-    Latency: ``READ`` = 2 cycles. A write is in the memory ``WRITE`` = 2 cycles after its request; a brick must not be
-    read in the cycle before (see :class:`Ram`). Throughput: one read and one write a cycle.
-    Resources: ``lanes`` memories of ``weight_bricks`` x ``master_bits`` (two 18-kbit blocks each for 1024 x 24), and the
-    write register.
+    Latency: ``READ`` = 2 cycles. A write is in the memory ``WRITE`` = 2 cycles after its request; a brick
+    must not be read in the cycle before (see :class:`Ram`). Throughput: one read and one write a cycle.
+    Resources: ``lanes`` memories of ``weight_bricks`` x ``master_bits`` (two 18-kbit blocks each for 1024 x
+    24), and the write register.
     Example: docs/examples.md#velocitymemory
     """
 
@@ -47,16 +47,23 @@ class VelocityMemory(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__({"addr": In(address_bits(config)), "brick": Out(master_brick(config)), "write": In(velocity_request(config))})
+        super().__init__({
+            "read": In(ReadPortSignature(address_bits(config), master_brick(config))),
+            "write": In(velocity_request(config)),
+        })
 
     def elaborate(self, platform):
         m = Module()
+        config = self.config
         write = Signal.like(self.write)
         m.d.sync += write.eq(self.write)
-        for j in range(self.config.lanes):
-            m.submodules[f"lane{j}"] = ram = Ram(width=self.config.formats.master_bits, depth=self.config.weight_bricks)
+        for j in range(config.lanes):
+            m.submodules[f"lane{j}"] = ram = Ram(width=config.formats.master_bits, depth=config.weight_bricks)
             m.d.comb += [
-                ram.r_addr.eq(self.addr), self.brick[j].eq(ram.r_data),
-                ram.w_addr.eq(write.addr), ram.w_data.eq(write.data[j]), ram.w_en.eq(write.en[j]),
+                ram.r_addr.eq(self.read.addr),
+                self.read.data[j].eq(ram.r_data),
+                ram.w_addr.eq(write.addr),
+                ram.w_data.eq(write.data[j]),
+                ram.w_en.eq(write.en[j]),
             ]
         return m

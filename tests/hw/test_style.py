@@ -19,19 +19,15 @@ HW = Path(gradgate.hw.__file__).parent
 #: Files that are not yet written so; nothing is ever added.
 UNDONE = {
     "bus/axilite", "bus/system", "bus/uart", "bus/uartbone", "bus/wishbone",
-    "control/move",
     "core", "generate", "verilog",
     "parts/copy", "parts/ecp5", "parts/multiplier", "parts/ram", "parts/registers",
-    "weights/loader", "weights/updater", "weights/velocity_memory", "weights/weight_loop", "weights/weight_memory", "weights/weights",
 }
 #: Components with more ports than ``PORTS``; nothing is ever added, and a number only becomes smaller.
 MANY = {
     "bus.axilite.AxiLiteCore": 23,  # tools know the bus by these names
-    "weights.updater.Updater": 13,
-    "weights.weight_loop.WeightLoop": 13,
 }
 #: Components with more ports than ``FEW`` whose docstring does not say why yet; nothing is ever added.
-UNEXPLAINED = {"bus.wishbone.WishboneCore", "control.hostport.HostPort"}
+UNEXPLAINED = {"bus.wishbone.WishboneCore"}
 FILES = sorted(path.relative_to(HW).with_suffix("").as_posix() for path in HW.rglob("*.py"))
 LINE = 110  # columns
 FUNCTION = 80  # lines

@@ -80,7 +80,7 @@ class Around:
         w, w_pipe, c_pipe = dut.weights, [0] * (self.weight_read - 1), [0] * (self.choice_read - 1)
         velocity = w.velocity if self.config.momentum else Const(0)
         async for _, _, addr, bank, we, w_data, row, brick, other in ctx.tick().sample(
-                w.addr, w.bank, w.we, w.w_data, dut.choice_row, dut.choice_addr, velocity):
+                w.addr, w.bank, w.we, w.w_data, dut.choices.row, dut.choices.addr, velocity):
             place = addr * lanes + bank
             memory = self.velocities if other else self.weights
             w_pipe.append(memory[place] if place < len(memory) else self.random.getrandbits(8))
@@ -91,7 +91,7 @@ class Around:
             inside = row < self.config.rows and brick < self.config.argmax_bricks
             words = self.choices[row][brick] if inside else [3] * lanes
             c_pipe.append(sum(word << 2 * lane for lane, word in enumerate(words)))
-            ctx.set(dut.choices.as_value(), c_pipe.pop(0))
+            ctx.set(dut.choices.data.as_value(), c_pipe.pop(0))
 
     def simulate(self, body):
         sim = Simulator(self.dut)

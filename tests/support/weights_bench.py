@@ -137,8 +137,8 @@ class Bench:
 
     async def tick(self):
         """Answer an accumulator address of ``latency.ROW`` cycles ago, then let the cycle pass."""
-        self.acc_addrs.append(self.ctx.get(self.dut.acc_addr))
-        self.ctx.set(self.dut.acc.as_value(), self.accumulators[self.acc_addrs.pop(0)])
+        self.acc_addrs.append(self.ctx.get(self.dut.accs.addr))
+        self.ctx.set(self.dut.accs.data.as_value(), self.accumulators[self.acc_addrs.pop(0)])
         await self.ctx.tick()
 
     def payload(self, value):
@@ -155,9 +155,9 @@ class Bench:
         cycles, writes, overflows, done = 0, [], 0, 0
         while not done:
             assert cycles < 5000, "the unit hangs"
-            if ctx.get(dut.bank_en):
-                brick = unpack(ctx.get(dut.bank_data.as_value()), config.formats.act_bits, config.lanes)
-                writes.append((ctx.get(dut.bank_addr), brick))
+            if ctx.get(dut.banks.en):
+                brick = unpack(ctx.get(dut.banks.data.as_value()), config.formats.act_bits, config.lanes)
+                writes.append((ctx.get(dut.banks.addr), brick))
             overflows += ctx.get(dut.overflow)
             done = ctx.get(unit.done)
             cycles += 1

@@ -63,6 +63,7 @@ def test_walk(lanes, spread, seed):
     config = Config(rows=1, lanes=lanes, weight_bricks=[1024, 40000, 65536, 4096][seed])
     bank_words = [512, 1024][seed % 2]
     dut = WeightLoop(config, bank_words=bank_words)
+    place = dut.place
 
     async def bench(ctx):
         ctx.set(dut.spread, spread)
@@ -81,7 +82,7 @@ def test_walk(lanes, spread, seed):
                 assert ctx.get(dut.valid)
                 assert ctx.get(dut.fault) == lost
                 lost = expected[0] >= config.weight_bricks or expected[2] >= bank_words
-                assert tuple(ctx.get(s) for s in (dut.addr, dut.rot, dut.bank_addr, dut.last_t, dut.last)) == expected
+                assert tuple(ctx.get(s) for s in (place.addr, place.rot, place.bank_addr, place.last_t, place.last)) == expected
                 await ctx.tick()
             assert not ctx.get(dut.valid)
             assert ctx.get(dut.fault) == lost
@@ -104,7 +105,7 @@ def test_walk_limits():
             count = 0
             while ctx.get(dut.valid):
                 count += 1
-                assert ctx.get(dut.last) == (count == bricks)
+                assert ctx.get(dut.place.last) == (count == bricks)
                 await ctx.tick()
                 assert not ctx.get(dut.fault)
             assert count == bricks
@@ -128,15 +129,15 @@ def test_memory(config, seed):
         touched = -1  # brick of the next cycle's write, not to be read in this cycle
         for cycle in range(cycles):
             if cycle >= WeightMemory.MASTER:
-                same(unpack(ctx.get(dut.master.as_value()), bits, lanes), expected[cycle - WeightMemory.MASTER])
+                same(unpack(ctx.get(dut.read.master.as_value()), bits, lanes), expected[cycle - WeightMemory.MASTER])
             if cycle >= WeightMemory.WORKING:
-                same(unpack(ctx.get(dut.working.as_value()), config.formats.act_bits, lanes),
+                same(unpack(ctx.get(dut.read.working.as_value()), config.formats.act_bits, lanes),
                      [working(config, word) for word in expected[cycle - WeightMemory.WORKING]])
             # write: everything once, then at random
             addr = cycle if cycle < filling else touched
             rot, en = int(rng.integers(lanes)), int(rng.integers(1 << lanes)) if cycle >= filling else (1 << lanes) - 1
             brick = random_masters(config, rng, lanes)
-            ctx.set(dut.write, {"addr": addr, "rot": rot, "en": en, "data": before.tolist()})
+            ctx.set(dut.write.request, {"addr": addr, "rot": rot, "en": en, "data": before.tolist()})
             before = brick
             for j in range(lanes):
                 if en >> j & 1:
@@ -147,7 +148,8 @@ def test_memory(config, seed):
             out_bricks = int(rng.choice([1, 2, 3, 5, int(rng.integers(4096))]))
             start = addr if rng.random() < 0.3 else int(rng.integers(size))
             turn = int(rng.integers(lanes))  # the brick's first word is that of this lane
-            ctx.set(dut.read, {"addr": start, "rot": (rot - turn) % lanes, "first": rot, "spread": spread, "out_bricks": out_bricks})
+            request = {"addr": start, "rot": (rot - turn) % lanes, "first": rot, "spread": spread, "out_bricks": out_bricks}
+            ctx.set(dut.read.request, request)
             answer = read_brick(config, memory, start, rot, spread, out_bricks)
             hit = (start + spread * np.arange(lanes) * out_bricks) % (1 << (size - 1).bit_length()) == touched
             answer, hit = [answer[(j - turn) % lanes] for j in range(lanes)], np.roll(hit, turn)

@@ -37,7 +37,8 @@ def test_weight_loop():
 
     async def bench(ctx):
         ctx.set(dut.loop, LOOP.const(fields))
-        await trace(ctx, rows, {}, {name: getattr(dut, name) for name in rows[0] if name != "cycle"}, start=dut.start)
+        places = {name: getattr(dut.place, name) for name in rows[0] if name not in ("cycle", "valid")}
+        await trace(ctx, rows, {}, {"valid": dut.valid, **places}, start=dut.start)
 
     simulate(dut, bench)
 
@@ -63,15 +64,15 @@ def test_weight_memory():
 
     async def bench(ctx):
         for addr in range(len(banks) + 1):  # data follow a cycle later
-            ctx.set(dut.write, {"addr": addr, "rot": 0, "en": 3 if addr < len(banks) else 0, "data": banks[addr - 1].tolist()})
+            ctx.set(dut.write.request, {"addr": addr, "rot": 0, "en": 3 if addr < len(banks) else 0, "data": banks[addr - 1].tolist()})
             await ctx.tick()
         await ctx.tick().repeat(WeightMemory.WRITE)
         for cycle, row in enumerate(rows):
             assert row["cycle"] == cycle
             request = {name: row[name] or 0 for name in ("addr", "rot", "spread", "out_bricks")}
-            ctx.set(dut.read, request | {"first": request["rot"]})
+            ctx.set(dut.read.request, request | {"first": request["rot"]})
             for name, bits in (("master", CONFIG.formats.master_bits), ("working", CONFIG.formats.act_bits)):
-                seen = unpack(ctx.get(getattr(dut, name).as_value()), bits, CONFIG.lanes)
+                seen = unpack(ctx.get(getattr(dut.read, name).as_value()), bits, CONFIG.lanes)
                 assert row[name] in (None, tuple(seen)), (row, seen)
             await ctx.tick()
 
@@ -139,8 +140,8 @@ def test_velocity_memory():
         for cycle, row in enumerate(rows):
             assert row["cycle"] == cycle
             ctx.set(dut.write, {"addr": row["write.addr"] or 0, "en": row["write.en"], "data": [row["lane 0"] or 0, row["lane 1"] or 0]})
-            ctx.set(dut.addr, row["addr"] or 0)
-            seen = unpack(ctx.get(dut.brick.as_value()), CONFIG.formats.master_bits, CONFIG.lanes)
+            ctx.set(dut.read.addr, row["addr"] or 0)
+            seen = unpack(ctx.get(dut.read.data.as_value()), CONFIG.formats.master_bits, CONFIG.lanes)
             assert row["brick"] in (None, tuple(seen)), (row, seen)
             await ctx.tick()
 
