@@ -37,8 +37,10 @@ def run_layout(config) -> data.StructLayout:
     """What a lane has to know of a RUN, from registers near it.
 
     running : it is active; the lane's memories are its own
-    outer, fetch, accumulate : fields of the command
-    bank_addr : field of the command, bank word of k = 0
+    outer : field of the command: turns are OUT, not RED
+    fetch : field of the command: each position has targets of its own
+    accumulate : field of the command: sums go on from those in the memory
+    bank_addr : field of the command: bank word of k = 0
     every : targets of this lane at each position without ``fetch``
     """
     return data.StructLayout({

@@ -35,6 +35,8 @@ FLAGS = ("--cc", "--exe", "--build", "-j", "1", "--prefix", "Vunit", "--top-modu
 NOTHING = {("0", "const0"), ("1", "const1"), ("x", "const0"), ("x", "const1"), ("x", "inv")}
 NO_CONTROL = {("0", "cnot1"), ("1", "cnot0"), ("x", "cnot0"), ("x", "cnot1")}
 CLOCKS = {"CLK", "RD_CLK", "WR_CLK"}
+#: Resets of a memory's read ports: the units have none, and Yosys writes no Verilog for them.
+RESETS = {"RD_SRST", "RD_ARST"}
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def yosys(commands: str, cwd: Path) -> None:
 def choose(lines, module: dict, count: int) -> list:
     """The first ``count`` of Yosys' list, numbered from 1, as (line, :class:`Mutant`).
 
-    Left out are those that change nothing, and those of clocks. ``module`` is the netlist as JSON.
+    Left out are those that change nothing, and those of clocks and of resets that memories do not have. ``module`` is the netlist as JSON.
     """
     names, chosen = {}, []
     for name, net in sorted(module["netnames"].items(), key=lambda item: item[0].startswith("$")):
@@ -160,7 +162,7 @@ def choose(lines, module: dict, count: int) -> list:
         cell, port = module["cells"][option["cell"].lstrip("\\")], option["port"].lstrip("\\")
         bits = cell["connections"][port]
         bit, control = bits[int(option["portbit"])], bits[int(option.get("ctrlbit", 0))]
-        if (bit, option["mode"]) in NOTHING or (control, option["mode"]) in NO_CONTROL or port in CLOCKS:
+        if (bit, option["mode"]) in NOTHING or (control, option["mode"]) in NO_CONTROL or port in CLOCKS | RESETS:
             continue
         number, source = len(chosen) + 1, re.sub(r"\S*/(?=\w+/\w+\.py)", "", option.get("src", ""))
         where = f"{cell['type']}.{port}[{option['portbit']}]"

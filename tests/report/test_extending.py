@@ -21,18 +21,18 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from gradgate.arch.commands import Opcode
-from gradgate.hw.parts.command import UnitSignature, layout
+from gradgate.hw.parts.command import UnitSignature
 
 
 class Rest(wiring.Component):
-    unit: Out(UnitSignature())
+    unit: Out(UnitSignature(Opcode.REST))
 
     def elaborate(self, platform):
         m = Module()
         left = Signal(12)
         m.d.comb += self.unit.done.eq(left == 1)
         with m.If(self.unit.start):
-            m.d.sync += left.eq(layout(Opcode.REST)(self.unit.payload).cycles - 1)
+            m.d.sync += left.eq(self.unit.payload.cycles - 1)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
         return m
