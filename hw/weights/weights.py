@@ -7,10 +7,19 @@ from amaranth.lib.wiring import In, Out
 from gradgate.hw.parts.command import UnitSignature
 from gradgate.hw.parts.memoryport import ReadPortSignature, WritePortSignature
 from gradgate.hw.parts.registers import behind, delays
+from gradgate.hw.parts.share import Share
 from gradgate.hw.weights.loader import Loader
 from gradgate.hw.weights.updater import Updater, acc_shape
-from gradgate.hw.weights.velocity_memory import VelocityMemory
-from gradgate.hw.weights.weight_memory import WeightMemory, address_bits, rotation_bits, working_brick
+from gradgate.hw.weights.velocity_memory import VelocityMemory, velocity_request
+from gradgate.hw.weights.weight_memory import (
+    WeightMemory,
+    WeightReadSignature,
+    WeightWriteSignature,
+    address_bits,
+    master_brick,
+    rotation_bits,
+    working_brick,
+)
 
 
 class HostWeightSignature(wiring.Signature):
@@ -92,62 +101,77 @@ class Weights(wiring.Component):
         wiring.connect(m, wiring.flipped(self.load), loader.unit)
         wiring.connect(m, wiring.flipped(self.update), updater.unit)
 
-        host, read, write = self.host, memory.read, memory.write
-        with m.If(loader.reading):
-            m.d.comb += read.request.eq(loader.read.request)
-        with m.Elif(updater.reading):
-            m.d.comb += read.request.eq(updater.read.request)
-        with m.Else():
-            m.d.comb += read.request.addr.eq(host.addr)
-            m.d.comb += read.request.rot.eq(host.bank)
-        m.d.comb += write.ahead.eq(updater.write.ahead)
         updating = Signal()
         with m.If(self.update.start):
             m.d.sync += updating.eq(1)
         with m.Elif(self.update.done):
             m.d.sync += updating.eq(0)
-        m.d.comb += write.request.eq(updater.write.request)
-        with m.If(~updating):  # only lane 0 is the host's
-            m.d.comb += [
-                write.request.addr.eq(host.addr),
-                write.request.rot.eq(host.bank),
-                write.request.spread.eq(0),
-                write.request.en[0].eq(host.we),
-                write.request.data[0].eq(delays(m, host.w_data, 1)[-1]),
-            ]
-
+        self._share(m, memory, loader, updater, updating)
         wiring.connect(m, wiring.flipped(self.banks), loader.banks)
         wiring.connect(m, wiring.flipped(self.accs), updater.accs)
-        m.d.comb += [
-            loader.read.working.eq(read.working),
-            updater.read.master.eq(read.master),
-            self.overflow.eq(updater.overflow),
-        ]
-        shown = Signal.like(read.master[0])
-        m.d.comb += shown.eq(read.master[0])
-        m.d.sync += behind(m, host.r_data, "r_data").eq(shown)
+        m.d.comb += self.overflow.eq(updater.overflow)
+        shown = Signal.like(memory.read.master[0])
+        m.d.comb += shown.eq(memory.read.master[0])
+        m.d.sync += behind(m, self.host.r_data, "r_data").eq(shown)
         if self.config.momentum:
-            self._velocities(m, memory, updater, updating, shown)
+            self._velocities(m, updater, updating, shown)
         return m
 
-    def _velocities(self, m, memory, updater, updating, shown):
-        """The velocity memory, and the host's access to it."""
+    def _share(self, m, memory, loader, updater, updating):
+        """The two ports of the weight memory; the host has what no unit uses."""
         host = self.host
-        m.submodules.velocities = velocities = VelocityMemory(self.config)
-        word = Signal(self.config.formats.master_bits)
-        m.d.sync += word.eq(velocities.read.data[host.bank])
+        m.submodules.read_port = read = Share(WeightReadSignature(self.config), ("load", "update", "host"))
+        wiring.connect(m, read.port, memory.read)
+        wiring.connect(m, read.load, loader.read)
+        wiring.connect(m, read.update, updater.read)
         m.d.comb += [
-            velocities.read.addr.eq(Mux(updater.velocity_reading, updater.velocities.addr, host.addr)),
-            updater.velocities.data.eq(velocities.read.data),
+            read.granted.load.eq(loader.reading),
+            read.granted.update.eq(updater.reading),
+            read.host.request.addr.eq(host.addr),
+            read.host.request.rot.eq(host.bank),
         ]
+        m.submodules.write_port = write = Share(WeightWriteSignature(self.config), ("update", "host"))
+        wiring.connect(m, write.port, memory.write)
+        wiring.connect(m, write.update, updater.write)
+        master = ~host.velocity if self.config.momentum else 1
+        with m.If(~updating):
+            word = delays(m, host.w_data, 1)[-1]
+        m.d.comb += [
+            write.granted.update.eq(updating),
+            write.host.ahead.eq(updater.write.ahead),
+            write.host.request.eq(updater.write.request),  # only lane 0 is the host's: others need no choice
+            write.host.request.addr.eq(host.addr),
+            write.host.request.rot.eq(host.bank),
+            write.host.request.spread.eq(0),
+            write.host.request.en[0].eq(host.we & master),
+            write.host.request.data[0].eq(word),
+        ]
+
+    def _velocities(self, m, updater, updating, shown):
+        """The velocity memory, and the host's access to it."""
+        config, host = self.config, self.host
+        m.submodules.velocities = memory = VelocityMemory(config)
+        addr, brick = address_bits(config), master_brick(config)
+        m.submodules.velocity_read = read = Share(ReadPortSignature(addr, brick), ("update", "host"))
+        wiring.connect(m, read.port, memory.read)
+        wiring.connect(m, read.update, updater.velocities)
+        m.d.comb += [
+            read.granted.update.eq(updater.velocity_reading),
+            read.host.addr.eq(host.addr),
+        ]
+        word = Signal(config.formats.master_bits)
+        m.d.sync += word.eq(read.host.data[host.bank])
         with m.If(host.velocity):
             m.d.comb += shown.eq(word)
-        with m.If(updating):
-            m.d.comb += velocities.write.eq(updater.velocity_write)
-        with m.Else():
-            m.d.comb += [
-                memory.write.request.en[0].eq(host.we & ~host.velocity),
-                velocities.write.addr.eq(host.addr),
-                velocities.write.en.eq(Mux(host.we & host.velocity, 1 << host.bank, 0)),
-                *(word.eq(host.w_data) for word in velocities.write.data),
-            ]
+
+        requests = wiring.Signature({"request": Out(velocity_request(config))})
+        m.submodules.velocity_write = write = Share(requests, ("update", "host"))
+        request = write.host.request
+        m.d.comb += [
+            write.granted.update.eq(updating),
+            write.update.request.eq(updater.velocity_write),
+            request.addr.eq(host.addr),
+            request.en.eq(Mux(host.we & host.velocity, 1 << host.bank, 0)),
+            *(word.eq(host.w_data) for word in request.data),
+            memory.write.eq(write.port.request),
+        ]
