@@ -59,13 +59,15 @@ class BoardTop(Elaboratable):
             reset |= ~locked
         else:
             clock = source.i
-        m.d.comb += [ClockSignal().eq(clock), ClockSignal("early").eq(clock)]
+        m.d.comb += ClockSignal().eq(clock)
+        m.d.comb += ClockSignal("early").eq(clock)
         m.submodules.reset = ResetSynchronizer(reset, domain="early")
         m.d.comb += ResetSignal().eq(delays(m, ResetSignal("early"), RESET_WAY)[-1])
 
         line = platform.request("uart", 0, dir="-")
         m.submodules.rx, m.submodules.tx = rx, tx = Buffer("i", line.rx), Buffer("o", line.tx)
-        m.d.comb += [system.rx.eq(rx.i), tx.o.eq(system.tx)]
+        m.d.comb += system.rx.eq(rx.i)
+        m.d.comb += tx.o.eq(system.tx)
         for number, name in enumerate(LEDS[:self.board.leds]):
             m.submodules[f"led{number}"] = led = Buffer("o", platform.request("led", number, dir="-"))
             m.d.comb += led.o.eq(getattr(system, name))

@@ -39,14 +39,32 @@ class MacArray(wiring.Component):
         for pe in range(self.pes):
             m.submodules[f"mac{pe}"] = multiplier = Multiplier(WORD)
             m.submodules[f"bank{pe}"] = bank = Ram(width=SUM, depth=WORDS)
-            factor, weight = (Signal(signed(WORD), name=f"{name}{pe}") for name in ("factor", "weight"))
-            product, held, total = (Signal(signed(SUM), name=f"{name}{pe}") for name in ("product", "held", "total"))
-            r_addr, w_addr = (Signal(range(WORDS), name=f"{name}{pe}") for name in ("read", "write"))
+            factor = Signal(signed(WORD), name=f"factor{pe}")
+            weight = Signal(signed(WORD), name=f"weight{pe}")
+            product = Signal(signed(SUM), name=f"product{pe}")
+            held = Signal(signed(SUM), name=f"held{pe}")
+            total = Signal(signed(SUM), name=f"total{pe}")
+            r_addr = Signal(range(WORDS), name=f"read{pe}")
+            w_addr = Signal(range(WORDS), name=f"write{pe}")
             folded = Signal(SUM, name=f"folded{pe}")
-            m.d.sync += [weight.eq(Cat(link, weight)), factor.eq(operand), product.eq(multiplier.o), r_addr.eq(address),
-                         w_addr.eq(r_addr - 5), held.eq(bank.r_data), total.eq(held + product), folded.eq(bank.r_data ^ Cat(last, folded))]
-            m.d.comb += [multiplier.a.eq(factor), multiplier.b.eq(weight), bank.r_addr.eq(r_addr), bank.w_addr.eq(w_addr),
-                         bank.w_data.eq(total), bank.w_en.eq(1)]
+            m.d.sync += [
+                weight.eq(Cat(link, weight)),
+                factor.eq(operand),
+                product.eq(multiplier.o),
+                r_addr.eq(address),
+                w_addr.eq(r_addr - 5),
+                held.eq(bank.r_data),
+                total.eq(held + product),
+                folded.eq(bank.r_data ^ Cat(last, folded)),
+            ]
+            m.d.comb += [
+                multiplier.a.eq(factor),
+                multiplier.b.eq(weight),
+                bank.r_addr.eq(r_addr),
+                bank.w_addr.eq(w_addr),
+                bank.w_data.eq(total),
+                bank.w_en.eq(1),
+            ]
             operand, address = factor, r_addr
             link, last = weight[-1], folded[-1]
         m.d.comb += self.tx.eq(last)

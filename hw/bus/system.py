@@ -30,10 +30,12 @@ class System(wiring.Component):
 
     Members
     -------
-    rx : In, tx : Out, the line (8N1, idle high); what comes while an answer is sent is lost but for one byte
-    busy, error : Out, of the core
-    alive : Out, changes every half second: there is a clock
-    link : Out, a byte came within the last 50 ms
+    rx : In(1), the line to here (8N1, idle high); what comes while an answer is sent is lost but for one byte
+    tx : Out(1), the line from here (8N1, idle high)
+    busy : Out(1), of the core
+    error : Out(1), of the core
+    alive : Out(1), changes every half second: there is a clock
+    link : Out(1), a byte came within the last 50 ms
 
     Latency: of the parts. Throughput: a word in ``40 * divisor`` cycles, ``divisor = clock_hz / baud``.
     Resources: those of the core; besides no DSP, no block RAM.
@@ -45,8 +47,16 @@ class System(wiring.Component):
         self.clock_hz = clock_hz
         self.frame_timeout = max(1, round(FRAME_TIMEOUT_S * clock_hz))
         if self.frame_timeout < 2 * 10 * self.divisor:
-            raise ConfigError(f"baud must be at least {2 * 10 / FRAME_TIMEOUT_S:g}, so that a byte is shorter than a silence, not {baud:g}")
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "error": Out(1), "alive": Out(1), "link": Out(1)})
+            raise ConfigError(f"baud must be at least {2 * 10 / FRAME_TIMEOUT_S:g}, so that a byte is "
+                              f"shorter than a silence, not {baud:g}")
+        super().__init__({
+            "rx": In(1, init=1),
+            "tx": Out(1, init=1),
+            "busy": Out(1),
+            "error": Out(1),
+            "alive": Out(1),
+            "link": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()
@@ -58,13 +68,18 @@ class System(wiring.Component):
         wiring.connect(m, receiver.o, bridge.i)
         wiring.connect(m, bridge.o, transmitter.i)
         wiring.connect(m, bridge.bus, core.bus)
-        m.d.comb += [self.tx.eq(transmitter.tx), self.busy.eq(core.busy), self.error.eq(core.error)]
+        m.d.comb += [
+            self.tx.eq(transmitter.tx),
+            self.busy.eq(core.busy),
+            self.error.eq(core.error),
+        ]
 
         half_second = max(2, round(self.clock_hz / 2))
         ticks = Signal(range(half_second))
         m.d.sync += ticks.eq(ticks + 1)
         with m.If(ticks == half_second - 1):
-            m.d.sync += [ticks.eq(0), self.alive.eq(~self.alive)]
+            m.d.sync += ticks.eq(0)
+            m.d.sync += self.alive.eq(~self.alive)
         shown = max(1, round(SHOWN_S * self.clock_hz))
         left = Signal(range(shown + 1))
         m.d.comb += self.link.eq(left != 0)

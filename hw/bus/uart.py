@@ -22,20 +22,21 @@ def divisor(clock_hz: float, baud: float) -> int:
             raise ConfigError(f"{name} must be a positive number of Hz or baud, not {value!r}")
     cycles = round(clock_hz / baud)
     if not LEAST_DIVISOR <= cycles <= MOST_DIVISOR:
-        raise ConfigError(f"baud must be {clock_hz / MOST_DIVISOR:.6g} to {clock_hz / LEAST_DIVISOR:.6g} with a clock of {clock_hz:g} Hz, "
+        lowest, highest = clock_hz / MOST_DIVISOR, clock_hz / LEAST_DIVISOR
+        raise ConfigError(f"baud must be {lowest:.6g} to {highest:.6g} with a clock of {clock_hz:g} Hz, "
                           f"not {baud:g}")
     off = clock_hz / cycles / baud - 1
     if abs(off) > TOLERANCE:
-        raise ConfigError(f"baud {baud:g} cannot be had from a clock of {clock_hz:g} Hz: {cycles} cycles a bit are {off:+.1%} off, more "
-                          f"than {TOLERANCE:.0%}; {clock_hz / cycles:.6g} can")
+        raise ConfigError(f"baud {baud:g} cannot be had from a clock of {clock_hz:g} Hz: {cycles} cycles a "
+                          f"bit are {off:+.1%} off, more than {TOLERANCE:.0%}; {clock_hz / cycles:.6g} can")
     return cycles
 
 
 class UartReceiver(wiring.Component):
     """Bytes from a line.
 
-    A level is looked at in the middle of its bit. Where the middle of a start bit is high it was noise. Where the stop bit
-    is low, the byte is dropped, and the line has to be high once before the next start bit.
+    A level is looked at in the middle of its bit. Where the middle of a start bit is high it was noise. Where
+    the stop bit is low, the byte is dropped, and the line has to be high once before the next start bit.
 
     Parameters
     ----------
@@ -43,12 +44,13 @@ class UartReceiver(wiring.Component):
 
     Members
     -------
-    rx : In, the line, asynchronous
-    o : Out, stream of bytes; a byte that comes while the last one has not been taken is dropped
-    framing, overrun : Out, for one cycle: a byte was dropped for its stop bit, or because the last one was not taken
+    rx : In(1), the line, asynchronous
+    o : Out(stream of 8 bits), bytes; one that comes while the last one has not been taken is dropped
+    framing : Out(1), for one cycle: a byte was dropped for its stop bit
+    overrun : Out(1), for one cycle: a byte was dropped because the last one was not taken
 
-    Latency: first cycle of the start bit to ``o.valid``: ``self.latency = 3 + divisor // 2 + 9 * divisor`` cycles.
-    Throughput: a byte in ``10 * divisor`` cycles; the stop bit may be short by almost half a bit.
+    Latency: first cycle of the start bit to ``o.valid``: ``self.latency = 3 + divisor // 2 + 9 * divisor``
+    cycles. Throughput: a byte in ``10 * divisor`` cycles; the stop bit may be short by almost half a bit.
     Resources: no DSP, no block RAM. Source: own.
     Example: docs/examples.md#uartreceiver
     """
@@ -56,7 +58,12 @@ class UartReceiver(wiring.Component):
     def __init__(self, divisor):
         self.divisor = integer("divisor", divisor, LEAST_DIVISOR, MOST_DIVISOR)
         self.latency = 3 + divisor // 2 + 9 * divisor
-        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8)), "framing": Out(1), "overrun": Out(1)})
+        super().__init__({
+            "rx": In(1, init=1),
+            "o": Out(stream.Signature(8)),
+            "framing": Out(1),
+            "overrun": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()
@@ -65,7 +72,11 @@ class UartReceiver(wiring.Component):
         count = Signal(range(self.divisor))  # cycles to the middle of the next bit
         bits = Signal(range(8))
         byte = Signal(8)
-        m.d.sync += [count.eq(count - 1), self.framing.eq(0), self.overrun.eq(0)]
+        m.d.sync += [
+            count.eq(count - 1),
+            self.framing.eq(0),
+            self.overrun.eq(0),
+        ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
 
@@ -76,13 +87,18 @@ class UartReceiver(wiring.Component):
                     m.next = "START"
             with m.State("START"):
                 with m.If(count == 0):
-                    m.d.sync += [count.eq(self.divisor - 1), bits.eq(0)]
+                    m.d.sync += count.eq(self.divisor - 1)
+                    m.d.sync += bits.eq(0)
                     m.next = "DATA"
                     with m.If(line):
                         m.next = "IDLE"
             with m.State("DATA"):
                 with m.If(count == 0):
-                    m.d.sync += [count.eq(self.divisor - 1), bits.eq(bits + 1), byte.eq(Cat(byte[1:], line))]
+                    m.d.sync += [
+                        count.eq(self.divisor - 1),
+                        bits.eq(bits + 1),
+                        byte.eq(Cat(byte[1:], line)),
+                    ]
                     with m.If(bits == 7):
                         m.next = "STOP"
             with m.State("STOP"):
@@ -94,7 +110,8 @@ class UartReceiver(wiring.Component):
                     with m.Elif(self.o.valid & ~self.o.ready):
                         m.d.sync += self.overrun.eq(1)
                     with m.Else():
-                        m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(byte)]
+                        m.d.sync += self.o.valid.eq(1)
+                        m.d.sync += self.o.payload.eq(byte)
             with m.State("BREAK"):
                 with m.If(line):
                     m.next = "IDLE"
@@ -110,10 +127,11 @@ class UartTransmitter(wiring.Component):
 
     Members
     -------
-    i : In, stream of bytes
-    tx : Out, the line, from a register
+    i : In(stream of 8 bits), bytes
+    tx : Out(1), the line, from a register
 
-    Latency: transfer on ``i`` to the start bit: 1 cycle. Throughput: a byte in ``10 * divisor`` cycles, without gaps.
+    Latency: transfer on ``i`` to the start bit: 1 cycle.
+    Throughput: a byte in ``10 * divisor`` cycles, without gaps.
     Resources: no DSP, no block RAM. Source: own.
     Example: docs/examples.md#uarttransmitter
     """
@@ -133,10 +151,22 @@ class UartTransmitter(wiring.Component):
         with m.If(last):
             m.d.sync += left.eq(0)
             with m.If(self.i.valid):
-                m.d.sync += [self.tx.eq(0), bits.eq(Cat(self.i.payload, Const(1, 1)))]
-                m.d.sync += [left.eq(BITS), count.eq(self.divisor - 1), zero.eq(0)]
+                m.d.sync += [
+                    self.tx.eq(0),
+                    bits.eq(Cat(self.i.payload, Const(1, 1))),
+                    left.eq(BITS),
+                    count.eq(self.divisor - 1),
+                    zero.eq(0),
+                ]
         with m.Elif(zero):
-            m.d.sync += [self.tx.eq(bits[0]), bits.eq(bits >> 1), left.eq(left - 1), count.eq(self.divisor - 1), zero.eq(0)]
+            m.d.sync += [
+                self.tx.eq(bits[0]),
+                bits.eq(bits >> 1),
+                left.eq(left - 1),
+                count.eq(self.divisor - 1),
+                zero.eq(0),
+            ]
         with m.Else():
-            m.d.sync += [count.eq(count - 1), zero.eq(count == 1)]
+            m.d.sync += count.eq(count - 1)
+            m.d.sync += zero.eq(count == 1)
         return m
