@@ -273,8 +273,10 @@ class SequencerProof(Proof):
         self.cover(ones(self.due) == 2)
         self.cover(c.ended & (c.index == 2) & ~c.busy)
         self.cover(~c.busy & ~c.ended & (c.error == Error.NONE) & (c.index == 1))
-        for error in (Error.ILLEGAL, Error.NO_END, Error.ADDRESS, Error.WATCHDOG, Error.CONFLICT):
+        for error in (Error.ILLEGAL, Error.NO_END, Error.CONFLICT):
             self.cover((c.error == error) & (c.index == 1) & ~c.busy)
+        for error in (Error.ADDRESS, Error.WATCHDOG):
+            self.cover((c.error == error) & ~c.busy)
 
 
 assert set(UNIT) == WITH_UNIT
