@@ -150,7 +150,7 @@ JOBS = {
               ("copy.en.eq(~units.busy[bit] | units.record[bit])", "copy.en.eq(1)"),  # fields change
               ("unit.start.eq(units.begun[bit])", "unit.start.eq(units.begun[bit] | (fetch.ready & fetch.opcode[op]))"),
               ("quiet >= c.watchdog", "quiet > c.watchdog"), ("quiet >= c.watchdog", "quiet == c.watchdog"),
-              ("quiet.eq(Mux(happens, 1", "quiet.eq(Mux(issued, 1"), ("& ~happens & ~trouble", "& ~trouble"),
+              ("happens.eq(issued | units.record.any())", "happens.eq(units.record.any())"), ("& ~happens & ~trouble", "& ~trouble"),
               ("write.data.eq(self.control.index)", "write.data.eq(self.control.index + 1)"),
               ("write.en.eq(issue)", "write.en.eq(fetch.ready)"),  # the index of the next command of a unit that is busy
               ("units.record.any() & ~trouble & (c.error", "units.record.any() & (c.error"),
@@ -159,7 +159,7 @@ JOBS = {
               ("with m.If(~units.busy.any())", "with m.If(1)"),  # stops before all have ended
               ("reason.eq(Error.CONFLICT)", "reason.eq(Error.NONE)"),
               ("Mux(units.some_fault, units.fault, units.busy)", "units.busy"),  # another's index
-              ("self.abort.eq(trouble)", "self.abort.eq(late)"),
+              ("self.abort.eq(trouble)", "self.abort.eq(units.some_fault)"),
               ("Mux(trouble, 0, units.busy & fault)", "units.busy & fault"),
               ("with m.If(c.start_at == 0)", "with m.If(c.start_at <= 1)"),
               ("                m.d.sync += c.index.eq(recorded)\n", ""),
