@@ -160,7 +160,6 @@ JOBS = {
               ("reason.eq(Error.CONFLICT)", "reason.eq(Error.NONE)"),
               ("Mux(units.some_fault, units.fault, units.busy)", "units.busy"),  # another's index
               ("self.abort.eq(trouble)", "self.abort.eq(units.some_fault)"),
-              ("Mux(trouble, 0, units.busy & fault)", "units.busy & fault"),
               ("with m.If(c.start_at == 0)", "with m.If(c.start_at <= 1)"),
               ("                m.d.sync += c.index.eq(recorded)\n", ""),
               ("        with m.If(c.busy):\n            m.d.sync += c.now", "        if 1:\n            m.d.sync += c.now"),
