@@ -11,8 +11,8 @@ from gradgate.hw.parts.registers import behind
 class Copy(wiring.Component):
     """A register close to its readers: signals with many readers get one for each group of them.
 
-    Synthesis merges registers that always hold the same. On ECP5 these are primitives, which it leaves alone; elsewhere the tools
-    decide.
+    Synthesis merges registers that always hold the same. On ECP5 these are primitives, which it leaves alone;
+    elsewhere the tools decide.
 
     Parameters
     ----------

@@ -4,19 +4,20 @@ from functools import partial
 
 from amaranth.hdl import Signal
 
-#: A register that a reset leaves alone, because nobody looks at it before it is written: what a reset reaches costs time.
+#: A register that a reset leaves alone, because nobody looks at it before it is written: what a reset reaches
+#: costs time.
 Unreset = partial(Signal, reset_less=True)
 
 
 def behind(m, output, name):
-    """An :class:`Unreset` register of this name that drives ``output``; members of a signature cannot be one."""
+    """An :class:`Unreset` register that drives ``output``; members of a signature cannot be one."""
     register = Unreset(output.shape(), name=name)
     m.d.comb += output.eq(register)
     return register
 
 
 def delays(m, value, cycles, kind=Unreset, name="delayed") -> list:
-    """``value`` delayed by 0, 1, .. ``cycles`` cycles, in registers of a ``kind`` called ``name0``, ``name1``, .."""
+    """``value`` delayed by 0, 1, .. ``cycles`` cycles, in registers called ``name0``, ``name1``, .."""
     taps = [value]
     for stage in range(cycles):
         taps.append(kind(value.shape(), name=f"{name}{stage}"))

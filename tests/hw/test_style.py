@@ -19,7 +19,7 @@ HW = Path(gradgate.hw.__file__).parent
 #: Files that are not yet written so; nothing is ever added.
 UNDONE = {
     "core", "generate", "verilog",
-    "parts/copy", "parts/ecp5", "parts/multiplier", "parts/ram", "parts/registers",
+    "parts/ecp5", "parts/multiplier", "parts/ram",
 }
 #: Components with more ports than ``PORTS``; nothing is ever added, and a number only becomes smaller.
 MANY = {
