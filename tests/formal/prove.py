@@ -164,7 +164,7 @@ JOBS = {
               ("                m.d.sync += c.index.eq(recorded)\n", ""),
               ("        with m.If(c.busy):\n            m.d.sync += c.now", "        if 1:\n            m.d.sync += c.now"),
               ("with m.Elif(stops)", "with m.Elif(0)")),
-        deep=(("c.index < counters", "c.index <= counters"), (" & (c.stop_at != STOP_NONE)", ""))),
+        deep=(("c.index < counters", "c.index <= counters"),)),
 }
 
 
