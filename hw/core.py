@@ -25,19 +25,20 @@ class Core(wiring.Component):
 
         bus -- HostPort -- Sequencer --> start/done of every unit
                   |  staging -- Move --.
-                  |                    +-- row port -- Array (rows x lanes) <-- weights -- Weights (LOAD, UPDATE)
-                  |            Loss ---'                    '-- accumulators ------------------^
+                  |                    +-- row port -- Array (rows x lanes) <-- weights -- Weights
+                  |            Loss ---'                    '-- accumulators -----------------^
                   '-- rows, weights, choices while idle
 
-    Where the sequencer stops a unit (an address outside its memory, or too slow), array, weights, loss and moves are put back
-    into the state after reset; the memories keep what they hold.
+    Where the sequencer stops a unit (an address outside its memory, or too slow), array, weights, loss and
+    moves are put back into the state after reset; the memories keep what they hold.
 
     Parameters: config, :class:`~gradgate.arch.config.Config`.
 
     Members
     -------
     bus : BusSignature (seen from here)
-    busy : Out, a program runs; error : Out, it stopped with an error
+    busy : Out(1), a program runs
+    error : Out(1), the last program stopped with an error
 
     Latency: of the commands, see the units. Throughput: ``rows * lanes`` multiplications a cycle.
     Resources: ``rows * lanes + 1`` DSPs; block RAM of the parts.
@@ -50,7 +51,8 @@ class Core(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.host = host = HostPort(config, weight_read=Weights.HOST, choice_read=ChoicePortSignature.READ)
+        host = HostPort(config, weight_read=Weights.HOST, choice_read=ChoicePortSignature.READ)
+        m.submodules.host = host
         m.submodules.sequencer = sequencer = Sequencer(config)
         array, weights, loss, move = Array(config), Weights(config), Loss(config), Move(config)
         for domain, component in {"array": array, "weights": weights, "loss": loss, "move": move}.items():
@@ -63,13 +65,13 @@ class Core(wiring.Component):
         wiring.connect(m, host.choices, array.choices)
         wiring.connect(m, weights.banks, array.banks)
         wiring.connect(m, weights.accs, array.accs)
-        m.d.comb += [self.busy.eq(host.busy), self.error.eq(sequencer.control.error != 0)]
-
         m.d.comb += [
+            self.busy.eq(host.busy),
+            self.error.eq(sequencer.control.error != 0),
             host.correct.eq(loss.correct),
             host.overflow.eq(array.overflow + weights.overflow),
         ]
-        # one row at a time: for the unit whose command is under way, or else the host
+        # One row at a time: for the unit whose command is under way, or else the host.
         m.submodules.row_port = row_port = Share(RowPortSignature(config), ("loss", "move", "host"))
         wiring.connect(m, row_port.port, array.port)
         wiring.connect(m, row_port.host, host.rows)
@@ -85,15 +87,19 @@ class Core(wiring.Component):
     def connect_units(m, sequencer, domain, component):
         """Add the component that has the units of a clock domain with a reset of its own, and connect them.
 
-        A component with a single unit calls it ``unit``, others call each like its opcode. The reset is a register.
-        A fault of a unit does not wait for the sequencer: it resets the component a cycle later.
+        A component with a single unit calls it ``unit``, others call each like its opcode. The reset is a
+        register. A fault of a unit does not wait for the sequencer: it resets the component a cycle later.
         """
         names = [op.name.lower() for op, unit in UNITS.items() if unit.domain == domain]
         units = {name: getattr(component, name if len(names) > 1 else "unit") for name in names}
         stop = Unreset(name=f"{domain}_reset")
-        m.d.sync += stop.eq(ResetSignal(allow_reset_less=True) | sequencer.abort | Cat(unit.fault for unit in units.values()).any())
+        fault = Cat(unit.fault for unit in units.values()).any()
+        m.d.sync += stop.eq(ResetSignal(allow_reset_less=True) | sequencer.abort | fault)
         m.domains += ClockDomain(domain, local=True)
-        m.d.comb += [ClockSignal(domain).eq(ClockSignal()), ResetSignal(domain).eq(stop)]
+        m.d.comb += [
+            ClockSignal(domain).eq(ClockSignal()),
+            ResetSignal(domain).eq(stop),
+        ]
         m.submodules[domain] = DomainRenamer(domain)(component)
         for name, unit in units.items():
             wiring.connect(m, getattr(sequencer.units, name), unit)

@@ -13,11 +13,20 @@ from gradgate.hw.parts.registers import Unreset, behind
 class Multiplier(wiring.Component):
     """Signed multiplier; the portable twin of a ``MULT18X18D`` with input, pipeline and output registers.
 
-    Of its three registers two are in front of the product. With two after it, ``synth_ice40 -dsp`` of Yosys 0.70 leaves the output
-    undriven. Where a DSP takes both registers of an operand, none is left outside, and the DSP's own after the product is used too.
+    Of its three registers two are in front of the product. With two after it, ``synth_ice40 -dsp`` of Yosys
+    0.70 leaves the output undriven. Where a DSP takes both registers of an operand, none is left outside, and
+    the DSP's own after the product is used too.
 
-    Parameters: width, bits of an operand (2 to 18).
-    Members: a, b : In(signed(width)); o : Out(signed(2 * width)), the product of three cycles ago.
+    Parameters
+    ----------
+    width : bits of an operand, 2 to 18
+
+    Members
+    -------
+    a : In(signed(width)), an operand
+    b : In(signed(width)), the other one
+    o : Out(signed(2 * width)), the product of the operands of three cycles ago
+
     Latency: ``latency.MULTIPLY`` = 3 cycles. Throughput: one product a cycle. Resources: 1 DSP.
     Example: docs/examples.md#multiplier
     """
