@@ -9,6 +9,7 @@ LUT_RAM = {
     "targets.mem": "the targets of a lane, which are needed in the same cycle as the list entry they are multiplied with",
     "fetch.fifo": "16 items under way to the list builder; the first is always at the output",
     "loss.words": "32 logits, then their exponentials; read and written in turn",
+    "sequencer.indices": "the command that each unit has begun, by the unit; needed in the cycle after its end",
 }
 
 

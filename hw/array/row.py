@@ -23,6 +23,7 @@ from gradgate.hw.parts.ram import Ram
 from gradgate.hw.parts.registers import Unreset, behind
 from gradgate.hw.parts.rowport import BrickPortSignature
 from gradgate.hw.parts.shapes import rotated
+from gradgate.hw.parts.share import Share
 
 
 class Row(wiring.Component):
@@ -140,7 +141,6 @@ class Row(wiring.Component):
             fetch.dense_target.eq(~f.skip_target),
             fetch.list_words.eq(list_words),
             fetch.target_words.eq(target_words),
-            fetch.memory.data.eq(act.r_data),
             builder.start.eq(near.start),
             builder.fields.eq(near.fields),
         ]
@@ -244,24 +244,36 @@ class Row(wiring.Component):
 
     def _memories(self, m, act, argmax, fetch, post):
         """The memories belong to one unit at a time; their inputs are registers."""
-        r_addr = behind(m, act.r_addr, "r_addr")
-        w_addr = behind(m, act.w_addr, "w_addr")
-        choice_addr = behind(m, argmax.r_addr, "choice_addr")
-        w_data = behind(m, act.w_data, "w_data")
+        brick, bricks = self.port.r_data.shape(), range(self.config.act_bricks)
+        reading = ReadPortSignature(bricks, brick)
+        writing = WritePortSignature(bricks, brick, parts=self.config.lanes)
+        m.submodules.act_read = read = Share(reading, ("run", "post", "host"))
+        m.submodules.act_write = write = Share(writing, ("post", "host"))
+        m.submodules.choice_read = choice = Share(self.choices.signature.flip(), ("post", "host"))
+        wiring.connect(m, read.run, fetch.memory)
+        m.d.comb += [
+            read.granted.run.eq(self.run.running),
+            read.granted.post.eq(self.post_active),
+            read.post.addr.eq(self.post.beat.row),
+            read.host.addr.eq(self.port.addr),
+            read.port.data.eq(act.r_data),
+            # The words of POST come after its walk has ended, too, when nobody else writes.
+            write.granted.post.eq(post.w_row.en),
+            write.post.en.eq(~0),
+            write.post.addr.eq(post.w_row.addr),
+            write.post.data.eq(post.w_row.data),
+            write.host.en.eq(self.port.en),
+            write.host.addr.eq(self.port.addr),
+            write.host.data.eq(self.port.w_data),
+            choice.granted.post.eq(self.post_active),
+            choice.post.addr.eq(self.post.beat.aux),
+            choice.host.addr.eq(self.choices.addr),
+            choice.port.data.eq(argmax.r_data),
+        ]
         w_en = Signal(self.config.lanes)
         m.d.comb += act.w_en.eq(w_en)
-        other_addr = Mux(self.post_active, self.post.beat.row, self.port.addr)
-        m.d.sync += r_addr.eq(Mux(self.run.running, fetch.memory.addr, other_addr))
-        m.d.sync += choice_addr.eq(Mux(self.post_active, self.post.beat.aux, self.choices.addr))
-        with m.If(post.w_row.en):
-            m.d.sync += [
-                w_addr.eq(post.w_row.addr),
-                w_data.eq(post.w_row.data),
-                w_en.eq(~0),
-            ]
-        with m.Else():
-            m.d.sync += [
-                w_addr.eq(self.port.addr),
-                w_data.eq(self.port.w_data),
-                w_en.eq(self.port.en),
-            ]
+        m.d.sync += w_en.eq(write.port.en)
+        m.d.sync += behind(m, act.r_addr, "r_addr").eq(read.port.addr)
+        m.d.sync += behind(m, act.w_addr, "w_addr").eq(write.port.addr)
+        m.d.sync += behind(m, act.w_data, "w_data").eq(write.port.data)
+        m.d.sync += behind(m, argmax.r_addr, "choice_addr").eq(choice.port.addr)
