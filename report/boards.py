@@ -64,7 +64,7 @@ def size(config: dict) -> str:
 def speedup(demo: dict | None):
     """What skipping was worth in the demo, and the name of its configuration."""
     part = (demo or {}).get("skip_on_off")
-    return (sum(part["cycles_skip_off"].values()) / sum(part["cycles_skip_on"].values()), demo["config"]["name"]) if part else (None, None)
+    return (part["speedup"], demo["config"]["name"]) if part else (None, None)
 
 
 def placed_table(found: list, demo: dict | None) -> list:
@@ -106,7 +106,8 @@ def page(found: list, demo: dict | None, pictures: list, published: Published) -
         "synthesis. Dense: PEs times Fmax. "
         + (f"Effective: times {factor:.2f}, which skipping zeros was worth in the demo, for the demo's configuration `{of}` alone. "
            if factor else "")
-        + "`macs32` and the like are no cores: so many bare multipliers, registers and banks of accumulators, a yardstick of flow and "
+        + "Each row is of the gateware of its date, which stands below; commands that go on beside each other came on 2026-11-27. "
+        "`macs32` and the like are no cores: so many bare multipliers, registers and banks of accumulators, a yardstick of flow and "
         "device.", ""]
     for f in placed:
         path = f["critical_path"]

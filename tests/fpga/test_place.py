@@ -228,7 +228,7 @@ def test_page(tools, tmp_path):
     demo = tmp_path / "results/demo/result.json"
     demo.parent.mkdir()
     demo.write_text(json.dumps({"config": {"name": "nano"}, "skip_on_off": {
-        "cycles_skip_on": {"FW": 10, "BD": 10}, "cycles_skip_off": {"FW": 20, "BD": 40}}}))
+        "cycles_skip_on": {"FW": 10, "BD": 15}, "cycles_skip_off": {"FW": 20, "BD": 40}, "speedup": 3.0}}))  # commands overlap
     done = CliRunner().invoke(main, ["boards", "--docs"])
     assert done.exit_code == 0 and done.output == "docs/boards.md\n"
     page = (tmp_path / "docs/boards.md").read_text()
