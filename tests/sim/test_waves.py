@@ -31,7 +31,7 @@ def read(path):
 
 @pytest.mark.parametrize("recorded", [(0,), (1,), (0, 1)], ids=str)
 def test_fst_shows_the_recorded_steps(tmp_path, recorded):
-    """Names are readable; ``busy`` rises once for every stop of a recorded step, and not outside."""
+    """Names are readable; ``busy`` rises once for every recorded step, and not outside."""
     path = tmp_path / "x.fst"
     rng = np.random.default_rng(0)
     batches = [random_batch(rng, NETWORK, 1) for _ in range(2)]
@@ -41,8 +41,9 @@ def test_fst_shows_the_recorded_steps(tmp_path, recorded):
         for number, batch in enumerate(batches):
             sim.record(number in recorded)
             assert train(bench, NETWORK, [batch]).exact
-            rises += number in recorded and 1 + sum(bool(n.completes or n.sums) for n in bench._program.notes)
+            rises += number in recorded  # the clock stands still where tensors are read; the program goes on
     names, changes = read(path)
     assert not [name for name in names if ".$" in name or "._" in name]
-    assert {"TOP.gradgate.array.row0.lane1.at", "TOP.gradgate.sequencer.payload", "TOP.gradgate.array.row0.builder.build__slot"} <= names
+    assert {"TOP.gradgate.array.row0.lane1.at", "TOP.gradgate.sequencer.control__busy",
+            "TOP.gradgate.array.row0.builder.build__slot"} <= names
     assert sum(value for _, value in changes) == rises > 0
